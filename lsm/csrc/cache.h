@@ -1,0 +1,46 @@
+/* cache.h: the block cache: sharded, charged in bytes, ordered by an eviction policy behind evi_ops.
+ *
+ *    key (owner uid, offset) --hash--> shard [ lock | open-addressed table -> slot -> block | policy ]
+ *
+ * Ownership: a block is reference-counted; the cache holds one reference while resident, every look-up gives one to the caller, who releases it.
+ * A block evicted while in use lives until its last release. The cache frees blocks with free().
+ * Threads: everything may be called by any thread. No lock is held across I/O. A policy whose hit is lock-free still looks up under the shard's lock.
+ * Invariants: resident charge <= capacity, except by blocks in use; a block bigger than a shard is handed out and never kept.
+ */
+#ifndef LSM_CACHE_H
+#define LSM_CACHE_H
+#include "lsm/csrc/types.h"
+#include "lsm/csrc/ledger.h"
+#include "eviction/csrc/policy.h"
+
+/* cdef:begin */
+typedef struct lsm_cache lsm_cache;
+typedef struct lsm_cache_stats {
+    uint64_t capacity, charge, blocks, hits, misses, inserts, evictions, ghost_hits, bypassed;
+} lsm_cache_stats;
+
+/* shards: a power of two, 0 = by capacity. policy is only borrowed for the life of the cache. NULL: out of memory or bad params. */
+lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *policy, const char *params, uint64_t seed);
+void lsm_cache_free(lsm_cache *c); /* no block may be in use */
+void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out);
+int lsm_cache_resize(lsm_cache *c, uint64_t capacity);
+size_t lsm_cache_dump(lsm_cache *c, char *out, size_t n); /* the policies' queues; bytes needed */
+/* Every access (uid << 40 | offset) in order, for replay; NULL ends it. Records at most cap keys into out; *n grows. */
+void lsm_cache_record(lsm_cache *c, uint64_t *out, uint64_t cap, uint64_t *n);
+/* cdef:end */
+
+typedef struct lsm_block {
+    _Atomic uint32_t refs;
+    uint32_t size;   /* bytes of data */
+    void *aux;       /* parsed form that lives and dies with the block; freed with free() unless NULL */
+    uint8_t data[];  /* uncompressed, verified */
+} lsm_block;
+
+lsm_block *lsm_block_alloc(size_t size); /* refs = 1; NULL: out of memory */
+void lsm_block_release(lsm_block *b);    /* NULL is fine */
+/* The block, with a reference for the caller, or NULL on a miss. */
+lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset);
+/* Offers a block just read. Returns the one to use, with a reference for the caller, in place of b: b itself, or the one another thread put first. */
+lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_block *b);
+void lsm_cache_erase(lsm_cache *c, uint64_t uid); /* all blocks of a dead table */
+#endif

@@ -1,0 +1,114 @@
+/* table.h: sorted string tables: an immutable file of entries in order, with index, filter and properties.
+ *
+ *   [data block]* [index block | index partitions, top] [filter] [range tombstones] [properties] [footer]
+ *   every block is followed by a trailer | codec id u8 | masked crc32c u32 |, the crc seeded with database id, file number and offset,
+ *   so that a swapped, foreign or misdirected block never passes. The footer has its own crc, names the version of the format, the file number and the database id.
+ *   Grammar of each block at the top of its .c file; docs/formats.md has it in prose.
+ *
+ * Ownership: lsm_table is reference-counted (ref, unref); an iterator and a pin hold a reference to what they show.
+ * The builder writes through rec_fs and owns the half-written file until finish or abandon.
+ * Threads: a table may be read by any number of threads; a builder belongs to one.
+ * Invariants: every byte read is verified before use (a block once per load; a mapped block once per open table); lengths from the file
+ * are checked against what remains before anything is allocated; nothing that is damaged is ever returned as an entry.
+ */
+#ifndef LSM_TABLE_H
+#define LSM_TABLE_H
+#include "lsm/csrc/types.h"
+#include "lsm/csrc/ledger.h"
+#include "lsm/csrc/cache.h"
+#include "lsm/csrc/codec.h"
+#include "lsm/csrc/tombs.h"
+#include "recovery/csrc/fs.h"
+#include "indexes/csrc/filter.h"
+#include "indexes/csrc/search.h"
+
+/* cdef:begin */
+enum lsm_index_kind { LSM_INDEX_FULL = 0, LSM_INDEX_TWO_LEVEL = 1 };
+enum lsm_read_mode { LSM_READ_BUFFERED = 0, LSM_READ_MAPPED = 1 };
+
+/* What everybody who touches tables shares; outlives them. All pointers borrowed. */
+typedef struct lsm_env {
+    uint32_t abi, size;
+    rec_fs *fs;
+    uint32_t (*crc32c)(uint32_t crc, const void *data, size_t n);
+    lsm_cache *cache; /* NULL: no block cache */
+    lsm_ledger *ledger;
+    uint64_t database_id;
+    const lsm_codec *const *codecs; /* those that reading may need, by lsm_codec.id; n_codecs of them */
+    uint32_t n_codecs;
+    const idx_filter_ops *const *filters; /* found by name at open */
+    uint32_t n_filters;
+} lsm_env;
+
+typedef struct lsm_table_options {
+    uint32_t abi, size;
+    uint32_t block_size;       /* target bytes of an uncompressed data block; default 4096 */
+    uint32_t restart_interval; /* default 16 */
+    int hash_index;            /* 1: hash index of keys inside each data block */
+    double hash_util;          /* entries per bucket of it; default 0.75 */
+    int index_kind;            /* enum lsm_index_kind */
+    const lsm_codec *codec;    /* NULL: none */
+    int codec_level;
+    const idx_filter_ops *filter; /* NULL: none */
+    double bits_per_key;
+    const idx_search_ops *search; /* how an opened table searches its index */
+    int read_mode;                /* enum lsm_read_mode */
+} lsm_table_options;
+
+/* Facts of a finished table, stored in its properties block and given to the manifest. Keys are malloc'ed: lsm_props_clear. */
+typedef struct lsm_table_props {
+    uint64_t number, file_size;
+    uint64_t entries, deletions, range_deletes, data_blocks;
+    uint64_t raw_key_bytes, raw_value_bytes, data_bytes, index_bytes, filter_bytes;
+    uint64_t min_seq, max_seq;
+    uint32_t footer_crc; /* crc of the footer, which chains to every block: names this very file */
+    uint8_t *smallest, *largest; /* user keys; range tombstones count: largest may be an exclusive end, then largest_exclusive is 1 */
+    uint32_t smallest_len, largest_len;
+    int largest_exclusive;
+    double bits_per_key;
+    char filter_name[32], codec_name[32];
+} lsm_table_props;
+
+typedef struct lsm_table lsm_table;
+void lsm_props_clear(lsm_table_props *p);
+/* Opens and verifies footer, properties, index, filter and tombstones. expect_size and expect_footer_crc come from the manifest (0: unknown). */
+int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, uint64_t expect_size, uint32_t expect_footer_crc, lsm_table **out,
+                   lsm_error *error);
+void lsm_table_ref(lsm_table *t);
+void lsm_table_unref(lsm_table *t);
+const lsm_table_props *lsm_table_properties(const lsm_table *t);
+size_t lsm_table_memory(const lsm_table *t); /* bytes held outside the cache: index, filter, tombstones */
+/* Reads every block, checks checksums, order, filter, properties and that all bytes of the file are accounted for. */
+int lsm_table_verify(lsm_table *t, lsm_error *error);
+/* Iterator over all entries; level and cause are for the ledger. fill_cache 0: blocks read do not enter the cache. readahead: bytes fetched at once, 0 = a block. */
+lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, size_t readahead, lsm_error *error);
+/* cdef:end */
+
+/* Holds what an entry points into. Release exactly once; a zeroed pin is empty. */
+typedef struct lsm_pin {
+    lsm_block *block;
+} lsm_pin;
+
+/* Newest entry of key with seq <= snapshot: LSM_OK, LSM_NOT_FOUND or an error. hash = filter hash of key (of this table's filter);
+ * the filter is asked first. Point entries only: range tombstones are in lsm_table_tombs. */
+int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *error);
+/* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. */
+int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level);
+int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *error);
+void lsm_table_prefetch(lsm_table *t, uint64_t hash); /* hint: the filter's line for this hash */
+const lsm_tombs *lsm_table_tombs(const lsm_table *t); /* NULL when it has none */
+const idx_filter_ops *lsm_table_filter(const lsm_table *t);
+static inline void lsm_unpin(lsm_pin *p) {
+    if (p->block) lsm_block_release(p->block);
+    p->block = NULL;
+}
+
+typedef struct lsm_builder lsm_builder;
+int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, int level, int cause, lsm_builder **out, lsm_error *error);
+int lsm_builder_add(lsm_builder *b, const lsm_entry *e, lsm_error *error); /* in order; LSM_INVALID otherwise */
+int lsm_builder_add_range(lsm_builder *b, const lsm_range *r, lsm_error *error);
+uint64_t lsm_builder_size(const lsm_builder *b); /* bytes so far, open block included */
+uint64_t lsm_builder_entries(const lsm_builder *b);
+int lsm_builder_finish(lsm_builder *b, lsm_table_props *props, lsm_error *error); /* writes the rest and syncs the file; frees b in every case */
+void lsm_builder_abandon(lsm_builder *b);                                         /* unlinks the file and frees b */
+#endif
