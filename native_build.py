@@ -9,7 +9,7 @@ Each package has a ``_build.py`` that is data only::
 Everything between ``/* cdef:begin */`` and ``/* cdef:end */`` of a header is what Python sees: there is one declaration of each
 thing. The extension carries a stamp of its sources; importing a stale one fails with "run make build".
 
-``python native_build.py [PACKAGE ...]`` builds in place; ``LSMLAB_CFLAGS`` adds flags (sanitizers), ``LSMLAB_CHECK=1`` adds
+``python native_build.py [PACKAGE ...]`` builds in place (with ``--stale`` only what is out of date); ``LSMLAB_CFLAGS`` adds flags (sanitizers), ``LSMLAB_CHECK=1`` adds
 ``-Wall -Wextra -Werror``. Without either, extensions are built optimised.
 """
 
@@ -20,10 +20,13 @@ import os
 import re
 import shlex
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from cffi import FFI
+from setuptools import Distribution
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = ("recovery", "eviction", "indexes", "lsm")
@@ -67,10 +70,11 @@ def make(package: str) -> FFI:
     headers = [*conf.get("INCLUDES", []), *(f"{package}/csrc/{h}" for h in conf["HEADERS"])]
     preamble = "".join(f'#include "{h}"\n' for h in headers)
     preamble += f'static const char *{name}(void) {{ return "{stamp(package)}"; }}\n'
-    flags = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-fvisibility=hidden", "-pthread", "-UNDEBUG" if "LSMLAB_CFLAGS" in os.environ or os.environ.get("LSMLAB_CHECK") else "-DNDEBUG"]
-    if os.environ.get("LSMLAB_CHECK"):
-        # cffi's own generated glue passes unused arguments
-        flags += ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
+    flags = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-fvisibility=hidden", "-pthread"]
+    checking = "LSMLAB_CFLAGS" in os.environ or "LSMLAB_CHECK" in os.environ
+    flags.append("-UNDEBUG" if checking else "-DNDEBUG")  # Python's own flags carry -DNDEBUG
+    if "LSMLAB_CHECK" in os.environ:
+        flags += ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]  # cffi's glue leaves parameters unused
     extra = shlex.split(os.environ.get("LSMLAB_CFLAGS", ""))
     ffi.set_source(
         f"{package}._native",
@@ -86,21 +90,27 @@ def make(package: str) -> FFI:
     return ffi
 
 
-def main(names: list[str]) -> None:
+def main(args: list[str]) -> None:
     """Build the named packages' extensions in place (all when none is named)."""
     os.chdir(ROOT)
-    for package in names or PACKAGES:
-        print(f"built {_compile(package)}")
+    names = [a for a in args if not a.startswith("-")] or list(PACKAGES)
+    if "--stale" in args:
+        names = [n for n in names if not is_fresh(n)]
+    with ProcessPoolExecutor(max_workers=max(1, min(len(names), os.cpu_count() or 1))) as pool:
+        for built in pool.map(_compile, names):
+            print(f"built {built}")
+
+
+def is_fresh(package: str) -> bool:
+    """Tell whether the extension in the tree was built from the sources in the tree (its stamp is a literal inside it)."""
+    so = ROOT / package / "_native.abi3.so"
+    return so.exists() and stamp(package).encode() in so.read_bytes()
 
 
 def _compile(package: str) -> str:
-    from setuptools import Distribution
-    from setuptools.command.build_ext import build_ext
-
-    ffi = make(package)
     work = f"build/native/{package}"
-    ext = ffi.distutils_extension(tmpdir=work)
-    dist = Distribution({"name": package, "ext_modules": [ext]})
+    Path(work).mkdir(parents=True, exist_ok=True)
+    dist = Distribution({"name": package, "ext_modules": [make(package).distutils_extension(tmpdir=work, verbose=False)]})
     cmd = build_ext(dist)
     cmd.inplace = True
     cmd.build_temp = work
@@ -108,6 +118,26 @@ def _compile(package: str) -> str:
     cmd.ensure_finalized()
     cmd.run()
     return f"{package}/_native.abi3.so"
+
+
+def recovery() -> FFI:
+    """Builder for setup.py's cffi_modules."""
+    return make("recovery")
+
+
+def eviction() -> FFI:
+    """Builder for setup.py's cffi_modules."""
+    return make("eviction")
+
+
+def indexes() -> FFI:
+    """Builder for setup.py's cffi_modules."""
+    return make("indexes")
+
+
+def lsm() -> FFI:
+    """Builder for setup.py's cffi_modules."""
+    return make("lsm")
 
 
 if __name__ == "__main__":

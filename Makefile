@@ -1,0 +1,81 @@
+# lsmlab. A bare `make` lists the targets. Everything lives in .venv and build/; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+JOBS   ?= $(shell n=$$(nproc); [ $$n -gt 4 ] && n=4; echo $$n)
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS)
+TREES  := lsm indexes eviction recovery experiments tests
+CSRC   := $(wildcard */csrc/*.c */csrc/*.h)
+PKGS   := recovery eviction indexes lsm
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test check lint types layers c-style c-warnings bench sanitize tsan clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml setup.py constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "need $(PYTHON) (3.11 or newer)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "need Python 3.11 or newer, this is " + sys.version.split()[0])'
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel cffi
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[arrow,plot,peers,test,check]'
+	@touch $@
+
+setup: $(READY) ## make the virtual environment in .venv with everything in it
+
+build: setup ## compile the C extensions that are out of date
+	@$(BIN)/python native_build.py --stale
+
+demo: build ## run the first experiment (a minute or two) and print the path of its report
+	$(BIN)/lsmlab demo
+
+test: build ## run all tests
+	$(PYTEST) tests
+
+check: lint types layers c-style c-warnings ## ruff, mypy --strict, import-linter, clang-format, C warnings
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: build
+	$(BIN)/mypy -p lsm -p indexes -p eviction -p recovery -p experiments
+
+layers: build
+	$(BIN)/lint-imports
+
+c-style: setup
+	$(BIN)/clang-format --dry-run --Werror $(CSRC)
+
+c-warnings: setup
+	@for f in $(filter %.c,$(CSRC)); do \
+	  $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -UNDEBUG -pthread -I. -c $$f -o /dev/null || exit 1; done; echo "C: no warnings"
+
+bench: build ## this engine beside RocksDB, LevelDB and LMDB, in one run
+	$(BIN)/lsmlab bench kv
+
+# Instrumented builds live in a copy of the tree, so that they never mix with the optimised one.
+define instrumented
+	@rm -rf build/$(1) && mkdir -p build/$(1)
+	@git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t build/$(1)
+	cd build/$(1) && LSMLAB_CHECK=1 LSMLAB_CFLAGS="-g -fno-omit-frame-pointer $(2)" ../../$(BIN)/python native_build.py
+endef
+
+sanitize: setup ## run the tests on a build with the address and undefined-behaviour sanitizers
+	$(call instrumented,asan,-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+	cd build/asan && PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LSMLAB_INSTRUMENTED=asan LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	  ../../$(BIN)/python -m pytest -q -n $(JOBS) -p no:cacheprovider tests
+
+tsan: setup ## run the tests that use threads on a build with the thread sanitizer
+	$(call instrumented,tsan,-fsanitize=thread)
+	cd build/tsan && PYTHONPATH=. TSAN_OPTIONS=halt_on_error=1:exitcode=66 LSMLAB_INSTRUMENTED=tsan \
+	  LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" ../../$(BIN)/python -m pytest -q -p no:cacheprovider -m threads tests
+
+clean: ## remove what was built (not .venv, not results)
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f $(addsuffix /_native.abi3.so,$(PKGS)) $(addsuffix /_native.c,$(PKGS))
+
+comma := ,
