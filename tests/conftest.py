@@ -16,6 +16,10 @@ settings.register_profile("nightly", max_examples=2000, **_common)
 settings.load_profile(os.environ.get("LSMLAB_HYPOTHESIS", "quick"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write what the script tests print into their files")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "threads: uses several threads (the set that `make tsan` runs)")
 
