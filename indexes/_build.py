@@ -1,5 +1,5 @@
 """What the extension indexes._native is made of; read by native_build.py."""
 
-HEADERS = ["filter.h", "search.h"]
-SOURCES: list[str] = []
+HEADERS = ["filter.h", "search.h", "hash.h", "kinds.h"]
+SOURCES = ["hash.c", "bloom.c", "blocked.c", "search.c", "kinds.c"]
 INCLUDES: list[str] = []

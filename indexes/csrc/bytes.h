@@ -1,0 +1,28 @@
+/* bytes.h: little-endian loads and stores on any machine, at any alignment. Pure; the caller checked the bounds. */
+#ifndef IDX_BYTES_H
+#define IDX_BYTES_H
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t idx_load32(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap32(v);
+#endif
+    return v;
+}
+
+static inline uint64_t idx_load64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+static inline void idx_store64(uint8_t *p, uint64_t v) {
+    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
+#endif
