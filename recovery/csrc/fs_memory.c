@@ -344,7 +344,7 @@ static int mf_lock(rec_fs *base, const char *path, const char *holder, char *fou
             if (got) memcpy(found, f->node->data, got);
             found[got] = 0;
         }
-        err = -EWOULDMEM_BLOCK;
+        err = -EWOULDBLOCK;
     }
     if (!err) err = mem_set_size(f->node, 0);
     if (!err) err = write_locked(f, holder, strlen(holder), 0);
