@@ -5,13 +5,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { FN_BOUND, FN_COMPRESS, FN_DECOMPRESS, FN_BEST, FN_FREE_C, FN_FREE_D, FN_NEW_C, FN_NEW_D }; /* places in lsm_codec.fn */
+/* Places in lsm_codec.fn. OTHER: of lz4 the tight search, of zstd the test of a result. */
+enum { FN_BOUND, FN_COMPRESS, FN_DECOMPRESS, FN_OTHER, FN_FREE_C, FN_FREE_D, FN_NEW_C, FN_NEW_D };
 enum { POOL = 16 };
 
 /* zstd's work spaces are big and slow to make: idle ones wait in slots that threads take and fill with one atomic exchange. */
 typedef struct {
     lsm_codec base;
-    size_t (*is_error)(size_t);
     void *_Atomic compressors[POOL], *_Atomic decompressors[POOL];
 } zstd_codec;
 
@@ -58,8 +58,8 @@ static int64_t lz4_compress(const lsm_codec *c, const void *src, size_t n, void 
     typedef int compress_fn(const char *, char *, int, int, int);
     if (n > INT_MAX) return -1;
     const int room = cap < INT_MAX ? (int)cap : INT_MAX;
-    const int best = level > 1 && c->fn[FN_BEST];
-    compress_fn *compress = (compress_fn *)c->fn[best ? FN_BEST : FN_COMPRESS];
+    const int best = level > 1 && c->fn[FN_OTHER];
+    compress_fn *compress = (compress_fn *)c->fn[best ? FN_OTHER : FN_COMPRESS];
     const int got = compress(src, dst, (int)n, room, best ? level : level >= 0 ? 1 : level > -INT_MAX ? -level : INT_MAX);
     return got > 0 ? got : -1;
 }
@@ -70,9 +70,11 @@ static int64_t lz4_decompress(const lsm_codec *c, const void *src, size_t n, voi
     return got >= 0 ? got : -1;
 }
 
+static int is_error(const lsm_codec *c, size_t got) { return ((unsigned (*)(size_t))c->fn[FN_OTHER])(got) != 0; }
+
 static size_t zstd_bound(const lsm_codec *c, size_t n) {
     const size_t most = ((size_t (*)(size_t))c->fn[FN_BOUND])(n);
-    return ((const zstd_codec *)c)->is_error(most) ? 0 : most;
+    return is_error(c, most) ? 0 : most;
 }
 
 static int64_t zstd_compress(const lsm_codec *c, const void *src, size_t n, void *dst, size_t cap, int level) {
@@ -81,7 +83,7 @@ static int64_t zstd_compress(const lsm_codec *c, const void *src, size_t n, void
     if (!work) return -1;
     const size_t got = ((size_t (*)(void *, void *, size_t, const void *, size_t, int))c->fn[FN_COMPRESS])(work, dst, cap, src, n, level);
     give_back(z->compressors, work, c->fn[FN_FREE_C]);
-    return z->is_error(got) ? -1 : (int64_t)got;
+    return is_error(c, got) ? -1 : (int64_t)got;
 }
 
 static int64_t zstd_decompress(const lsm_codec *c, const void *src, size_t n, void *dst, size_t cap) {
@@ -90,13 +92,13 @@ static int64_t zstd_decompress(const lsm_codec *c, const void *src, size_t n, vo
     if (!work) return -1;
     const size_t got = ((size_t (*)(void *, void *, size_t, const void *, size_t))c->fn[FN_DECOMPRESS])(work, dst, cap, src, n);
     give_back(z->decompressors, work, c->fn[FN_FREE_D]);
-    return z->is_error(got) ? -1 : (int64_t)got;
+    return is_error(c, got) ? -1 : (int64_t)got;
 }
 
 static int bind_lz4(lsm_codec *c) {
     const char *const names[8] = {"LZ4_compressBound", "LZ4_compress_fast", "LZ4_decompress_safe", "LZ4_compress_HC"};
     for (int i = 0; i < 4; i++)
-        if (!(c->fn[i] = dlsym(c->handle, names[i])) && i != FN_BEST) return -1;
+        if (!(c->fn[i] = dlsym(c->handle, names[i])) && i != FN_OTHER) return -1;
     void *version = dlsym(c->handle, "LZ4_versionString");
     if (!version) return -1;
     c->version = ((const char *(*)(void))version)();
@@ -113,7 +115,6 @@ static int bind_zstd(lsm_codec *c) {
     void *version = dlsym(c->handle, "ZSTD_versionString");
     if (!version) return -1;
     c->version = ((const char *(*)(void))version)();
-    ((zstd_codec *)c)->is_error = (size_t (*)(size_t))c->fn[FN_BEST];
     c->bound = zstd_bound, c->compress = zstd_compress, c->decompress = zstd_decompress;
     c->name = "zstd", c->id = 2;
     return 0;

@@ -1,0 +1,54 @@
+"""Table-level indexes: point filters and block searches, native, each with a readable twin in `indexes.twins`.
+
+>>> import indexes
+>>> indexes.FILTERS["bloom"](bits_per_key=8)
+BloomSettings(bits_per_key=8)
+"""
+
+from .filters import BlockedBloom, Bloom, PointFilter, filter_class
+from .native import FilterObject, FilterOps, OpenSearch, PythonFilter, SearchOps, xxh3
+from .registry import (
+    FILTERS,
+    SEARCHES,
+    BinarySettings,
+    BlockedBloomSettings,
+    BloomSettings,
+    FenceSettings,
+    FilterSettings,
+    NoFilter,
+    SearchSettings,
+    filter_ops,
+    filter_ops_address,
+    register_filter,
+    register_search,
+    search_ops,
+    search_ops_address,
+)
+
+__all__ = [
+    "FILTERS",
+    "SEARCHES",
+    "BinarySettings",
+    "BlockedBloom",
+    "BlockedBloomSettings",
+    "Bloom",
+    "BloomSettings",
+    "FenceSettings",
+    "FilterObject",
+    "FilterOps",
+    "FilterSettings",
+    "NoFilter",
+    "OpenSearch",
+    "PointFilter",
+    "PythonFilter",
+    "SearchOps",
+    "SearchSettings",
+    "filter_class",
+    "filter_ops",
+    "filter_ops_address",
+    "register_filter",
+    "register_search",
+    "search_ops",
+    "search_ops_address",
+    "xxh3",
+]

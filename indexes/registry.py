@@ -1,0 +1,142 @@
+"""The filters and block searches by kind: plain settings that build the live part.
+
+Settings are values (frozen, hashable, printable); a component that is registered here is in the conformance tests, the command line
+and the sweeps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .native import FilterOps, PythonFilter, SearchOps, native_filter, native_search_address
+
+MIN_BITS, MAX_BITS = 1.0, 64.0
+
+
+@dataclass(frozen=True)
+class NoFilter:
+    """No filter: every probe reads the table."""
+
+    kind: ClassVar[str] = "none"
+
+    def build(self) -> None:
+        """Return None: there is nothing to probe."""
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """What every filter of hashes takes. bits_per_key: memory, 1 to 64 bits a key; about 10 give one false positive in a hundred."""
+
+    kind: ClassVar[str]
+    bits_per_key: float = 10.0
+
+    def __post_init__(self) -> None:
+        bits = self.bits_per_key
+        if isinstance(bits, bool) or not isinstance(bits, (int, float)) or not (math.isfinite(bits) and MIN_BITS <= bits <= MAX_BITS):
+            raise ValueError(f"bits_per_key is {bits!r}; allowed: a number from {MIN_BITS:g} to {MAX_BITS:g}")
+
+    def build(self) -> FilterOps:
+        """Return the ops table that builds and probes this kind."""
+        return filter_ops(self.kind)
+
+
+@dataclass(frozen=True)
+class BloomSettings(FilterSettings):
+    """The standard Bloom filter (Bloom, CACM 1970): least memory, a cache miss a probe."""
+
+    kind: ClassVar[str] = "bloom"
+
+
+@dataclass(frozen=True)
+class BlockedBloomSettings(FilterSettings):
+    """The blocked Bloom filter (Putze, Sanders, Singler, WEA 2007): one cache miss a key, for a tenth more false positives."""
+
+    kind: ClassVar[str] = "blocked_bloom"
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """A block search has no knobs yet."""
+
+    kind: ClassVar[str]
+
+    def build(self) -> SearchOps:
+        """Return the ops table that opens and searches this kind."""
+        return search_ops(self.kind)
+
+
+@dataclass(frozen=True)
+class FenceSettings(SearchSettings):
+    """8-byte prefixes (after what all keys share) in one array, searched without branches; ties resolved on the full keys."""
+
+    kind: ClassVar[str] = "fence"
+
+
+@dataclass(frozen=True)
+class BinarySettings(SearchSettings):
+    """Plain binary search on the full keys: no memory."""
+
+    kind: ClassVar[str] = "binary"
+
+
+FILTERS: dict[str, type[NoFilter] | type[FilterSettings]] = {c.kind: c for c in (NoFilter, BloomSettings, BlockedBloomSettings)}
+SEARCHES: dict[str, type[SearchSettings]] = {c.kind: c for c in (FenceSettings, BinarySettings)}
+_filter_ops: dict[str, FilterOps] = {kind: native_filter(kind) for kind in ("bloom", "blocked_bloom")}
+_search_ops: dict[str, SearchOps] = {kind: SearchOps(native_search_address(kind)) for kind in ("fence", "binary")}
+
+
+def filter_ops(kind: str) -> FilterOps:
+    """Return the ops table of a registered filter. ValueError names the kinds there are ("none" has no table)."""
+    if kind not in _filter_ops:
+        raise ValueError(f"filter kind is {kind!r}; allowed: {', '.join(_filter_ops)}")
+    return _filter_ops[kind]
+
+
+def search_ops(kind: str) -> SearchOps:
+    """Return the ops table of a registered block search. ValueError names the kinds there are."""
+    if kind not in _search_ops:
+        raise ValueError(f"search kind is {kind!r}; allowed: {', '.join(_search_ops)}")
+    return _search_ops[kind]
+
+
+def filter_ops_address(kind: str) -> int:
+    """Return the address of the idx_filter_ops of a kind, 0 for "none": what the engine's extension takes."""
+    return 0 if kind == NoFilter.kind else filter_ops(kind).address
+
+
+def search_ops_address(kind: str) -> int:
+    """Return the address of the idx_search_ops of a kind: what the engine's extension takes."""
+    return search_ops(kind).address
+
+
+def register_filter(kind: str, ops: int | PythonFilter) -> type[FilterSettings]:
+    """Add a filter: the address of an idx_filter_ops that stays valid, or a Python object behind its adapter. Returns its settings class.
+
+    ValueError when the kind is taken, the table has another ABI, or its name is not the kind (the name goes into the files).
+    """
+    if kind in FILTERS:
+        raise ValueError(f"filter kind {kind!r} is taken; registered: {', '.join(FILTERS)}")
+    table = FilterOps(ops) if isinstance(ops, int) else ops
+    if table.name != kind:
+        raise ValueError(f"the ops table is named {table.name!r}; allowed: the kind {kind!r}")
+    settings = type(
+        f"{kind.title().replace('_', '')}Settings", (FilterSettings,), {"kind": kind, "__doc__": f"The registered filter {kind}."}
+    )
+    FILTERS[kind], _filter_ops[kind] = settings, table
+    return settings
+
+
+def register_search(kind: str, ops: int) -> type[SearchSettings]:
+    """Add a block search: the address of an idx_search_ops that stays valid. ValueError as in `register_filter`."""
+    if kind in SEARCHES:
+        raise ValueError(f"search kind {kind!r} is taken; registered: {', '.join(SEARCHES)}")
+    table = SearchOps(ops)
+    if table.name != kind:
+        raise ValueError(f"the ops table is named {table.name!r}; allowed: the kind {kind!r}")
+    settings = type(
+        f"{kind.title().replace('_', '')}Settings", (SearchSettings,), {"kind": kind, "__doc__": f"The registered search {kind}."}
+    )
+    SEARCHES[kind], _search_ops[kind] = settings, table
+    return settings

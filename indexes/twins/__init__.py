@@ -1,0 +1,9 @@
+"""Readable twins: each native component again in plain Python, byte for byte; the specification that tests drive in lock step."""
+
+from .blocked_bloom import BlockedBloomTwin
+from .bloom import BloomTwin
+from .fence import FenceTwin
+
+TWINS = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
+
+__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin"]

@@ -1,0 +1,73 @@
+"""The standard Bloom filter, readable.
+
+Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 1970; the k probes of a key are an arithmetic progression
+of two hashes (Kirsch and Mitzenmacher, "Less hashing, same performance", ESA 2006), both cut from one XXH3 of the key.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+
+import xxhash
+
+from ..theory import best_k, bloom_fpr
+
+_HEADER = struct.Struct("<BBB5xQ")  # kind, version, k, bits
+_KIND = 1
+_WORD = (1 << 64) - 1
+
+
+class BloomTwin:
+    """Satisfies `indexes.FilterObject`: put it behind `PythonFilter` and the engine can run on it."""
+
+    name = "bloom"
+    version = 1
+
+    @staticmethod
+    def hash(key: bytes) -> int:
+        """Return the hash that build and may_contain take."""
+        return xxhash.xxh3_64_intdigest(key)
+
+    def bound(self, n: int, bits_per_key: float) -> int:
+        """Return the exact size: the header and whole 64-bit words; 0 when bits_per_key is out of range."""
+        if not 1 <= bits_per_key <= 64:
+            return 0
+        words = int(n * bits_per_key) // 64 + 1 if n else 0
+        return _HEADER.size + 8 * words
+
+    def build(self, hashes: Sequence[int], bits_per_key: float) -> bytes:
+        """Return the filter of these hashes. ValueError when bits_per_key is out of range. O(n k)."""
+        size = self.bound(len(hashes), bits_per_key)
+        if not size:
+            raise ValueError(f"bits_per_key is {bits_per_key}; allowed: 1 to 64")
+        n_bits = (size - _HEADER.size) * 8
+        k = best_k(bits_per_key, bloom_fpr)
+        bits = bytearray(size - _HEADER.size)
+        for digest in hashes:
+            for at in self._probes(digest, k, n_bits):
+                bits[at // 8] |= 1 << at % 8
+        return _HEADER.pack(_KIND, self.version, k, n_bits) + bits
+
+    def check(self, data: memoryview) -> bool:
+        """Tell whether the header is ours and agrees with the size."""
+        if len(data) < _HEADER.size or any(data[3:8]):
+            return False
+        kind, version, k, n_bits = _HEADER.unpack_from(data)
+        return kind == _KIND and version == self.version and 1 <= k <= 64 and n_bits % 64 == 0 and n_bits // 8 == len(data) - _HEADER.size
+
+    def may_contain(self, data: memoryview, digest: int) -> bool:
+        """Return whether all k bits are set."""
+        _, _, k, n_bits = _HEADER.unpack_from(data)
+        return n_bits > 0 and all(data[_HEADER.size + at // 8] >> at % 8 & 1 for at in self._probes(digest, k, n_bits))
+
+    def expected_fpr(self, bits_per_key: float) -> float:
+        """Return the textbook rate."""
+        return bloom_fpr(bits_per_key)
+
+    @staticmethod
+    def _probes(digest: int, k: int, n_bits: int) -> Iterator[int]:
+        step = (digest << 32 & _WORD | digest >> 32) | 1  # the halves swapped, made odd
+        for _ in range(k):
+            yield digest * n_bits >> 64  # scaled to 0 .. n_bits - 1, without a division
+            digest = digest + step & _WORD
