@@ -1,0 +1,149 @@
+"""`lsmlab crashtest`: kill the writer at a random moment, reopen, compare with what it acknowledged; again and again on the same database.
+
+A child process writes batches that a seed decides and raises a counter in memory shared with the parent after each one returned. The parent kills it
+with SIGKILL, opens the database itself and requires that it holds exactly the first A or A + 1 batches, A being the counter: fewer would be an acknowledged
+write lost, anything else a torn batch. Every cycle goes on where the last one ended, through flushes, compactions and log segments.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import shutil
+import signal
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lsm
+
+KEYS = 4_000
+OPTIONS: dict[str, Any] = {"write_buffer": 256 << 10, "threads": 1, "cache": {"capacity": 1 << 20}, "compaction": {"size_ratio": 4, "level_base": 1 << 20, "output_bytes": 256 << 10}}
+_COUNTER = struct.Struct("<QQ")  # batches acknowledged, 1 once the child has opened the database
+
+
+@dataclass(frozen=True)
+class CrashResult:
+    """What came of it. `lost` and `torn` name the cycle and what was wrong; both empty means that all is well."""
+
+    seed: int
+    cycles: int
+    batches: int
+    seconds: float
+    unacknowledged: int = 0  # batches found although the kill came before their acknowledgement: allowed
+    lost: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+
+
+def batch(seed: int, number: int) -> list[tuple[bytes, bytes | None]]:
+    """The operations of a batch: 1 to 40 records put, one in eight deleted. The value tells the batch it is of."""
+    rng = random.Random(seed << 32 | number)
+    out: list[tuple[bytes, bytes | None]] = []
+    for i in range(rng.randint(1, 40)):
+        key = b"%016d" % rng.randrange(KEYS)
+        out.append((key, None if rng.random() < 0.125 else b"%d/%d/" % (number, i) + bytes(rng.randrange(200))))
+    return out
+
+
+def apply(model: dict[bytes, bytes], operations: list[tuple[bytes, bytes | None]]) -> None:
+    """Do to the model what a batch does to the database."""
+    for key, value in operations:
+        if value is None:
+            model.pop(key, None)
+        else:
+            model[key] = value
+
+
+def _child(path: Path, seed: int, first: int, shared: mmap.mmap) -> None:
+    db = lsm.open(path, **OPTIONS)
+    _COUNTER.pack_into(shared, 0, first, 1)
+    number = first
+    while True:
+        made = lsm.Batch()
+        for key, value in batch(seed, number):
+            if value is None:
+                made.delete(key)
+            else:
+                made.put(key, value)
+        db.write(made)
+        number += 1
+        _COUNTER.pack_into(shared, 0, number, 1)
+
+
+def _spawn(path: Path, seed: int, first: int, shared: mmap.mmap) -> int:
+    _COUNTER.pack_into(shared, 0, first, 0)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _child(path, seed, first, shared)
+        except BaseException as e:
+            os.write(2, f"crashtest: the writer failed: {type(e).__name__}: {e}\n".encode())
+        finally:
+            os._exit(70)
+    return pid
+
+
+def crashtest(path: Path, cycles: int, seed: int, told: Callable[[int], None] = lambda cycle: None) -> CrashResult:
+    """Run the cycles on a fresh database at `path`, which is removed when all is well and kept for a look when not.
+
+    Needs a process with one thread (it forks). Stops at the first fault.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    rng = random.Random(seed)
+    model: dict[bytes, bytes] = {}
+    applied = extra = 0
+    lost: list[str] = []
+    torn: list[str] = []
+    started = time.monotonic()
+    with mmap.mmap(-1, mmap.PAGESIZE) as shared:
+        for cycle in range(cycles):
+            told(cycle)
+            acknowledged = _kill_one(path, seed, applied, shared, rng.uniform(0.0, 0.1))
+            with lsm.open(path, **OPTIONS) as db:
+                found = dict(db.scan())
+            for number in range(applied, acknowledged):
+                apply(model, batch(seed, number))
+            applied = acknowledged
+            if found != model:
+                before = dict(model)
+                apply(model, batch(seed, applied))
+                applied, extra = applied + 1, extra + 1
+                if found != model:
+                    _blame(cycle, acknowledged, found, before, lost, torn)
+                    break
+    if not lost and not torn:
+        shutil.rmtree(path, ignore_errors=True)
+    return CrashResult(seed, cycle + 1 if cycles else 0, applied, time.monotonic() - started, extra, lost, torn)
+
+
+def _kill_one(path: Path, seed: int, first: int, shared: mmap.mmap, delay: float) -> int:
+    """Let a writer run for `delay` seconds after it opened the database, kill it, and give the number of batches acknowledged."""
+    pid = _spawn(path, seed, first, shared)
+    try:
+        limit = time.monotonic() + 60
+        while not _COUNTER.unpack_from(shared)[1]:
+            if os.waitpid(pid, os.WNOHANG)[0] or time.monotonic() > limit:
+                raise RuntimeError(f"the writer did not open {path}")
+            time.sleep(0.0005)
+        time.sleep(delay)
+    finally:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            status = 0
+    if not os.WIFSIGNALED(status):
+        raise RuntimeError("the writer ended before it was killed")
+    return int(_COUNTER.unpack_from(shared)[0])
+
+
+def _blame(cycle: int, acknowledged: int, found: dict[bytes, bytes], want: dict[bytes, bytes], lost: list[str], torn: list[str]) -> None:
+    """Say what is wrong: keys of acknowledged batches that are missing or stale, or parts of a batch that was not."""
+    wrong = sorted(k for k in found.keys() | want.keys() if found.get(k) != want.get(k))
+    newer = [k for k in wrong if k in found and int(found[k].split(b"/")[0]) >= acknowledged]
+    text = f"cycle {cycle}: {len(wrong)} keys differ after {acknowledged} acknowledged batches, first {wrong[0]!r}: found {found.get(wrong[0])!r:.60}, want {want.get(wrong[0])!r:.60}"
+    (torn if newer else lost).append(text)

@@ -1,0 +1,97 @@
+"""Closed forms to draw beside a measurement. Every function names its source and unit.
+
+Symbols: N entries, T size ratio, L levels on disk, b filter bits a key, B entries a block, P_i false-positive rate of level i. All assume unique keys,
+full levels and whole-level (preemptive) merges, so they bound or centre a real tree; none of them counts the log.
+Sources: Monkey = Dayan, Athanassoulis, Idreos, SIGMOD 2017. Dostoevsky = Dayan, Idreos, SIGMOD 2018.
+Blocked Bloom = Putze, Sanders, Singler, JEA 2010, equation 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+LN2_SQUARED = math.log(2) ** 2
+CACHE_LINE_BITS = 512
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A number, its unit, and where the formula comes from."""
+
+    value: float
+    unit: str
+    source: str
+
+
+def levels(entries: float, buffer_entries: float, size_ratio: float) -> int:
+    """Levels on disk of a full tree: ceil(log_T(N / buffer * (T - 1) / T)), at least 1. Monkey equation 1."""
+    return max(1, math.ceil(math.log(max(1.0, entries / buffer_entries * (size_ratio - 1) / size_ratio), size_ratio) - 1e-9))
+
+
+def bloom_fpr(bits_per_key: float) -> float:
+    """False-positive rate of a Bloom filter with the best number of hashes: exp(-b ln(2)^2). Monkey equation 2."""
+    return math.exp(-bits_per_key * LN2_SQUARED)
+
+
+def blocked_bloom_fpr(bits_per_key: float, block_bits: int = CACHE_LINE_BITS) -> float:
+    """False-positive rate of a blocked Bloom filter: the Bloom rate averaged over the Poisson load of a block. Putze et al., equation 3."""
+    if bits_per_key <= 0:
+        return 1.0
+    hashes = max(1, round(bits_per_key * math.log(2)))
+    mean = block_bits / bits_per_key
+    total, weight = 0.0, math.exp(-mean)
+    for load in range(int(mean + 12 * math.sqrt(mean)) + 8):
+        total += weight * (1 - (1 - 1 / block_bits) ** (hashes * load)) ** hashes
+        weight *= mean / (load + 1)
+    return total
+
+
+def filter_fpr(kind: str, bits_per_key: float) -> float:
+    """The rate of a kind of filter of the engine; 1 for none."""
+    if kind == "none" or bits_per_key <= 0:
+        return 1.0
+    return blocked_bloom_fpr(bits_per_key) if kind == "blocked_bloom" else bloom_fpr(bits_per_key)
+
+
+def zero_result_reads(rates: Iterable[float]) -> Prediction:
+    """Data blocks read by a lookup of a key that does not exist: the sum of the false-positive rates of the runs that cover it. Monkey equation 3."""
+    return Prediction(sum(rates), "data blocks per lookup", "Monkey eq. 3, fitted to the runs present")
+
+
+def hit_reads(rates: Iterable[float], entries: Iterable[float]) -> Prediction:
+    """Data blocks read by a lookup of a key that exists, its chance to lie in a run as the run's share of the entries: 1 and the false positives of
+    the runs above (given newest first). Monkey equation 9 charges the last level only; this is the same sum over all."""
+    shares, total, above, expected = list(entries), 0.0, 0.0, 0.0
+    total = sum(shares)
+    for rate, n in zip(rates, shares, strict=True):
+        expected += n / total * (1 + above) if total else 0.0
+        above += rate
+    return Prediction(expected, "data blocks per lookup", "Monkey eq. 9, fitted to the runs present")
+
+
+def level_writes(layout: str, size_ratio: float, last: bool) -> float:
+    """How often an entry is written at one level. Leveling (T - 1) / 2 (Monkey equation 10), tiering (T - 1) / T, lazy leveling tiers all
+    levels but the last, which it levels (Dostoevsky equation 12 with K = T - 1, Z = 1)."""
+    leveled, tiered = (size_ratio - 1) / 2, (size_ratio - 1) / size_ratio
+    if layout in ("leveling", "1-leveling"):
+        return leveled
+    if layout == "tiering":
+        return tiered
+    if layout == "lazy-leveling":
+        return leveled if last else tiered
+    raise ValueError(f"no model of the layout {layout!r}; there are leveling, 1-leveling, tiering, lazy-leveling")
+
+
+def write_amplification(layout: str, size_ratio: float, n_levels: int) -> Prediction:
+    """Bytes written by flushes and merges for each byte that a flush wrote: 1 for the flush and the writes at every level (worst case: full levels)."""
+    merges = sum(level_writes(layout, size_ratio, i == n_levels - 1) for i in range(n_levels))
+    return Prediction(1 + merges, "bytes written per byte of user data, no log", "Monkey eq. 10 / Dostoevsky eq. 12, plus 1 for the flush")
+
+
+def uniform_reads(layout: str, size_ratio: float, n_levels: int, fpr: float) -> Prediction:
+    """Worst case of a lookup of nothing with equal filters: leveling L p, tiering L (T - 1) p (Monkey appendix E, equation 26), lazy leveling
+    (1 + (L - 1) (T - 1)) p (Dostoevsky equation 3)."""
+    runs = {"leveling": n_levels, "1-leveling": n_levels, "tiering": n_levels * (size_ratio - 1), "lazy-leveling": 1 + (n_levels - 1) * (size_ratio - 1)}
+    return Prediction(runs[layout] * fpr, "data blocks per lookup", "Monkey eq. 26 / Dostoevsky eq. 3, full levels")
