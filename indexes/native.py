@@ -151,19 +151,24 @@ class PythonFilter(FilterOps):
     def __init__(self, inner: FilterObject) -> None:
         self.inner = inner
         self.last_error: BaseException | None = None
-        xx = ffi.addressof(lib, "idx_xxh3")
-        self._alive = [
-            ffi.new("char[]", inner.name.encode()),
-            ffi.callback("size_t(size_t, double)", inner.bound, error=0, onerror=self._keep),
-            ffi.callback("int(const uint64_t *, size_t, double, uint8_t *, size_t, size_t *)", self._build, error=-1, onerror=self._keep),
-            ffi.callback("int(const uint8_t *, size_t)", self._check, error=-1, onerror=self._keep),
-            ffi.callback("int(const uint8_t *, size_t, uint64_t)", self._probe, error=1, onerror=self._keep),
-            ffi.callback("void(const uint8_t *, size_t, const uint64_t *, size_t, uint8_t *)", self._probe_many, onerror=self._keep),
-            ffi.callback("double(double)", inner.expected_fpr, error=1.0, onerror=self._keep),
-        ]
-        name, *functions = self._alive
-        table = ffi.new("idx_filter_ops *", [FILTER_ABI, ffi.sizeof("idx_filter_ops"), name, inner.version, xx, *functions])
-        self._alive.append(table)
+        slots = dict(ffi.typeof("idx_filter_ops").fields)
+        functions = {
+            "bound": (inner.bound, 0),
+            "build": (self._build, -1),
+            "check": (self._check, -1),
+            "may_contain": (self._probe, 1),
+            "may_contain_many": (self._probe_many, None),
+            "expected_fpr": (inner.expected_fpr, 1.0),
+        }
+        name = ffi.new("char[]", inner.name.encode())
+        callbacks = {
+            slot: ffi.callback(slots[slot].type, call, error=value, onerror=self._keep) for slot, (call, value) in functions.items()
+        }
+        size, xxh3_address = ffi.sizeof("idx_filter_ops"), ffi.addressof(lib, "idx_xxh3")
+        table = ffi.new(
+            "idx_filter_ops *", {"abi": FILTER_ABI, "size": size, "name": name, "version": inner.version, "hash": xxh3_address, **callbacks}
+        )
+        self._alive = (name, callbacks, table)
         super().__init__(int(ffi.cast("uintptr_t", table)))
 
     def _keep(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:

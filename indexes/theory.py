@@ -33,13 +33,13 @@ def blocked_bloom_fpr(bits_per_key: float, k: int | None = None, block_bits: int
     share = np.arange(block_bits + 1) / block_bits
     bits_set = np.zeros(block_bits + 1)
     bits_set[0] = 1.0
-    weight, total = math.exp(-load), 0.0
+    total = 0.0
     for keys in range(1, int(load + 12 * math.sqrt(load) + 20) + 1):
         for _ in range(k):
             grown = bits_set * share
             grown[1:] += bits_set[:-1] * (1 - share[:-1])
             bits_set = grown
-        weight *= load / keys
+        weight = math.exp(keys * math.log(load) - load - math.lgamma(keys + 1))
         total += weight * float(bits_set @ share**k)
     return total
 

@@ -16,7 +16,7 @@ enum { KIND = 2, VERSION = 1, HEADER = 64, LINE = 64, LINE_BITS = 512, AHEAD = 1
 
 static const double MOST_BITS = 64;
 
-/* The best k grows from i + 1 to i + 2 where bits_per_key reaches MORE_PROBES[i] / 1000. */
+/* The best k grows from i + 1 to i + 2 where bits_per_key, rounded to thousandths, reaches MORE_PROBES[i]. */
 static const uint16_t MORE_PROBES[] = {2082,  3585,  5104,  6674,  8318,  10058, 11921, 13933, 16124, 18528,
                                        21185, 24140, 27445, 31162, 35361, 40127, 45559, 51775, 58916};
 
@@ -29,8 +29,9 @@ static const uint32_t POWERS[24] = {
 
 static int probes(double bits_per_key) {
     const int n = sizeof MORE_PROBES / sizeof *MORE_PROBES;
+    const int thousandths = (int)(bits_per_key * 1000 + 0.5);
     int k = 1;
-    while (k <= n && bits_per_key * 1000 >= MORE_PROBES[k - 1]) k++;
+    while (k <= n && thousandths >= MORE_PROBES[k - 1]) k++;
     return k;
 }
 

@@ -12,7 +12,7 @@ enum { KIND = 1, VERSION = 1, HEADER = 16, AHEAD = 16 };
 
 static const double MOST_BITS = 64;
 
-/* The best k grows from i + 1 to i + 2 where bits_per_key reaches MORE_PROBES[i] / 1000. */
+/* The best k grows from i + 1 to i + 2 where bits_per_key, rounded to thousandths, reaches MORE_PROBES[i]. */
 static const uint16_t MORE_PROBES[] = {2079,  3557,  5014,  6465,  7913,  9359,  10804, 12249, 13693, 15137, 16581,
                                        18024, 19468, 20911, 22354, 23797, 25241, 26684, 28127, 29570, 31013, 32456,
                                        33899, 35341, 36784, 38227, 39670, 41113, 42556, 43999, 45441, 46884, 48327,
@@ -20,8 +20,9 @@ static const uint16_t MORE_PROBES[] = {2079,  3557,  5014,  6465,  7913,  9359, 
 
 static int probes(double bits_per_key) {
     const int n = sizeof MORE_PROBES / sizeof *MORE_PROBES;
+    const int thousandths = (int)(bits_per_key * 1000 + 0.5);
     int k = 1;
-    while (k <= n && bits_per_key * 1000 >= MORE_PROBES[k - 1]) k++;
+    while (k <= n && thousandths >= MORE_PROBES[k - 1]) k++;
     return k;
 }
 
@@ -94,6 +95,7 @@ static void bloom_may_contain_many(const uint8_t *filter, size_t len, const uint
 }
 
 static double bloom_expected_fpr(double bits_per_key) {
+    if (!(bits_per_key >= 1 && bits_per_key <= MOST_BITS)) return NAN;
     const int k = probes(bits_per_key);
     return pow(1 - exp(-k / bits_per_key), k);
 }

@@ -44,7 +44,7 @@ class BlockedBloomTwin:
         if not size:
             raise ValueError(f"bits_per_key is {bits_per_key}; allowed: 1 to 64")
         blocks = (size - _HEADER.size) // _BLOCK
-        k = best_k(bits_per_key, blocked_bloom_fpr)
+        k = best_k(int(bits_per_key * 1000 + 0.5) / 1000, blocked_bloom_fpr)  # thousandths, so that no rounding decides
         bits = bytearray(size - _HEADER.size)
         for digest in hashes:
             for at in self._probes(digest, k, blocks):
@@ -56,9 +56,9 @@ class BlockedBloomTwin:
         if len(data) < _HEADER.size or any(data[3:8]) or any(data[16 : _HEADER.size]):
             return False
         kind, version, k, blocks = _HEADER.unpack_from(data)
-        return (
-            kind == _KIND and version == self.version and 1 <= k <= 20 and blocks <= _HALF and blocks * _BLOCK == len(data) - _HEADER.size
-        )
+        if (kind, version) != (_KIND, self.version) or not 1 <= k <= 20:
+            return False
+        return bool(blocks <= _HALF and blocks * _BLOCK == len(data) - _HEADER.size)
 
     def may_contain(self, data: memoryview, digest: int) -> bool:
         """Return whether all k bits of the key's block are set."""

@@ -42,7 +42,7 @@ class BloomTwin:
         if not size:
             raise ValueError(f"bits_per_key is {bits_per_key}; allowed: 1 to 64")
         n_bits = (size - _HEADER.size) * 8
-        k = best_k(bits_per_key, bloom_fpr)
+        k = best_k(int(bits_per_key * 1000 + 0.5) / 1000, bloom_fpr)  # thousandths, so that no rounding decides
         bits = bytearray(size - _HEADER.size)
         for digest in hashes:
             for at in self._probes(digest, k, n_bits):
@@ -54,7 +54,9 @@ class BloomTwin:
         if len(data) < _HEADER.size or any(data[3:8]):
             return False
         kind, version, k, n_bits = _HEADER.unpack_from(data)
-        return kind == _KIND and version == self.version and 1 <= k <= 64 and n_bits % 64 == 0 and n_bits // 8 == len(data) - _HEADER.size
+        if (kind, version) != (_KIND, self.version) or not 1 <= k <= 64:
+            return False
+        return bool(n_bits % 64 == 0 and n_bits // 8 == len(data) - _HEADER.size)
 
     def may_contain(self, data: memoryview, digest: int) -> bool:
         """Return whether all k bits are set."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 
 class FenceTwin:
@@ -15,7 +15,9 @@ class FenceTwin:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self.keys = keys
-        self.shared: bytes = commonprefix([keys[0], keys[-1]]) if keys else b""  # sorted: all in between share it too
+        first, last = (keys[0], keys[-1]) if keys else (b"", b"")
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        self.shared = bytes(byte for byte, _ in same)  # sorted: all in between share it too
         self.prefixes = [self._prefix(key) for key in keys]
 
     def _prefix(self, key: bytes) -> bytes:
