@@ -130,7 +130,8 @@ def available_codecs() -> dict[str, str]:
 def register_codec(kind: str, address: int) -> type[CustomCodec]:
     """Add a user's codec: the address of an lsm_codec that stays valid, its id from 128 to 255 (it goes into the files).
 
-    Returns its settings class. ValueError when the kind or the id is taken or out of range, the name is not the kind, or the table is of another ABI.
+    Returns its settings class. ValueError when the kind or the id is taken or out of range, the name is not the kind, or the
+    table is of another ABI.
     """
     codec = Codec(address)
     if kind in CODECS:

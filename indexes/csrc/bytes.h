@@ -1,4 +1,7 @@
-/* bytes.h: little-endian loads and stores on any machine, at any alignment. Pure; the caller checked the bounds. */
+/* bytes.h: little-endian loads and stores on any machine, at any alignment.
+ *
+ * Ownership: the caller's bytes, whose bounds it checked. Threads: pure.
+ */
 #ifndef IDX_BYTES_H
 #define IDX_BYTES_H
 #include <stdint.h>
