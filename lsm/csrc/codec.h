@@ -16,7 +16,7 @@ struct lsm_codec {
     uint32_t id; /* stored per block: 0 none, 1 lz4, 2 zstd; user codecs from 128 */
     size_t (*bound)(const lsm_codec *c, size_t n);
     int64_t (*compress)(const lsm_codec *c, const void *src, size_t n, void *dst, size_t cap, int level); /* bytes, or -1 */
-    int64_t (*decompress)(const lsm_codec *c, const void *src, size_t n, void *dst, size_t cap);           /* bytes, or -1 */
+    int64_t (*decompress)(const lsm_codec *c, const void *src, size_t n, void *dst, size_t cap); /* bytes, or -1 */
     const char *version;
     void *handle;
     void *fn[8];
