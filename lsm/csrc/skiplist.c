@@ -1,53 +1,67 @@
-/* skiplist.c: the default memtable: a skip list (Pugh 1990) with one writer, lock-free readers and key prefixes beside its links.
+/* skiplist.c: the default memtable: a skip list (Pugh 1990) with one writer and lock-free readers, its index apart from its entries.
  *
- *    node in memory:   [link h] ... [link 2] [link 1] | next | prefix | tag | key len | value len | key bytes | value bytes
- *                       a link is (node, its prefix)     ^ a node pointer points here; link l is l places before it
+ *    tower:  | base | next | link 1 | link 2 | ... | link h      one for every third entry, in an arena of their own
+ *                |                (a link is a tower and the prefix of its key)
+ *    node:   | next | tag | key len | value len | key | value    all entries, in order: this chain is the truth
  *
- * Upper links carry the prefix of the node they lead to, so a search touches only nodes that it moves to, not those that it looks at and
- * passes by. Level 0 compares nodes themselves, as it must touch the answer anyway.
+ * Towers are small and lie together, so the index of a 64 MiB memtable stays in the processor's cache, and links carry the prefix of the key
+ * they lead to, so a search hardly touches a node before level 0. A tower's next repeats its node's, so that landing costs no look at the node.
  *
- * Publication. The writer fills a node, then links it from level 0 up: first link.node, then link.prefix, both with release. Readers take
- * link.prefix first, then link.node, both with acquire. A reader that sees a half-done change so holds a prefix >= the real one of the node: it may
- * stay on a level that it could have walked on, which costs steps and never an answer, since level 0 trusts only nodes.
+ * Publication. The writer fills a node, then links it into the chain, then its tower from level 1 up: first link.tower, then link.prefix, all with release.
+ * Readers take link.prefix first, then link.tower, with acquire. A reader that sees a half-done change so holds a prefix >= the real one: it may stay
+ * on a level that it could have walked on, which costs steps and never an answer, since the answer comes from the chain.
  *
- * Anchor. Keys often begin alike ("user0000..."), then their first 8 bytes say nothing. After ANCHOR_AT entries the list is copied once into a
- * list whose prefixes start after the common part of the keys (keys outside of that part get prefix 0 or ~0, which keeps the order).
- * The new list is published as a whole; the old one stays as it was for those who are inside.
+ * Anchor. Keys often begin alike ("user0000..."), then their first 8 bytes say nothing. When the list has 256, 4096, ... entries the index is
+ * built anew with prefixes that start behind the common part of the keys (keys outside of it get prefix 0 or ~0, which keeps the order) and published as
+ * a whole. Readers inside the old one stay right: its towers lead to nodes of the chain, only not to all that came later.
  */
 #include "lsm/csrc/arena.h"
 #include "lsm/csrc/memtable_kinds.h"
 #include <stdlib.h>
 
-#define MAX_HEIGHT 16 /* of links above level 0; with p = 1/3 enough for 40 million entries */
-#define ANCHOR_AT 256 /* entries */
-#define ANCHOR_MAX_BYTES ((size_t)1 << 20) /* larger lists are not worth the copy */
+#define MAX_HEIGHT 16 /* of towers; with one in three enough for 40 million entries */
+#define ANCHOR_FIRST 256 /* entries before the first anchor */
+#define ANCHOR_GROWTH 16 /* and how many times more before the next one */
 #define LANES 16 /* look-ups in flight in get_many */
 
-typedef struct node node;
+typedef struct node {
+    _Atomic(struct node *) next;
+    uint64_t tag;
+    uint32_t key_len, value_len;
+    uint8_t key[]; /* then the value */
+} node;
+
+typedef struct tower tower;
 typedef struct link {
-    _Atomic(node *) node;
+    _Atomic(tower *) tower;
     _Atomic uint64_t prefix;
 } link;
-struct node {
-    _Atomic(node *) next;
-    uint64_t prefix, tag;
-    uint32_t key_len, value_len;
-    uint8_t key[];
+struct tower {
+    node *base; /* NULL: the head */
+    _Atomic(node *) next; /* = base->next */
+    link links[]; /* of level 1, 2, ... */
 };
 
-typedef struct view {
+typedef struct index_view {
     const uint8_t *common; /* keys are expected to begin with these */
     size_t skip; /* bytes of common */
     _Atomic int height; /* highest level in use */
-    node *head;
-} view;
+    tower *head;
+} index_view;
+
+/* Where the writer put the last entry: what comes before the place behind it. */
+typedef struct finger {
+    node *node; /* NULL: the head */
+    tower *towers[MAX_HEIGHT + 1];
+} finger;
 
 typedef struct list {
-    _Atomic(view *) view;
-    lsm_arena arena;
-    uint64_t random;
+    _Atomic(index_view *) view;
+    _Atomic(node *) first;
+    lsm_arena arena, towers;
+    uint64_t random, next_anchor;
     _Atomic uint64_t count;
-    node *path[MAX_HEIGHT + 1]; /* the writer's finger: the nodes before the place of the last insert, that insert included */
+    finger finger;
 } list;
 
 typedef struct target {
@@ -56,43 +70,44 @@ typedef struct target {
     uint64_t prefix, tag;
 } target;
 
-static inline link *link_of(node *x, int level) { return (link *)x - level; }
-static inline node *load_next(node *x) { return atomic_load_explicit(&x->next, memory_order_acquire); }
+static inline node *load_node(_Atomic(node *) *p) { return atomic_load_explicit(p, memory_order_acquire); }
 
-static inline uint64_t view_prefix(const view *v, const uint8_t *key, size_t n) {
+static inline uint64_t view_prefix(const index_view *v, const uint8_t *key, size_t n) {
     if (!v->skip) return lsm_prefix(key, n);
     int c = memcmp(key, v->common, n < v->skip ? n : v->skip);
     if (c) return c < 0 ? 0 : UINT64_MAX;
     return n < v->skip ? 0 : lsm_prefix(key + v->skip, n - v->skip);
 }
 
-static inline target make_target(const view *v, const uint8_t *key, size_t n, uint64_t tag) {
+static inline target make_target(const index_view *v, const uint8_t *key, size_t n, uint64_t tag) {
     return (target){key, n, view_prefix(v, key, n), tag};
 }
 
 /* Whether x comes before t. */
 static inline int before(const node *x, const target *t) {
-    if (x->prefix != t->prefix) return x->prefix < t->prefix;
     int c = lsm_compare_keys(x->key, x->key_len, t->key, t->n);
     return c ? c < 0 : x->tag > t->tag;
 }
 
-/* First node at or after t, or NULL. path (may be NULL) becomes the last node before t on every level in use. */
-static node *search(const view *v, const target *t, node **path) {
-    node *x = v->head, *n;
-    for (int l = atomic_load_explicit(&v->height, memory_order_acquire); l > 0; l--) {
+/* First node at or after t, or NULL. *last becomes the node before it (NULL: none); towers (may be NULL) the last tower before t on every level. */
+static node *search(const index_view *v, const target *t, node **last, tower **towers) {
+    tower *x = v->head;
+    for (int l = atomic_load_explicit(&v->height, memory_order_acquire) - 1; l >= 0; l--) {
         for (;;) {
-            link *k = link_of(x, l);
-            uint64_t p = atomic_load_explicit(&k->prefix, memory_order_acquire);
+            uint64_t p = atomic_load_explicit(&x->links[l].prefix, memory_order_acquire);
             if (p > t->prefix) break;
-            n = atomic_load_explicit(&k->node, memory_order_acquire);
-            if (p == t->prefix && (!n || !before(n, t))) break;
-            x = n;
+            tower *to = atomic_load_explicit(&x->links[l].tower, memory_order_acquire);
+            if (p == t->prefix && (!to || !before(to->base, t))) break;
+            x = to;
         }
-        if (path) path[l] = x;
+        if (towers) towers[l] = x;
     }
-    while ((n = load_next(x)) && before(n, t)) x = n;
-    if (path) path[0] = x;
+    node *at = x->base, *n = load_node(&x->next);
+    while (n && before(n, t)) {
+        at = n;
+        n = load_node(&n->next);
+    }
+    *last = at;
     return n;
 }
 
@@ -109,117 +124,136 @@ static int random_height(list *m) {
     return h;
 }
 
-static node *new_node(list *m, int height, size_t bytes) {
-    link *raw = lsm_arena_alloc(&m->arena, (size_t)height * sizeof(link) + sizeof(node) + bytes);
-    return raw ? (node *)(raw + height) : NULL;
+static tower *new_tower(list *m, int height, node *base) {
+    tower *w = lsm_arena_alloc(&m->towers, sizeof(*w) + (size_t)height * sizeof(link));
+    if (!w) return NULL;
+    w->base = base;
+    atomic_init(&w->next, base ? load_node(&base->next) : load_node(&m->first));
+    for (int l = 0; l < height; l++) {
+        atomic_init(&w->links[l].tower, NULL);
+        atomic_init(&w->links[l].prefix, UINT64_MAX);
+    }
+    return w;
 }
 
-static view *new_view(list *m, const uint8_t *common, size_t skip) {
-    view *v = lsm_arena_alloc(&m->arena, sizeof(*v));
-    node *head = v ? new_node(m, MAX_HEIGHT, 0) : NULL;
-    if (!head) return NULL;
-    atomic_init(&head->next, NULL);
-    for (int l = 1; l <= MAX_HEIGHT; l++) {
-        atomic_init(&link_of(head, l)->node, NULL);
-        atomic_init(&link_of(head, l)->prefix, UINT64_MAX);
-    }
+static index_view *new_view(list *m, const uint8_t *common, size_t skip) {
+    index_view *v = lsm_arena_alloc(&m->towers, sizeof(*v));
+    if (!v || !(v->head = new_tower(m, MAX_HEIGHT, NULL))) return NULL;
     v->common = common;
     v->skip = skip;
     atomic_init(&v->height, 0);
-    v->head = head;
     return v;
 }
 
-/* Links x, which is filled, after path. path then is the finger at x. */
-static void link_node(view *v, node *x, int height, node **path) {
-    for (int l = atomic_load_explicit(&v->height, memory_order_relaxed) + 1; l <= height; l++) path[l] = v->head;
-    atomic_store_explicit(&x->next, atomic_load_explicit(&path[0]->next, memory_order_relaxed), memory_order_relaxed);
-    atomic_store_explicit(&path[0]->next, x, memory_order_release);
-    path[0] = x;
-    for (int l = 1; l <= height; l++) {
-        link *from = link_of(path[l], l), *to = link_of(x, l);
-        atomic_store_explicit(&to->node, atomic_load_explicit(&from->node, memory_order_relaxed), memory_order_relaxed);
+/* Puts w behind towers, which afterwards stand at w. */
+static void link_tower(index_view *v, tower *w, int height, uint64_t prefix, tower **towers) {
+    int old = atomic_load_explicit(&v->height, memory_order_relaxed);
+    for (int l = 0; l < height; l++) {
+        link *from = l < old ? &towers[l]->links[l] : &v->head->links[l], *to = &w->links[l];
+        atomic_store_explicit(&to->tower, atomic_load_explicit(&from->tower, memory_order_relaxed), memory_order_relaxed);
         atomic_store_explicit(&to->prefix, atomic_load_explicit(&from->prefix, memory_order_relaxed), memory_order_relaxed);
-        atomic_store_explicit(&from->node, x, memory_order_release);
-        atomic_store_explicit(&from->prefix, x->prefix, memory_order_release);
-        path[l] = x;
+        atomic_store_explicit(&from->tower, w, memory_order_release);
+        atomic_store_explicit(&from->prefix, prefix, memory_order_release);
+        towers[l] = w;
     }
-    if (height > atomic_load_explicit(&v->height, memory_order_relaxed)) atomic_store_explicit(&v->height, height, memory_order_release);
+    if (height > old) atomic_store_explicit(&v->height, height, memory_order_release);
 }
 
-/* The common beginning of all keys, but leaving at least 8 bytes of the shorter of first and last to the prefix. */
-static size_t common_length(node *first, node *last) {
+/* The common beginning of the keys from first to last, but leaving at least 8 bytes of the shorter to the prefix. */
+static size_t common_length(const node *first, const node *last) {
     size_t n = first->key_len < last->key_len ? first->key_len : last->key_len, i = 0;
     n = n > 8 ? n - 8 : 0;
     while (i < n && first->key[i] == last->key[i]) i++;
     return i;
 }
 
-/* Out of memory here is no error: the list goes on as it is. */
+/* Builds the index anew behind the keys' common part. Out of memory is no error: the list goes on with the index it has. */
 static void anchor(list *m) {
-    view *old = atomic_load_explicit(&m->view, memory_order_relaxed);
-    node *first = load_next(old->head), *last = first;
-    for (node *x = first; x; x = load_next(x)) last = x;
+    const index_view *old = atomic_load_explicit(&m->view, memory_order_relaxed);
+    node *first = load_node(&m->first), *last = first;
+    for (node *x = first; x; x = load_node(&x->next)) last = x;
     size_t skip = common_length(first, last);
-    view *v = skip ? new_view(m, first->key, skip) : NULL;
+    if (skip == old->skip) return;
+    index_view *v = new_view(m, first->key, skip);
     if (!v) return;
-    node *path[MAX_HEIGHT + 1] = {v->head};
-    for (node *x = first; x; x = load_next(x)) {
-        size_t bytes = (size_t)x->key_len + x->value_len;
-        int h = random_height(m);
-        node *y = new_node(m, h, bytes);
-        if (!y) return;
-        y->prefix = view_prefix(v, x->key, x->key_len);
-        y->tag = x->tag;
-        y->key_len = x->key_len;
-        y->value_len = x->value_len;
-        memcpy(y->key, x->key, bytes);
-        link_node(v, y, h, path);
+    finger f = {0};
+    for (node *x = first; x; x = load_node(&x->next)) {
+        int height = random_height(m);
+        if (!height) continue;
+        tower *w = new_tower(m, height, x);
+        if (!w) return;
+        link_tower(v, w, height, view_prefix(v, x->key, x->key_len), f.towers);
     }
-    m->path[0] = NULL;
+    f.node = last;
+    m->finger = f;
     atomic_store_explicit(&m->view, v, memory_order_release);
+}
+
+static void skiplist_destroy(void *self) {
+    list *m = self;
+    lsm_arena_free(&m->arena);
+    lsm_arena_free(&m->towers);
+    free(m);
 }
 
 static void *skiplist_create(const lsm_memtable_config *config) {
     list *m = calloc(1, sizeof(*m));
     if (!m) return NULL;
     lsm_arena_init(&m->arena, config->budget);
+    lsm_arena_init(&m->towers, config->budget);
     m->random = config->seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
-    view *v = new_view(m, NULL, 0);
+    m->next_anchor = ANCHOR_FIRST;
+    index_view *v = new_view(m, NULL, 0);
     if (!v) {
-        lsm_arena_free(&m->arena);
-        free(m);
+        skiplist_destroy(m);
         return NULL;
     }
     atomic_init(&m->view, v);
     return m;
 }
 
-static void skiplist_destroy(void *self) {
-    list *m = self;
-    lsm_arena_free(&m->arena);
-    free(m);
+/* Whether t belongs right behind the finger, as in a load in key order. */
+static int at_finger(const finger *f, const target *t) {
+    if (!f->node || !before(f->node, t)) return 0;
+    const node *next = load_node(&f->node->next);
+    return !next || !before(next, t);
+}
+
+static void link_node(list *m, index_view *v, node *x) {
+    node *last = m->finger.node;
+    tower *w = atomic_load_explicit(&v->height, memory_order_relaxed) ? m->finger.towers[0] : v->head;
+    _Atomic(node *) *from = last ? &last->next : &m->first;
+    atomic_store_explicit(&x->next, atomic_load_explicit(from, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(from, x, memory_order_release);
+    if (w->base == last) atomic_store_explicit(&w->next, x, memory_order_release);
+    m->finger.node = x;
 }
 
 static int skiplist_add(void *self, const lsm_entry *e) {
     list *m = self;
-    view *v = atomic_load_explicit(&m->view, memory_order_relaxed);
+    index_view *v = atomic_load_explicit(&m->view, memory_order_relaxed);
     int height = random_height(m);
-    node *x = new_node(m, height, e->key_len + e->value_len);
-    if (!x) return LSM_NOMEM;
-    target t = make_target(v, e->key, e->key_len, lsm_tag(e->seq, e->kind));
-    x->prefix = t.prefix;
-    x->tag = t.tag;
+    node *x = lsm_arena_alloc(&m->arena, sizeof(*x) + e->key_len + e->value_len);
+    tower *w = height && x ? new_tower(m, height, x) : NULL;
+    if (!x || (height && !w)) return LSM_NOMEM;
+    x->tag = lsm_tag(e->seq, e->kind);
     x->key_len = e->key_len;
     x->value_len = (uint32_t)e->value_len;
-    memcpy(x->key, e->key, e->key_len);
+    if (e->key_len) memcpy(x->key, e->key, e->key_len);
     if (e->value_len) memcpy(x->key + e->key_len, e->value, e->value_len);
-    node *finger = m->path[0], *after = finger ? load_next(finger) : NULL;
-    if (!finger || !before(finger, &t) || (after && before(after, &t))) search(v, &t, m->path);
-    link_node(v, x, height, m->path);
+    target t = make_target(v, e->key, e->key_len, x->tag);
+    if (!at_finger(&m->finger, &t)) search(v, &t, &m->finger.node, m->finger.towers);
+    link_node(m, v, x);
+    if (w) {
+        atomic_store_explicit(&w->next, atomic_load_explicit(&x->next, memory_order_relaxed), memory_order_relaxed);
+        link_tower(v, w, height, t.prefix, m->finger.towers);
+    }
     uint64_t count = atomic_load_explicit(&m->count, memory_order_relaxed) + 1;
     atomic_store_explicit(&m->count, count, memory_order_release);
-    if (count == ANCHOR_AT && lsm_arena_memory(&m->arena) <= ANCHOR_MAX_BYTES) anchor(m);
+    if (count == m->next_anchor) {
+        m->next_anchor *= ANCHOR_GROWTH;
+        anchor(m);
+    }
     return LSM_OK;
 }
 
@@ -232,64 +266,75 @@ static inline void fill_entry(const node *x, lsm_entry *e) {
     e->seq = x->tag >> 8;
 }
 
-static inline int matches(const node *x, const target *t) {
-    return x && x->prefix == t->prefix && x->key_len == t->n && !memcmp(x->key, t->key, t->n);
-}
+static inline int matches(const node *x, const target *t) { return x && x->key_len == t->n && !memcmp(x->key, t->key, t->n); }
 
 static int skiplist_get(void *self, const uint8_t *key, size_t n, uint64_t snapshot, lsm_entry *out) {
     list *m = self;
-    const view *v = atomic_load_explicit(&m->view, memory_order_acquire);
+    const index_view *v = atomic_load_explicit(&m->view, memory_order_acquire);
     target t = make_target(v, key, n, lsm_seek_tag(snapshot));
-    node *x = search(v, &t, NULL);
+    node *last, *x = search(v, &t, &last, NULL);
     if (!matches(x, &t)) return LSM_NOT_FOUND;
     fill_entry(x, out);
     return LSM_OK;
 }
 
-/* One look-up in flight. waiting: a node that was prefetched and must be compared before the search goes on. */
+/* One look-up in flight: at a tower, waiting for the base of another one, or (level 0) waiting for a node of the chain. */
 typedef struct lane {
     target t;
-    node *x, *waiting;
+    tower *x, *waiting;
+    node *n;
     int level;
     size_t slot;
 } lane;
 
-/* Runs a look-up until it wants a node that may not be in the cache (0), or is done (1: the answer is in waiting). */
+/* Runs a look-up until it wants a line that may not be in the cache (0), or is done (1: the answer is n). */
 static int lane_step(lane *a) {
-    if (a->waiting) {
-        if (before(a->waiting, &a->t))
-            a->x = a->waiting;
-        else if (a->level-- == 0)
-            return 1;
-    }
-    for (; a->level > 0; a->level--) {
-        link *k = link_of(a->x, a->level);
-        uint64_t p = atomic_load_explicit(&k->prefix, memory_order_acquire);
-        if (p > a->t.prefix) continue;
-        node *n = atomic_load_explicit(&k->node, memory_order_acquire);
-        if (!n) continue;
-        __builtin_prefetch(link_of(n, a->level));
-        a->waiting = p == a->t.prefix ? n : NULL;
-        if (!a->waiting) a->x = n;
+    if (a->level == 0) {
+        if (!a->n || !before(a->n, &a->t)) return 1;
+        a->n = load_node(&a->n->next);
+        __builtin_prefetch(a->n);
         return 0;
     }
-    a->waiting = load_next(a->x);
-    if (!a->waiting) return 1;
-    __builtin_prefetch(a->waiting);
+    if (a->waiting) {
+        if (before(a->waiting->base, &a->t))
+            a->x = a->waiting;
+        else
+            a->level--;
+        a->waiting = NULL;
+    }
+    for (; a->level > 0; a->level--) {
+        link *k = &a->x->links[a->level - 1];
+        uint64_t p = atomic_load_explicit(&k->prefix, memory_order_acquire);
+        if (p > a->t.prefix) continue;
+        tower *to = atomic_load_explicit(&k->tower, memory_order_acquire);
+        if (!to) continue;
+        if (p == a->t.prefix) {
+            a->waiting = to;
+            __builtin_prefetch(to->base);
+        } else {
+            a->x = to;
+            __builtin_prefetch(&to->links[a->level - 1]);
+        }
+        return 0;
+    }
+    a->n = load_node(&a->x->next);
+    __builtin_prefetch(a->n);
     return 0;
 }
 
 static void skiplist_get_many(void *self, const uint8_t *const *keys, const size_t *lens, size_t count, uint64_t snapshot, lsm_entry *out,
                               uint8_t *found) {
     list *m = self;
-    const view *v = atomic_load_explicit(&m->view, memory_order_acquire);
+    const index_view *v = atomic_load_explicit(&m->view, memory_order_acquire);
     uint64_t tag = lsm_seek_tag(snapshot);
     int height = atomic_load_explicit(&v->height, memory_order_acquire);
     lane lanes[LANES];
     size_t begun = 0, active = 0;
     while (active || begun < count) {
         while (active < LANES && begun < count) {
-            lanes[active++] = (lane){make_target(v, keys[begun], lens[begun], tag), v->head, NULL, height, begun};
+            lanes[active] = (lane){make_target(v, keys[begun], lens[begun], tag), v->head, NULL, NULL, height, begun};
+            if (!height) lanes[active].n = load_node(&v->head->next);
+            active++;
             begun++;
         }
         for (size_t i = 0; i < active;) {
@@ -298,8 +343,8 @@ static void skiplist_get_many(void *self, const uint8_t *const *keys, const size
                 i++;
                 continue;
             }
-            found[a->slot] = (uint8_t)matches(a->waiting, &a->t);
-            if (found[a->slot]) fill_entry(a->waiting, &out[a->slot]);
+            found[a->slot] = (uint8_t)matches(a->n, &a->t);
+            if (found[a->slot]) fill_entry(a->n, &out[a->slot]);
             *a = lanes[--active];
         }
     }
@@ -307,7 +352,7 @@ static void skiplist_get_many(void *self, const uint8_t *const *keys, const size
 
 typedef struct skiplist_iter {
     lsm_iter base;
-    const view *view;
+    list *list;
     node *x;
 } skiplist_iter;
 
@@ -319,48 +364,49 @@ static inline void show(skiplist_iter *it, node *x) {
     __builtin_prefetch(atomic_load_explicit(&x->next, memory_order_relaxed));
 }
 
-static inline void show_before(skiplist_iter *it, const target *t) {
-    node *path[MAX_HEIGHT + 1];
-    search(it->view, t, path);
-    show(it, path[0] == it->view->head ? NULL : path[0]);
-}
-
 static void iter_first(lsm_iter *base) {
     skiplist_iter *it = (skiplist_iter *)base;
-    show(it, load_next(it->view->head));
+    show(it, load_node(&it->list->first));
 }
 
 static void iter_last(lsm_iter *base) {
     skiplist_iter *it = (skiplist_iter *)base;
-    node *x = it->view->head, *n;
-    for (int l = atomic_load_explicit(&it->view->height, memory_order_acquire); l > 0; l--)
-        while ((n = atomic_load_explicit(&link_of(x, l)->node, memory_order_acquire))) x = n;
-    while ((n = load_next(x))) x = n;
-    show(it, x == it->view->head ? NULL : x);
+    const index_view *v = atomic_load_explicit(&it->list->view, memory_order_acquire);
+    tower *x = v->head, *to;
+    for (int l = atomic_load_explicit(&v->height, memory_order_acquire) - 1; l >= 0; l--)
+        while ((to = atomic_load_explicit(&x->links[l].tower, memory_order_acquire))) x = to;
+    node *last = x->base, *n = load_node(&x->next);
+    for (; n; n = load_node(&n->next)) last = n;
+    show(it, last);
 }
 
 static void iter_seek(lsm_iter *base, const uint8_t *key, size_t n, uint64_t seq) {
     skiplist_iter *it = (skiplist_iter *)base;
-    target t = make_target(it->view, key, n, lsm_seek_tag(seq));
-    show(it, search(it->view, &t, NULL));
+    const index_view *v = atomic_load_explicit(&it->list->view, memory_order_acquire);
+    target t = make_target(v, key, n, lsm_seek_tag(seq));
+    node *last;
+    show(it, search(v, &t, &last, NULL));
 }
 
-static void iter_seek_before(lsm_iter *base, const uint8_t *key, size_t n) {
-    skiplist_iter *it = (skiplist_iter *)base;
-    target t = make_target(it->view, key, n, UINT64_MAX);
-    show_before(it, &t);
+static void show_before(skiplist_iter *it, const uint8_t *key, size_t n, uint64_t tag) {
+    const index_view *v = atomic_load_explicit(&it->list->view, memory_order_acquire);
+    target t = make_target(v, key, n, tag);
+    node *last;
+    search(v, &t, &last, NULL);
+    show(it, last);
 }
+
+static void iter_seek_before(lsm_iter *base, const uint8_t *key, size_t n) { show_before((skiplist_iter *)base, key, n, UINT64_MAX); }
 
 static void iter_next(lsm_iter *base) {
     skiplist_iter *it = (skiplist_iter *)base;
-    show(it, load_next(it->x));
+    show(it, load_node(&it->x->next));
 }
 
 /* No back links: a step back is a search for the node before this one. */
 static void iter_prev(lsm_iter *base) {
     skiplist_iter *it = (skiplist_iter *)base;
-    target t = {it->x->key, it->x->key_len, it->x->prefix, it->x->tag};
-    show_before(it, &t);
+    show_before(it, it->x->key, it->x->key_len, it->x->tag);
 }
 
 static void iter_close(lsm_iter *base) { free(base); }
@@ -372,11 +418,14 @@ static lsm_iter *skiplist_iter_new(void *self) {
     skiplist_iter *it = calloc(1, sizeof(*it));
     if (!it) return NULL;
     it->base.ops = &iter_ops;
-    it->view = atomic_load_explicit(&((list *)self)->view, memory_order_acquire);
+    it->list = self;
     return &it->base;
 }
 
-static size_t skiplist_memory(void *self) { return sizeof(list) + lsm_arena_memory(&((list *)self)->arena); }
+static size_t skiplist_memory(void *self) {
+    list *m = self;
+    return sizeof(*m) + lsm_arena_memory(&m->arena) + lsm_arena_memory(&m->towers);
+}
 static uint64_t skiplist_count(void *self) { return atomic_load_explicit(&((list *)self)->count, memory_order_acquire); }
 static void skiplist_seal(void *self) { (void)self; } /* sorted at any time */
 

@@ -171,7 +171,7 @@ static lsm_iter *vector_iter(void *self) {
         failed = !children[n];
     }
     if (!failed) return lsm_merge_iter(children, n, NULL);
-    while (n > 0) children[--n]->ops->close(children[n]);
+    for (size_t i = 0; i < n; i++) children[i]->ops->close(children[i]);
     return NULL;
 }
 
