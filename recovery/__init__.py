@@ -28,6 +28,20 @@ from .native import (
     posix,
     unmask,
 )
+from .native_wal import (
+    FORCE,
+    RECOVERY_MODES,
+    SYNC_MODES,
+    Record,
+    ReplayReport,
+    WalCorruption,
+    WalWriter,
+    read_wal,
+    segment_name,
+    wal_ops_address,
+    wal_read_address,
+)
+from .replay import log_numbers, replay
 
 FILESYSTEMS: dict[str, Callable[[], FileSystem]] = {"posix": posix, "memory": memory, "fault": lambda: fault(memory())}
 """Kind of file system to its constructor."""
@@ -36,17 +50,30 @@ __all__ = [
     "CRASH_MODES",
     "FAULT_KINDS",
     "FILESYSTEMS",
+    "FORCE",
+    "RECOVERY_MODES",
+    "SYNC_MODES",
     "FaultFileSystem",
     "File",
     "FileSystem",
     "Lock",
     "LockHeld",
     "MemoryFileSystem",
+    "Record",
+    "ReplayReport",
+    "WalCorruption",
+    "WalWriter",
     "crc32c",
     "crc32c_address",
     "fault",
+    "log_numbers",
     "mask",
     "memory",
     "posix",
+    "read_wal",
+    "replay",
+    "segment_name",
     "unmask",
+    "wal_ops_address",
+    "wal_read_address",
 ]

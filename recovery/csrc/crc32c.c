@@ -51,6 +51,7 @@ KERNEL static uint32_t crc_hardware(uint32_t crc, const uint8_t *p, size_t n) {
     for (; n >= 3 * 168; p += 3 * 168, n -= 3 * 168) c = lanes(c, p, 168, 0x1b3d8f29u, 0xa60ce07bu);
     for (; n >= 3 * 40; p += 3 * 40, n -= 3 * 40) c = lanes(c, p, 40, 0x3da6d0cbu, 0x39d3b296u);
     for (; n >= 8; p += 8, n -= 8) c = _mm_crc32_u64(c, load64(p));
+    if (n >= 4) c = _mm_crc32_u32((uint32_t)c, load32(p)), p += 4, n -= 4;
     for (; n; p++, n--) c = _mm_crc32_u8((uint32_t)c, *p);
     return ~(uint32_t)c;
 }

@@ -1,11 +1,17 @@
 /* wal.h: the write-ahead log.
  *
- *   segment file NNNNNN.log = header (32 bytes) then records, then zeros up to the preallocated size
- *   record = | crc u32 | length u32 | type u8, 3 x 0 | log u32 | seq u64 | durable u64 | payload (length bytes) |
- *   (all little-endian; crc is the masked CRC32C of everything after it, seeded with the segment's salt;
- *   durable = offset in this segment up to which the log was known to be synced when the record was made)
+ *   segment NNNNNN.log = header, records, [end record], zeros up to the preallocated size
+ *   header (32) = | "LWAL" | version u16 = 1 | sync mode u8 | 0 u8 | number u64 | salt u64 | preallocated 4 KiB pages u32 | crc u32 |
+ *   record (32 + length) = | crc u32 | length u32 | type u8 | check u24 | log u32 | seq u64 | durable u64 | payload |
+ *   end record: type 2, payload = | next segment's number u64, 0 after a clean close | length of this segment u64 |
  *
- * Damage below a durable offset that a later record promises is corruption; above it, it is a torn tail.
+ * All little-endian. hsum = CRC32C(salt, number, offset of the record, record[4..32) with check = 0); check = hsum >> 8;
+ * crc = masked CRC32C continuing hsum over the payload, stored last. So a record of another database, segment or place never
+ * passes, and a length is trusted only after its check. durable = offset in this segment up to which the log (older segments
+ * included) was known to be synced when the record was made; 0: nothing known. log = number, low 32 bits.
+ *
+ * Damage below a durable offset that a later record promises is corruption, and so is damage that no crash leaves behind (a
+ * crash leaves lost 512-byte sectors, which read as zeros, and records without crc); else it is a torn tail.
  *
  * Ownership: the caller owns rec_wal and ends it with close(). Threads: append and rotate are serialised by the caller;
  * sync_to may be called by many threads at once with append running (leader syncs for the queue).
@@ -20,18 +26,18 @@
 #define REC_WAL_ABI 1
 
 enum rec_sync_mode {
-    REC_SYNC_NONE = 0,     /* buffered in the process: a crash of the process may lose the tail */
-    REC_SYNC_OS = 1,       /* in the page cache when append returns: survives the death of the process */
-    REC_SYNC_GROUP = 2,    /* sync_to before acknowledging; one leader syncs for everybody waiting */
-    REC_SYNC_EVERY = 3,    /* append itself syncs */
-    REC_SYNC_INTERVAL = 4  /* like OS, and synced when interval_ns have passed since the last sync */
+    REC_SYNC_NONE = 0, /* buffered in the process: a crash of the process may lose the tail */
+    REC_SYNC_OS = 1, /* in the page cache when append returns: survives the death of the process */
+    REC_SYNC_GROUP = 2, /* sync_to before acknowledging; one leader syncs for everybody waiting */
+    REC_SYNC_EVERY = 3, /* append itself syncs */
+    REC_SYNC_INTERVAL = 4 /* like OS, and synced when interval_ns have passed since the last sync */
 };
 
 enum rec_recovery_mode {
-    REC_RECOVER_ABSOLUTE = 0,      /* any damage or torn tail is an error */
+    REC_RECOVER_ABSOLUTE = 0, /* any damage or torn tail is an error */
     REC_RECOVER_TOLERATE_TAIL = 1, /* a torn tail of the last segment is cut, any other damage is an error */
     REC_RECOVER_POINT_IN_TIME = 2, /* stop at the first damage that no durable promise covers; else an error */
-    REC_RECOVER_SKIP = 3           /* skip damaged records, report each */
+    REC_RECOVER_SKIP = 3 /* skip damaged records, report each */
 };
 
 typedef struct rec_slice {
@@ -59,9 +65,9 @@ typedef struct rec_wal_ops {
     int (*sync_to)(rec_wal *w, uint64_t lsn); /* all up to lsn durable on return; no-op work for NONE/OS unless forced by lsn=UINT64_MAX */
     /* Ends the segment (cut to its length, synced first unless the mode is NONE/OS) and starts segment number, able to hold need bytes. */
     int (*rotate)(rec_wal *w, uint64_t number, uint64_t need);
-    uint64_t (*used)(rec_wal *w);   /* bytes of the current segment in use */
+    uint64_t (*used)(rec_wal *w); /* bytes of the current segment in use */
     uint64_t (*number)(rec_wal *w); /* current segment */
-    uint64_t (*written)(rec_wal *w);/* bytes written over the life of the log, headers included */
+    uint64_t (*written)(rec_wal *w); /* bytes written over the life of the log, headers included */
     uint64_t (*syncs)(rec_wal *w);
     int (*close)(rec_wal *w); /* cuts the segment to its length, syncs it, frees w whatever happens */
 } rec_wal_ops;
@@ -70,13 +76,24 @@ typedef struct rec_wal_ops {
 typedef struct rec_replay_report {
     uint64_t records, bytes, dropped_records, dropped_bytes;
     uint64_t first_seq, last_seq;
-    uint64_t end_offset;    /* behind the last good record */
+    uint64_t end_offset; /* behind the last good record */
     uint64_t damage_offset; /* first damage, UINT64_MAX when none */
-    int torn_tail;          /* 1: damage that is a legal end after a crash */
-    int reason;             /* enum rec_damage */
+    int torn_tail; /* 1: damage that is a legal end after a crash */
+    int reason; /* enum rec_damage */
+    int ended; /* 1: an end record was found */
+    uint64_t next; /* the segment it names; 0 after a clean close */
+    uint64_t promised; /* largest durable offset that a good record names: > 0 promises every older segment too */
 } rec_replay_report;
 
-enum rec_damage { REC_INTACT = 0, REC_BAD_HEADER = 1, REC_BAD_CRC = 2, REC_BAD_LENGTH = 3, REC_BAD_TYPE = 4, REC_FOREIGN = 5, REC_TRUNCATED = 6 };
+enum rec_damage {
+    REC_INTACT = 0,
+    REC_BAD_HEADER = 1,
+    REC_BAD_CRC = 2,
+    REC_BAD_LENGTH = 3,
+    REC_BAD_TYPE = 4,
+    REC_FOREIGN = 5,
+    REC_TRUNCATED = 6
+};
 
 /* Called for each good record in order; non-zero stops the replay with that value. */
 typedef int (*rec_replay_fn)(void *arg, uint64_t seq, const uint8_t *payload, size_t n);
