@@ -75,7 +75,15 @@ class Result:
                 rows.append({"what": t.workload, "against": " and ".join(t.peers), "target": t.ratio, "got": got, "pass": got >= t.ratio})
         if peak := self.peak(US):
             got = peak / BUDGET
-            rows.append({"what": "peak memory", "against": "configured budgets", "target": MEMORY_ALLOWANCE, "got": got, "pass": got <= MEMORY_ALLOWANCE})
+            rows.append(
+                {
+                    "what": "peak memory",
+                    "against": "configured budgets",
+                    "target": MEMORY_ALLOWANCE,
+                    "got": got,
+                    "pass": got <= MEMORY_ALLOWANCE,
+                }
+            )
         return rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,9 +98,13 @@ class BenchFailed(Exception):
 
 def call(job: Job) -> dict[str, Any]:
     """Run the job in a fresh process."""
-    done = subprocess.run([sys.executable, "-m", "experiments.bench_worker"], input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.bench_worker"], input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise BenchFailed(f"{job.workload} on {job.store}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f'exit {done.returncode}'}")
+        raise BenchFailed(
+            f"{job.workload} on {job.store}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f'exit {done.returncode}'}"
+        )
     out: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return out
 
@@ -105,10 +117,10 @@ def check_names(stores: Iterable[str], workloads: Iterable[str]) -> None:
                 raise ValueError(f"unknown {what} {name!r}; there are: {', '.join(known)}")
 
 
-def bench(stores: Sequence[str], workloads: Sequence[str], n: int, repeats: int, seed: int, folder: Path, told: Callable[[str], None]) -> Result:
-    """Run everything under `folder` (emptied of what was made); `told` hears what is about to run."""
+def bench(stores: Sequence[str], workloads: Sequence[str], result: Result, folder: Path, told: Callable[[str], None]) -> Result:
+    """Run everything under `folder` (emptied of what was made) into an empty result; `told` hears what is about to run."""
     check_names(stores, workloads)
-    result = Result(n, seed, repeats)
+    n, seed, repeats = result.n, result.seed, result.repeats
     folder.mkdir(parents=True, exist_ok=True)
     images = {s: folder / f"image-{s}" for s in stores}
     try:

@@ -184,7 +184,10 @@ WRITES: dict[str, Callable[[Job], Loop]] = {
     "fillrandom": lambda j: put_loop(j, "random"),
     "fillbatch": batch_loop,
 }
-UPDATES: dict[str, Callable[[Job], Loop]] = {"overwrite": lambda j: put_loop(j, "random"), **{m: mix_loop for m in ("ycsb-a", "ycsb-b", "ycsb-d", "ycsb-e", "ycsb-f")}}
+UPDATES: dict[str, Callable[[Job], Loop]] = {
+    "overwrite": lambda j: put_loop(j, "random"),
+    **dict.fromkeys(("ycsb-a", "ycsb-b", "ycsb-d", "ycsb-e", "ycsb-f"), mix_loop),
+}
 READS: dict[str, Callable[[Job], Loop]] = {
     "get-hot": lambda j: get_loop(j, "hot"),
     "get-uniform": lambda j: get_loop(j, "uniform"),

@@ -1,8 +1,9 @@
 """`lsmlab crashtest`: kill the writer at a random moment, reopen, compare with what it acknowledged; again and again on the same database.
 
-A child process writes batches that a seed decides and raises a counter in memory shared with the parent after each one returned. The parent kills it
-with SIGKILL, opens the database itself and requires that it holds exactly the first A or A + 1 batches, A being the counter: fewer would be an acknowledged
-write lost, anything else a torn batch. Every cycle goes on where the last one ended, through flushes, compactions and log segments.
+A child process writes batches that a seed decides and raises a counter in memory shared with the parent after each one returned. The
+parent kills it with SIGKILL, opens the database itself and requires that it holds exactly the first A or A + 1 batches, A being the
+counter: fewer would be an acknowledged write lost, anything else a torn batch. Every cycle goes on where the last one ended, through
+flushes, compactions and log segments.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from typing import Any
 import lsm
 
 KEYS = 4_000
-OPTIONS: dict[str, Any] = {"write_buffer": 256 << 10, "threads": 1, "cache": {"capacity": 1 << 20}, "compaction": {"size_ratio": 4, "level_base": 1 << 20, "output_bytes": 256 << 10}}
+OPTIONS: dict[str, Any] = {
+    "write_buffer": 256 << 10,
+    "threads": 1,
+    "cache": {"capacity": 1 << 20},
+    "compaction": {"size_ratio": 4, "level_base": 1 << 20, "output_bytes": 256 << 10},
+}
 _COUNTER = struct.Struct("<QQ")  # batches acknowledged, 1 once the child has opened the database
 
 
@@ -113,7 +119,8 @@ def crashtest(path: Path, cycles: int, seed: int, told: Callable[[int], None] = 
                 apply(model, batch(seed, applied))
                 applied, extra = applied + 1, extra + 1
                 if found != model:
-                    _blame(cycle, acknowledged, found, before, lost, torn)
+                    text, is_torn = _blame(cycle, acknowledged, found, before)
+                    lost, torn = ([], text) if is_torn else (text, [])
                     break
     if not lost and not torn:
         shutil.rmtree(path, ignore_errors=True)
@@ -141,9 +148,11 @@ def _kill_one(path: Path, seed: int, first: int, shared: mmap.mmap, delay: float
     return int(_COUNTER.unpack_from(shared)[0])
 
 
-def _blame(cycle: int, acknowledged: int, found: dict[bytes, bytes], want: dict[bytes, bytes], lost: list[str], torn: list[str]) -> None:
-    """Say what is wrong: keys of acknowledged batches that are missing or stale, or parts of a batch that was not."""
+def _blame(cycle: int, acknowledged: int, found: dict[bytes, bytes], want: dict[bytes, bytes]) -> tuple[list[str], bool]:
+    """Say what is wrong, and whether it is a torn batch (parts of one that was not acknowledged) rather than a lost write."""
     wrong = sorted(k for k in found.keys() | want.keys() if found.get(k) != want.get(k))
     newer = [k for k in wrong if k in found and int(found[k].split(b"/")[0]) >= acknowledged]
-    text = f"cycle {cycle}: {len(wrong)} keys differ after {acknowledged} acknowledged batches, first {wrong[0]!r}: found {found.get(wrong[0])!r:.60}, want {want.get(wrong[0])!r:.60}"
-    (torn if newer else lost).append(text)
+    first = wrong[0]
+    text = f"cycle {cycle}: {len(wrong)} keys differ after {acknowledged} acknowledged batches, first {first!r}: "
+    text += f"found {found.get(first)!r:.60}, want {want.get(first)!r:.60}"
+    return [text], bool(newer)

@@ -1,7 +1,7 @@
 """Closed forms to draw beside a measurement. Every function names its source and unit.
 
-Symbols: N entries, T size ratio, L levels on disk, b filter bits a key, B entries a block, P_i false-positive rate of level i. All assume unique keys,
-full levels and whole-level (preemptive) merges, so they bound or centre a real tree; none of them counts the log.
+Symbols: N entries, T size ratio, L levels on disk, b filter bits a key, B entries a block, P_i false-positive rate of level i. All assume
+unique keys, full levels and whole-level (preemptive) merges, so they bound or centre a real tree; none of them counts the log.
 Sources: Monkey = Dayan, Athanassoulis, Idreos, SIGMOD 2017. Dostoevsky = Dayan, Idreos, SIGMOD 2018.
 Blocked Bloom = Putze, Sanders, Singler, JEA 2010, equation 3.
 """
@@ -9,7 +9,7 @@ Blocked Bloom = Putze, Sanders, Singler, JEA 2010, equation 3.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LN2_SQUARED = math.log(2) ** 2
@@ -56,18 +56,21 @@ def filter_fpr(kind: str, bits_per_key: float) -> float:
 
 
 def zero_result_reads(rates: Iterable[float]) -> Prediction:
-    """Data blocks read by a lookup of a key that does not exist: the sum of the false-positive rates of the runs that cover it. Monkey equation 3."""
+    """Data blocks read by a lookup of a key that does not exist: the sum of the false-positive rates of the runs that cover it. Monkey
+    equation 3."""
     return Prediction(sum(rates), "data blocks per lookup", "Monkey eq. 3, fitted to the runs present")
 
 
-def hit_reads(rates: Iterable[float], entries: Iterable[float]) -> Prediction:
-    """Data blocks read by a lookup of a key that exists, its chance to lie in a run as the run's share of the entries: 1 and the false positives of
-    the runs above (given newest first). Monkey equation 9 charges the last level only; this is the same sum over all."""
-    shares, total, above, expected = list(entries), 0.0, 0.0, 0.0
-    total = sum(shares)
-    for rate, n in zip(rates, shares, strict=True):
-        expected += n / total * (1 + above) if total else 0.0
+def hit_reads(rates: Sequence[float], entries: Sequence[float], records: float) -> Prediction:
+    """Data blocks read by a lookup of one of `records` keys, evenly drawn: one for the run that holds its newest version and the false
+    positives of the runs above it. Runs are given newest first; a key lies in a run with chance entries / records, the oldest run holds
+    whatever is left. Monkey equation 9 is the same sum with every key in the last level."""
+    left, above, expected = 1.0, 0.0, 0.0
+    for i, (rate, n) in enumerate(zip(rates, entries, strict=True)):
+        here = left if i == len(rates) - 1 else left * min(1.0, n / records)
+        expected += here * (1 + above)
         above += rate
+        left -= here
     return Prediction(expected, "data blocks per lookup", "Monkey eq. 9, fitted to the runs present")
 
 
@@ -85,13 +88,19 @@ def level_writes(layout: str, size_ratio: float, last: bool) -> float:
 
 
 def write_amplification(layout: str, size_ratio: float, n_levels: int) -> Prediction:
-    """Bytes written by flushes and merges for each byte that a flush wrote: 1 for the flush and the writes at every level (worst case: full levels)."""
+    """Bytes written by flushes and merges for each byte that a flush wrote: 1 for the flush and the writes at every level (worst case:
+    full levels)."""
     merges = sum(level_writes(layout, size_ratio, i == n_levels - 1) for i in range(n_levels))
     return Prediction(1 + merges, "bytes written per byte of user data, no log", "Monkey eq. 10 / Dostoevsky eq. 12, plus 1 for the flush")
 
 
 def uniform_reads(layout: str, size_ratio: float, n_levels: int, fpr: float) -> Prediction:
-    """Worst case of a lookup of nothing with equal filters: leveling L p, tiering L (T - 1) p (Monkey appendix E, equation 26), lazy leveling
-    (1 + (L - 1) (T - 1)) p (Dostoevsky equation 3)."""
-    runs = {"leveling": n_levels, "1-leveling": n_levels, "tiering": n_levels * (size_ratio - 1), "lazy-leveling": 1 + (n_levels - 1) * (size_ratio - 1)}
+    """Worst case of a lookup of nothing with equal filters: leveling L p, tiering L (T - 1) p (Monkey appendix E, equation 26), lazy
+    leveling (1 + (L - 1) (T - 1)) p (Dostoevsky equation 3)."""
+    runs = {
+        "leveling": n_levels,
+        "1-leveling": n_levels,
+        "tiering": n_levels * (size_ratio - 1),
+        "lazy-leveling": 1 + (n_levels - 1) * (size_ratio - 1),
+    }
     return Prediction(runs[layout] * fpr, "data blocks per lookup", "Monkey eq. 26 / Dostoevsky eq. 3, full levels")

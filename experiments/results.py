@@ -1,7 +1,7 @@
 """Records of runs: one Parquet file each, immutable, holding all that a plot, a table or another person may ask of the run.
 
-A file has one row. Small nested things (configuration, machine, versions, summary) are JSON text in columns of their own; samples, ledger, time series and
-curves are typed lists, so that any Parquet reader can use them.
+A file has one row. Small nested things (configuration, machine, versions, summary) are JSON text in columns of their own; samples,
+ledger, time series and curves are typed lists, so that any Parquet reader can use them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,34 @@ from numpy.typing import NDArray
 FORMAT = 1
 SUFFIX = ".parquet"
 _JSON = ("point", "config", "options", "machine", "versions", "summary", "counters", "files")
-_LEDGER = pa.struct([("phase", pa.string()), ("operation", pa.string()), ("level", pa.int32()), ("component", pa.string()), ("cause", pa.string()), ("count", pa.uint64()), ("bytes", pa.uint64())])
-_LEVEL = pa.struct([("level", pa.int32()), ("runs", pa.int32()), ("tables", pa.int32()), ("bytes", pa.uint64()), ("entries", pa.uint64())])
-_SERIES = pa.struct([("operations", pa.int64()), ("seconds", pa.float64()), ("user_bytes", pa.uint64()), ("written_bytes", pa.uint64()), ("levels", pa.list_(_LEVEL))])
-_CURVE = pa.struct([("stream", pa.string()), ("policy", pa.string()), ("blocks", pa.list_(pa.int64())), ("hit_ratio", pa.list_(pa.float64()))])
-_SCHEMA = pa.schema(
-    [("format", pa.int32()), ("id", pa.string()), ("suite", pa.string()), ("workload", pa.string()), ("seed", pa.int64()), ("stream", pa.string())]
-    + [("source", pa.string()), *((name, pa.string()) for name in _JSON)]
-    + [("latency_ns", pa.list_(pa.uint32())), ("codes", pa.list_(pa.uint8())), ("ledger", pa.list_(_LEDGER)), ("series", pa.list_(_SERIES)), ("curves", pa.list_(_CURVE))]
+_LEDGER = pa.struct(
+    [
+        ("phase", pa.string()),
+        ("operation", pa.string()),
+        ("level", pa.int32()),
+        ("component", pa.string()),
+        ("cause", pa.string()),
+        ("count", pa.uint64()),
+        ("bytes", pa.uint64()),
+    ]
 )
+_LEVEL = pa.struct([("level", pa.int32()), ("runs", pa.int32()), ("tables", pa.int32()), ("bytes", pa.uint64()), ("entries", pa.uint64())])
+_SERIES = pa.struct(
+    [
+        ("operations", pa.int64()),
+        ("seconds", pa.float64()),
+        ("user_bytes", pa.uint64()),
+        ("written_bytes", pa.uint64()),
+        ("levels", pa.list_(_LEVEL)),
+    ]
+)
+_CURVE = pa.struct(
+    [("stream", pa.string()), ("policy", pa.string()), ("blocks", pa.list_(pa.int64())), ("hit_ratio", pa.list_(pa.float64()))]
+)
+_TEXT = ("id", "suite", "workload", "stream", "source", *_JSON)
+_SAMPLES = [("latency_ns", pa.list_(pa.uint32())), ("codes", pa.list_(pa.uint8()))]
+_TABLES = [("ledger", pa.list_(_LEDGER)), ("series", pa.list_(_SERIES)), ("curves", pa.list_(_CURVE))]
+_SCHEMA = pa.schema([("format", pa.int32()), ("seed", pa.int64()), *((name, pa.string()) for name in _TEXT), *_SAMPLES, *_TABLES])
 
 
 class RecordError(Exception):
@@ -38,7 +57,8 @@ class RecordError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One finished run. Phases of ledger and counters: "load", "run" (after it, up to the last operation), "hits" and "misses" (probes of the final tree)."""
+    """One finished run. Phases of ledger and counters: "load", "run" (after it, up to the last operation), "hits" and "misses" (probes of
+    the final tree)."""
 
     id: str
     suite: str
@@ -62,7 +82,9 @@ class Record:
 
     def total(self, column: str = "bytes", **where: Any) -> int:
         """Sum of "bytes" or "count" over the rows of the ledger whose columns have those values (a tuple: any of them)."""
-        return sum(row[column] for row in self.ledger if all(row[k] in v if isinstance(v, tuple) else row[k] == v for k, v in where.items()))
+        return sum(
+            row[column] for row in self.ledger if all(row[k] in v if isinstance(v, tuple) else row[k] == v for k, v in where.items())
+        )
 
     def percentile(self, q: float) -> float:
         """Latency in microseconds that q per cent of the operations stayed within."""
@@ -72,7 +94,7 @@ class Record:
 def write(record: Record, folder: Path) -> Path:
     """Store the record as <id>.parquet; it appears whole or not at all."""
     row: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}
-    row |= {name: json.dumps(row[name], sort_keys=True) for name in _JSON}
+    row |= {name: json.dumps(row[name]) for name in _JSON}
     row |= {name: list(row[name]) for name in ("ledger", "series", "curves")}
     table = pa.Table.from_pylist([{"format": FORMAT, **row}], schema=_SCHEMA)
     path = folder / (record.id + SUFFIX)
@@ -121,8 +143,12 @@ def differences(a: Record, b: Record) -> list[str]:
         out.append("the operation streams differ")
     for name in sorted(a.files.keys() | b.files.keys()):
         if a.files.get(name) != b.files.get(name):
-            out.append(f"file {name}: " + ("differs" if name in a.files and name in b.files else f"only in {'A' if name in a.files else 'B'}"))
-    rows = [{tuple(v for k, v in row.items() if k not in ("count", "bytes")): (row["count"], row["bytes"]) for row in r.ledger} for r in (a, b)]
+            out.append(
+                f"file {name}: " + ("differs" if name in a.files and name in b.files else f"only in {'A' if name in a.files else 'B'}")
+            )
+    rows = [
+        {tuple(v for k, v in row.items() if k not in ("count", "bytes")): (row["count"], row["bytes"]) for row in r.ledger} for r in (a, b)
+    ]
     for key in sorted(rows[0].keys() | rows[1].keys(), key=str):
         if rows[0].get(key) != rows[1].get(key):
             out.append(f"ledger {' '.join(map(str, key))}: {rows[0].get(key)} and {rows[1].get(key)}")

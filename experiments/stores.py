@@ -1,8 +1,8 @@
 """Every store of the benchmark behind one small face: this engine, RocksDB, LevelDB, LMDB, SQLite and a plain dict.
 
 The attributes `put`, `get`, `delete` are the binding's own bound methods wherever it has one, so that a timed loop pays for no adapter.
-Budgets are equal: 64 MiB write buffer and 256 MiB cache (LMDB and SQLite have one cache: the system's, or 320 MiB), Bloom filter of 10 bits a
-key where there is one, no compression, log on and handed to the operating system before a put returns, no fsync.
+Budgets are equal: 64 MiB write buffer and 256 MiB cache (LMDB and SQLite have one cache: the system's, or 320 MiB), Bloom filter of 10
+bits a key where there is one, no compression, log on and handed to the operating system before a put returns, no fsync.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ class Store:
     get: Callable[[bytes], bytes | None]
     delete: Callable[[bytes], Any]
     get_many: Callable[[Sequence[bytes]], Any]
+
+    def __init__(self, path: Path) -> None:
+        raise NotImplementedError
 
     def put_batch(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Write all pairs atomically."""
@@ -68,7 +71,9 @@ class Lsmlab(Store):
     def __init__(self, path: Path) -> None:
         import lsm
 
-        self.db = lsm.open(path, write_buffer=WRITE_BUFFER, cache={"capacity": CACHE}, table={"bits_per_key": float(BLOOM_BITS), "codec": "none"})
+        self.db = lsm.open(
+            path, write_buffer=WRITE_BUFFER, cache={"capacity": CACHE}, table={"bits_per_key": float(BLOOM_BITS), "codec": "none"}
+        )
         self.put, self.get, self.delete = self.db.put, self.db.get, self.db.delete
         self.get_many, self.put_batch = self.db.get_many, self.db.put_many
         self.scan = self.db.scan
@@ -99,7 +104,8 @@ class RocksDB(Store):
         table.set_block_cache(r.Cache(CACHE))
         table.set_bloom_filter(BLOOM_BITS, False)
         options.set_block_based_table_factory(table)
-        self.db = r.Rdict(str(path), options)
+        # Named explicitly, else a reopened store takes the options file's column family, without the filter and the cache set here.
+        self.db = r.Rdict(str(path), options, column_families={"default": options})
         self.put, self.get, self.delete, self.get_many = self.db.put, self.db.get, self.db.delete, self.db.get
         self.scan = self.db.items
         self._batch = r.WriteBatch
@@ -130,7 +136,14 @@ class LevelDB(Store):
     def __init__(self, path: Path) -> None:
         import plyvel
 
-        self.db = plyvel.DB(str(path), create_if_missing=True, write_buffer_size=WRITE_BUFFER, lru_cache_size=CACHE, bloom_filter_bits=BLOOM_BITS, compression=None)
+        self.db = plyvel.DB(
+            str(path),
+            create_if_missing=True,
+            write_buffer_size=WRITE_BUFFER,
+            lru_cache_size=CACHE,
+            bloom_filter_bits=BLOOM_BITS,
+            compression=None,
+        )
         self.put, self.get, self.delete, self.scan = self.db.put, self.db.get, self.db.delete, self.db.iterator
         get = self.get
         self.get_many = lambda keys: [get(k) for k in keys]

@@ -32,7 +32,8 @@ class SuiteError(ValueError):
 
 @dataclass(frozen=True)
 class TraceSettings:
-    """What is replayed: a path or a name (empty: the default trace, else a generated one that says so), how much of it, with which share of updates."""
+    """What is replayed: a path or a name (empty: the default trace, else a generated one that says so), how much of it, with which share
+    of updates."""
 
     path: str = ""
     requests: int = 60_000
@@ -69,7 +70,10 @@ class Suite:
         """Every combination of the grid on every workload, `repeats` times."""
         points = [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
         return [
-            Run(self, workload, point, self.seed + repeat) for repeat in range(self.repeats) for workload in self.workloads for point in points
+            Run(self, workload, point, self.seed + repeat)
+            for repeat in range(self.repeats)
+            for workload in self.workloads
+            for point in points
         ]
 
 

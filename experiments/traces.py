@@ -1,8 +1,8 @@
 """Block traces: reading the usual forms, finding the default one, and generating a stand-in when there is none.
 
 Forms, by file name: `.u32` (little-endian uint32 keys), `.ks32` (pairs of key and size), ARC `.lis` (start, count, ...: Megiddo & Modha,
-FAST 2003), LIRS `.trace` and `.trc` (one number a line, `*` marks are skipped), `.csv` (a header names the column: key, obj_id, id, block or lbn; without a
-header the first column; libCacheSim's `time, object, size` included). Each may be packed with xz or gzip.
+FAST 2003), LIRS `.trace` and `.trc` (one number a line, `*` marks are skipped), `.csv` (a header names the column: key, obj_id, id, block
+or lbn; without a header the first column; libCacheSim's `time, object, size` included). Each may be packed with xz or gzip.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ def generated(count: int, seed: int = 1) -> Keys:
 def folders() -> list[Path]:
     """Where traces are looked for: $LSMLAB_TRACES, then a folder shared/traces or traces beside or above here."""
     named = [Path(p) for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
-    here = [base / tail for base in (Path.cwd(), Path(__file__).resolve().parents[1]) for tail in ("traces", "../traces", "../shared/traces")]
+    here = [
+        base / tail for base in (Path.cwd(), Path(__file__).resolve().parents[1]) for tail in ("traces", "../traces", "../shared/traces")
+    ]
     return [*named, *here]
 
 
@@ -140,4 +142,9 @@ def find(name: str, count: int, seed: int = 1) -> Trace:
     if name:
         raise TraceError(f"no trace {name!r} here, nor in {', '.join(map(str, folders()))} (set {VARIABLE} to the folder of your traces)")
     keys = generated(count, seed)
-    return Trace("generated", f"GENERATED stand-in of {count:,} requests: no {DEFAULT} was found (set {VARIABLE} to the folder of your traces)", keys, False)
+    return Trace(
+        "generated",
+        f"GENERATED stand-in of {count:,} requests: no {DEFAULT} was found (set {VARIABLE} to the folder of your traces)",
+        keys,
+        False,
+    )

@@ -3,8 +3,9 @@
 Keys are 16 decimal digits. Record `i` has an even key number, so every odd number is a key inside the range that does not exist.
 "dense" numbering keeps neighbours adjacent (2 * i); "hashed" spreads records by a bijection of 52 bits, as YCSB's hashed insert order does.
 
-Sources: the mixes A-F are the core workloads of YCSB (Cooper et al., SoCC 2010, section 4 and the CoreWorkload properties); the zipfian constant
-0.99 and the scrambling of ranks over the records are YCSB's too (here by a seeded permutation, so that no two ranks meet in one record).
+Sources: the mixes A-F are the core workloads of YCSB (Cooper et al., SoCC 2010, section 4 and the CoreWorkload properties); the zipfian
+constant 0.99 and the scrambling of ranks over the records are YCSB's too (here by a seeded permutation, so that no two ranks meet in one
+record).
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ def pick(rng: np.random.Generator, distribution: Distribution, n: int, count: in
 
 
 def mixed(mix: Mix, loaded: int, count: int, seed: int, numbering: Numbering = "hashed") -> Stream:
-    """Draw a stream of `count` operations over `loaded` records. Inserts append records loaded, loaded + 1, ...; "latest" counts back from the newest."""
+    """Draw a stream of `count` operations over `loaded` records. Inserts append records loaded, loaded + 1, ...; "latest" counts back
+    from the newest."""
     shares = np.asarray(mix.shares())
     if abs(shares.sum() - 1.0) > 1e-9 or (shares < 0).any():
         raise ValueError(f"the shares of a mix sum to 1, these to {shares.sum():g}")
