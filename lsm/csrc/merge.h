@@ -60,11 +60,13 @@ const lsm_table_props *lsm_job_output(lsm_job *j, uint32_t i); /* after a succes
 void lsm_job_cancel(lsm_job *j);                               /* run returns LSM_CANCELLED soon */
 double lsm_job_progress(lsm_job *j);                           /* 0..1, by input entries */
 void lsm_job_free(lsm_job *j);
+
+/* Merging iterator over n children (newest first) in the order of types.h; equal (key, seq, kind) come newest child first. Takes ownership of the children
+ * (not of the array), also when it returns NULL: out of memory. */
+lsm_iter *lsm_merge_iter(lsm_iter *const *children, size_t n, lsm_error *error);
+uint64_t lsm_bucket_take(lsm_bucket *b, uint64_t bytes); /* waits; returns ns waited. b may be NULL */
 /* cdef:end */
 
-/* Merging iterator over n children in the order of types.h; equal (key, seq, kind) come newest child first. Takes ownership of the children (not of the array). */
-lsm_iter *lsm_merge_iter(lsm_iter *const *children, size_t n, lsm_error *error);
 /* Iterator over the tables of one sorted run, opened one at a time. Holds references. */
 lsm_iter *lsm_run_iter(lsm_table *const *tables, size_t n, int level, int cause, int fill_cache, size_t readahead, lsm_error *error);
-uint64_t lsm_bucket_take(lsm_bucket *b, uint64_t bytes); /* waits; returns ns waited */
 #endif

@@ -1,0 +1,192 @@
+"""What every memtable promises, native or in Python: the twin's answers, before and after seal, and readers beside a writer."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsm.memtable_python import SortedMemtable
+from lsm.memtable_twin import DELETE, MAX_SEQ, MERGE, PUT, Entry, MemtableTwin, order
+from lsm.native_memtables import BUILT_IN, Memtable, MemtableOps, PythonMemtable, builtin_memtable
+
+OPS: dict[str, MemtableOps] = {name: builtin_memtable(name) for name in BUILT_IN}
+OPS["python"] = PythonMemtable(SortedMemtable, "sorted")
+ALL = pytest.mark.parametrize("kind", OPS)
+
+KEYS = st.one_of(
+    st.binary(max_size=3),
+    st.integers(0, 400).map(lambda i: b"user%016d" % i),  # alike at the start: the anchor of the skip list
+    st.integers(0, 40).map(lambda i: b"\xff" * i),
+    st.binary(min_size=7, max_size=9),
+)
+ENTRIES = st.lists(st.tuples(KEYS, st.sampled_from([PUT, PUT, DELETE, MERGE]), st.binary(max_size=20)), max_size=60)
+
+
+@pytest.fixture
+def new() -> Iterator[Callable[[str], Memtable]]:
+    made: list[Memtable] = []
+
+    def make(kind: str, **settings: int) -> Memtable:
+        made.append(Memtable(OPS[kind], **settings))
+        return made[-1]
+
+    yield make
+    for memtable in made:
+        memtable.close()
+        if isinstance(memtable.ops, PythonMemtable):
+            assert memtable.ops.last_error is None
+
+
+def compare(native: Memtable, twin: MemtableTwin, probes: list[tuple[bytes, int]]) -> None:
+    """Every way of reading gives the twin's answer."""
+    assert list(native) == list(twin)
+    assert len(native) == len(twin)
+    cursor = native.cursor()
+    back = []
+    entry = cursor.last()
+    while entry is not None:
+        back.append(entry)
+        entry = cursor.prev()
+    assert back == list(reversed(twin))
+    for key, seq in probes:
+        assert native.get(key, seq) == twin.get(key, seq)
+        assert cursor.seek(key, seq) == twin.seek(key, seq)
+        assert cursor.seek_before(key) == twin.seek_before(key)
+    cursor.close()
+    keys = [key for key, _ in probes]
+    for seq in {0, 7, MAX_SEQ, 2**64 - 1}:
+        assert native.get_many(keys, seq) == [twin.get(key, min(seq, MAX_SEQ)) for key in keys]
+
+
+@ALL
+@given(data=ENTRIES, extra=st.lists(KEYS, max_size=10), seed=st.integers(0, 2**32), order_seed=st.integers(0, 9))
+def test_answers_like_the_twin(kind: str, data: list[tuple[bytes, int, bytes]], extra: list[bytes], seed: int, order_seed: int) -> None:
+    native, twin = Memtable(OPS[kind], budget=1 << 16, seed=seed), MemtableTwin()
+    entries = [Entry(key, seq + 1, what, value) for seq, (key, what, value) in enumerate(data)]
+    if order_seed:  # replay of several logs need not come in order of sequence numbers
+        random.Random(order_seed).shuffle(entries)
+    for entry in entries:
+        native.add(entry)
+        twin.add(entry)
+    probes = [(e.key, s) for e in entries for s in (e.seq - 1, e.seq, MAX_SEQ)] + [(key, MAX_SEQ) for key in extra]
+    compare(native, twin, probes)
+    native.seal()
+    compare(native, twin, probes)
+    native.close()
+
+
+@ALL
+@pytest.mark.parametrize("shape", ["random", "ascending", "descending", "shared start", "one key"])
+def test_thousands_of_entries(kind: str, shape: str, new: Callable[..., Memtable]) -> None:
+    """Enough to fold the vector's runs twice, to grow the hash table, to anchor the skip list anew. random.Random(5) repeats it."""
+    rng, n = random.Random(5), 5000 if kind != "python" else 600
+    keys = {
+        "random": lambda i: rng.randbytes(rng.randrange(1, 24)),
+        "ascending": lambda i: b"%016d" % i,
+        "descending": lambda i: b"%016d" % (n - i),
+        "shared start": lambda i: b"a long start of keys/%06d" % rng.randrange(10**6) if i != 300 else b"elsewhere",
+        "one key": lambda i: b"key",
+    }[shape]
+    native, twin = new(kind, budget=1 << 22, seed=3), MemtableTwin()
+    for i in range(n):
+        entry = Entry(keys(i), i + 1, PUT, b"%d" % i)
+        native.add(entry)
+        twin.add(entry)
+    entries = list(twin)
+    probes = [(rng.choice(entries).key, rng.randrange(n)) for _ in range(300)] + [(rng.randbytes(5), MAX_SEQ) for _ in range(50)]
+    compare(native, twin, probes)
+    native.seal()
+    compare(native, twin, probes)
+
+
+@ALL
+def test_memory_covers_what_was_put_in(kind: str, new: Callable[..., Memtable]) -> None:
+    native, raw = new(kind, budget=1 << 20), 0
+    assert native.memory() < 64 << 10
+    for i in range(2000):
+        native.add(Entry(b"%08d" % i, i + 1, PUT, b"v" * 100))
+        raw += 108
+    assert raw < native.memory() < 4 * raw
+
+
+@ALL
+def test_a_huge_value_and_an_empty_one(kind: str, new: Callable[..., Memtable]) -> None:
+    native = new(kind, budget=1 << 16)
+    big, long_key = b"x" * (5 << 20), b"k" * 65536
+    native.add(Entry(b"big", 1, PUT, big))
+    native.add(Entry(long_key, 2, PUT, b""))
+    native.add(Entry(b"", 3, PUT, b"value of the empty key"))
+    assert [(e.key, len(e.value)) for e in native] == [(b"", 22), (b"big", len(big)), (long_key, 0)]
+    found = native.get(b"big")
+    assert found is not None and found.value == big
+    assert native.memory() > len(big)
+
+
+@ALL
+@pytest.mark.threads
+def test_readers_beside_a_writer(kind: str, new: Callable[..., Memtable]) -> None:
+    """A reader sees everything whose add had returned, in order, while the writer goes on."""
+    native, n, wrong = new(kind, budget=1 << 22, seed=1), 4000 if kind != "python" else 300, []
+    rng = random.Random(11)
+    keys = [b"key%013d" % rng.randrange(10**12) for _ in range(n)]
+    done = 0  # entries whose add returned
+
+    def read(seed: int) -> None:
+        pick = random.Random(seed)
+        while done < n and not wrong:
+            sure = done
+            for _ in range(20):
+                i = pick.randrange(sure + 1)
+                if i < sure:
+                    found = native.get(keys[i])
+                    if found is None or found.key != keys[i]:
+                        wrong.append(f"get of entry {i} of {sure} gave {found}")
+            cursor = native.cursor()
+            entry, previous, count = cursor.first(), None, 0
+            while entry is not None:
+                if previous is not None and order(previous) >= order(entry):
+                    wrong.append(f"{previous} before {entry}")
+                previous, count = entry, count + 1
+                entry = cursor.next()
+            cursor.close()
+            if count < sure:
+                wrong.append(f"a scan saw {count} of {sure}")
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+    for i, key in enumerate(keys):
+        native.add(Entry(key, i + 1, PUT, b"v"))
+        done = i + 1
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_unknown_kind_names_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match="'btree'; allowed: skiplist, vector, hash"):
+        builtin_memtable("btree")
+
+
+def test_an_exception_in_a_python_memtable_is_a_status() -> None:
+    class Broken(SortedMemtable):
+        def add(self, entry: Entry) -> None:
+            raise KeyError("no room")
+
+        def entries(self) -> list[Entry]:
+            raise OSError("gone")
+
+    ops = PythonMemtable(Broken, "broken")
+    memtable = Memtable(ops)
+    with pytest.raises(RuntimeError, match="add gave status -9"):
+        memtable.add(Entry(b"a", 1, PUT, b""))
+    assert isinstance(ops.last_error, KeyError)
+    with pytest.raises(MemoryError):
+        memtable.cursor()
+    assert isinstance(ops.last_error, OSError)
+    memtable.close()

@@ -1,0 +1,53 @@
+"""The token bucket by its arithmetic: how long it says that it made the taker wait. No clock is asserted from above."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from lsm.native import ffi, lib
+
+
+def bucket(rate: int, burst: int) -> object:
+    return ffi.gc(lib.lsm_bucket_new(rate, burst), lib.lsm_bucket_free)
+
+
+def test_unlimited_never_waits() -> None:
+    assert [lib.lsm_bucket_take(bucket(0, 0), 1 << 40), lib.lsm_bucket_take(ffi.NULL, 1 << 40)] == [0, 0]
+
+
+def test_the_burst_is_free_and_what_is_over_it_is_paid() -> None:
+    b = bucket(1_000_000, 10_000_000)
+    assert lib.lsm_bucket_take(b, 9_000_000) == 0
+    waited = lib.lsm_bucket_take(b, 1_010_000)  # 10 ms too much, less what passed meanwhile
+    assert 0 < waited <= 10_000_000
+
+
+def test_each_taker_pays_for_those_before() -> None:
+    b = bucket(10_000_000, 0)
+    assert [lib.lsm_bucket_take(b, n) <= n * 100 for n in (1000, 5000, 20000)] == [True] * 3
+    assert lib.lsm_bucket_take(b, 50_000) > 0
+
+
+@pytest.mark.threads
+def test_takers_queue_up() -> None:
+    """Four takers of 5 ms each at once: the waits add up to what one after the other would take."""
+    b, waits, start = bucket(1_000_000, 0), [], threading.Barrier(4)
+
+    def take() -> None:
+        start.wait()
+        waits.append(lib.lsm_bucket_take(b, 5_000))
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(waits) == 4 and max(waits) > 5_000_000
+
+
+def test_a_new_rate_counts_from_the_next_take() -> None:
+    b = bucket(1, 1000)
+    assert lib.lsm_bucket_take(b, 1000) == 0
+    lib.lsm_bucket_set(b, 0)
+    assert lib.lsm_bucket_take(b, 1 << 40) == 0
