@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 try:
-    from ._native import ffi as ffi
-    from ._native import lib as lib
+    from ._native import ffi, lib
 except ImportError as problem:
     raise ImportError("recovery/_native is missing or does not load: run make build") from problem
 

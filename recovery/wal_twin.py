@@ -1,0 +1,239 @@
+"""The log format in plain Python: the specification that the native writer and reader are tested against.
+
+Same bytes, same verdicts, no tricks: a segment is one ``bytes``. The picture is in csrc/wal.h, the verdicts in csrc/wal_read.h; the
+idea of the durable offset is Pebble's (record/log_writer.go), the masking of checksums LevelDB's (doc/log_format.md).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+HEADER = struct.Struct("<4sHBBQQI")  # magic, version, sync mode, 0, number, salt, preallocated pages; then its crc
+RECORD = struct.Struct("<IIIIQQ")  # crc, length, type | check << 8, log, seq, durable
+END = struct.Struct("<QQ")  # next segment, length of this one
+SIZE, PAGE, SECTOR = 32, 4096, 512
+DATA, ENDED = 1, 2
+GROUP = 2  # sync modes from here on sync before they acknowledge
+
+
+def _table() -> list[int]:
+    out = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        out.append(byte)
+    return out
+
+
+_TABLE = _table()
+
+
+def crc32c(data: bytes, crc: int = 0) -> int:
+    """Return the CRC-32C of data, continuing crc (RFC 3720, appendix B.4)."""
+    crc ^= 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+
+def mask(crc: int) -> int:
+    """Return the stored form of a checksum."""
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def header(number: int, salt: int, sync_mode: int, pages: int) -> bytes:
+    """Return a segment's header."""
+    head = HEADER.pack(b"LWAL", 1, sync_mode, 0, number, salt, pages)
+    return head + struct.pack("<I", mask(crc32c(head)))
+
+
+def record(salt: int, number: int, offset: int, seq: int, payload: bytes, durable: int = 0, kind: int = DATA) -> bytes:
+    """Return a record as it stands at an offset of a segment."""
+    fields = (len(payload), kind, number & 0xFFFFFFFF, seq, durable)
+    hsum = crc32c(struct.pack("<QQQ", salt, number, offset) + RECORD.pack(0, *fields)[4:])
+    crc = mask(crc32c(payload, hsum))
+    return RECORD.pack(crc, len(payload), kind | (hsum >> 8) << 8, *fields[2:]) + payload
+
+
+def capacity_of(segment_bytes: int, need: int = 0) -> int:
+    """Return the bytes that a segment may take: whole pages, room for header, one record of ``need`` bytes and the end record."""
+    return -(-max(segment_bytes, need + 3 * SIZE + END.size) // PAGE) * PAGE
+
+
+@dataclass
+class Segment:
+    """A segment being written; :attr:`data` is what the native writer leaves in the file up to ``used``."""
+
+    number: int
+    salt: int
+    sync_mode: int
+    capacity: int
+    data: bytearray = field(default_factory=bytearray)
+    seq: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin with the header."""
+        self.data += header(self.number, self.salt, self.sync_mode, self.capacity // PAGE if self.sync_mode else 0)
+
+    def append(self, seq: int, payload: bytes, durable: int = 0) -> bool:
+        """Append a record; False when it does not fit beside the end record."""
+        if len(self.data) + SIZE + len(payload) + SIZE + END.size > self.capacity:
+            return False
+        self.data += record(self.salt, self.number, len(self.data), seq, payload, durable)
+        self.seq = seq
+        return True
+
+    def end(self, following: int, durable: int = 0) -> None:
+        """Append the end record."""
+        payload = END.pack(following, len(self.data) + SIZE + END.size)
+        self.data += record(self.salt, self.number, len(self.data), self.seq, payload, durable, ENDED)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record in a segment, or the damage in its place (``good`` False)."""
+
+    offset: int
+    good: bool
+    known: bool = False  # the header passed its check, so the length is right
+    kind: int = 0
+    seq: int = 0
+    durable: int = 0
+    length: int = 0
+    payload: bytes = b""
+
+    @property
+    def stop(self) -> int:
+        """Offset behind the record."""
+        return self.offset + SIZE + self.length
+
+
+@dataclass
+class Verdict:
+    """What a replay gives: the records, whether the segment is corrupt, whether its tail was cut."""
+
+    records: list[tuple[int, bytes]] = field(default_factory=list)
+    corrupt: bool = False
+    torn: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One segment's bytes under one recovery mode ("absolute", "tolerate_tail", "point_in_time", "skip")."""
+
+    data: bytes
+    number: int
+    salt: int = 0
+    mode: str = "point_in_time"
+    is_last: bool = True
+    sync_mode: int = 1
+
+    def parse(self, at: int) -> Found:
+        """Return the record at an offset."""
+        if at + SIZE > len(self.data):
+            return Found(at, False)
+        crc, length, typed, log, seq, durable = RECORD.unpack_from(self.data, at)
+        kind = typed & 255
+        hsum = crc32c(struct.pack("<QQQ", self.salt, self.number, at) + RECORD.pack(0, length, kind, log, seq, durable)[4:])
+        if typed >> 8 != hsum >> 8:
+            return Found(at, False)
+        payload = self.data[at + SIZE : at + SIZE + length]
+        good = (
+            log == self.number & 0xFFFFFFFF
+            and kind in (DATA, ENDED)
+            and durable <= at
+            and len(payload) == length
+            and crc == mask(crc32c(payload, hsum))
+        )
+        return Found(at, good, True, kind, seq, durable, length, payload)
+
+    def behind(self, at: int) -> Iterator[Found]:
+        """Yield the good records behind an offset, wherever they stand."""
+        at += 1
+        while at + SIZE <= len(self.data):
+            near = self.data[at + 8] in (DATA, ENDED) and self.data[at + 12 : at + 16] == struct.pack("<I", self.number & 0xFFFFFFFF)
+            found = self.parse(at) if near else None
+            if found and found.good:
+                yield found
+                at = found.stop
+            else:
+                at += 1
+
+    def looks_torn(self, damage: Found, following: int | None) -> bool:
+        """Tell whether a crash could have left this: lost sectors read as zeros to their end, an unfinished record has no crc."""
+        at, end = damage.offset, len(self.data)
+        stop = at + SIZE + (damage.length if damage.known else 0)
+        if following is None and (end - at < SIZE or (damage.known and stop > end)):
+            return True
+        stop = min(stop, end, following if following is not None else end)
+        if not any(self.data[at : at + 4]):
+            return True
+        for boundary in range((at // SECTOR + 1) * SECTOR, stop, SECTOR):
+            if not any(self.data[max(at, boundary - 8) : boundary]):
+                return True
+        if damage.known:
+            return self.data[stop - 1] == 0
+        sector = min(-(-(at + SIZE) // SECTOR) * SECTOR, end)
+        return (following is None or sector <= following) and not any(self.data[stop - 8 : sector])
+
+    def judge(self, damage: Found, sync_mode: int, capacity: int) -> bool:
+        """Tell whether damage is a legal end in this mode (not for "skip")."""
+        later = list(self.behind(damage.offset))
+        synced = sync_mode >= GROUP
+        if self.mode == "absolute" or (not self.is_last and (synced or self.mode == "tolerate_tail")):
+            return False
+        if (synced and len(self.data) < capacity) or (self.mode == "tolerate_tail" and later):
+            return False
+        if not self.looks_torn(damage, later[0].offset if later else None):
+            return False
+        return not any(r.durable > damage.offset for r in later)
+
+    def _head(self) -> tuple[bool, int, int]:
+        """Return (header is good, sync mode, capacity)."""
+        head = self.data[:SIZE]
+        if len(head) == SIZE:
+            _, _, sync_mode, _, _, _, pages = HEADER.unpack_from(head)
+            if sync_mode <= 4 and head == header(self.number, self.salt, sync_mode, pages):
+                return True, sync_mode, pages * PAGE
+        return False, self.sync_mode, 0
+
+    def read(self) -> Verdict:
+        """Replay the segment."""
+        out = Verdict()
+        good, sync_mode, capacity = self._head()
+        at, ended, damage = SIZE, False, None
+        if not good:
+            if self.is_last and not any(self.data):
+                return out
+            damage = Found(0, False)
+        while True:
+            if damage is None:
+                if not any(self.data[at:]):
+                    missing = not ended and (not self.is_last or (sync_mode >= GROUP and len(self.data) < capacity))
+                    if not missing:
+                        return out
+                    damage = Found(at, False)
+                elif ended:
+                    out.corrupt = self.mode == "absolute"
+                    return out
+                else:
+                    found = self.parse(at)
+                    lies = found.kind == ENDED and (found.length != END.size or END.unpack(found.payload)[1] != found.stop)
+                    if not found.good or lies:
+                        damage = found
+                    else:
+                        if found.kind == DATA:
+                            out.records.append((found.seq, found.payload))
+                        ended, at = found.kind == ENDED, found.stop
+            if damage is not None:
+                if self.mode != "skip":
+                    out.torn = self.judge(damage, sync_mode, capacity)
+                    out.corrupt = not out.torn
+                    return out
+                following = next(self.behind(damage.offset), None)
+                if following is None:
+                    out.torn = self.is_last
+                    return out
+                at, damage = following.offset, None
