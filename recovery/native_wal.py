@@ -8,7 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Self
 
-from .native import Buffer, FileSystem, Path, check, ffi, lib
+from .native import Buffer, FileSystem, Path, check  # isort: skip  (says clearly what to do when the extension is missing)
+from ._native import ffi, lib
 
 SYNC_MODES: dict[str, int] = {n: int(getattr(lib, f"REC_SYNC_{n.upper()}")) for n in ("none", "os", "group", "every", "interval")}
 RECOVERY_MODES: dict[str, int] = {

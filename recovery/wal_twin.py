@@ -21,9 +21,10 @@ GROUP = 2  # sync modes from here on sync before they acknowledge
 def _table() -> list[int]:
     out = []
     for byte in range(256):
+        rest = byte
         for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        out.append(byte)
+            rest = rest >> 1 ^ (0x82F63B78 if rest & 1 else 0)
+        out.append(rest)
     return out
 
 
@@ -49,7 +50,7 @@ def header(number: int, salt: int, sync_mode: int, pages: int) -> bytes:
     return head + struct.pack("<I", mask(crc32c(head)))
 
 
-def record(salt: int, number: int, offset: int, seq: int, payload: bytes, durable: int = 0, kind: int = DATA) -> bytes:
+def record(salt: int, number: int, offset: int, *, seq: int, payload: bytes, durable: int = 0, kind: int = DATA) -> bytes:
     """Return a record as it stands at an offset of a segment."""
     fields = (len(payload), kind, number & 0xFFFFFFFF, seq, durable)
     hsum = crc32c(struct.pack("<QQQ", salt, number, offset) + RECORD.pack(0, *fields)[4:])
@@ -81,14 +82,14 @@ class Segment:
         """Append a record; False when it does not fit beside the end record."""
         if len(self.data) + SIZE + len(payload) + SIZE + END.size > self.capacity:
             return False
-        self.data += record(self.salt, self.number, len(self.data), seq, payload, durable)
+        self.data += record(self.salt, self.number, len(self.data), seq=seq, payload=payload, durable=durable)
         self.seq = seq
         return True
 
     def end(self, following: int, durable: int = 0) -> None:
         """Append the end record."""
         payload = END.pack(following, len(self.data) + SIZE + END.size)
-        self.data += record(self.salt, self.number, len(self.data), self.seq, payload, durable, ENDED)
+        self.data += record(self.salt, self.number, len(self.data), seq=self.seq, payload=payload, durable=durable, kind=ENDED)
 
 
 @dataclass(frozen=True)

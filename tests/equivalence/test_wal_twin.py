@@ -6,9 +6,10 @@ import itertools
 import random
 
 import pytest
-import recovery
 from hypothesis import given
 from hypothesis import strategies as st
+
+import recovery
 from recovery import wal_twin as twin
 
 MODES = list(recovery.RECOVERY_MODES)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import recovery
 from hypothesis import given
 from hypothesis import strategies as st
+
+import recovery
 from recovery import native, wal_twin
 
 
