@@ -10,13 +10,13 @@ import json
 import shutil
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .bench_worker import IMAGE, WORKLOADS, WRITES, Job
+from .processes import command, environment
 from .stores import BUDGET, STORES
 
 DEFAULT_STORES = ("lsmlab", "rocksdb", "leveldb", "lmdb")
@@ -98,13 +98,11 @@ class BenchFailed(Exception):
 
 def call(job: Job) -> dict[str, Any]:
     """Run the job in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.bench_worker"], input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
-    )
+    order = json.dumps(asdict(job))
+    done = subprocess.run(command("bench_worker"), env=environment(), input=order, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BenchFailed(
-            f"{job.workload} on {job.store}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f'exit {done.returncode}'}"
-        )
+        said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        raise BenchFailed(f"{job.workload} on {job.store}: {said[-1]}")
     out: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return out
 

@@ -3,7 +3,7 @@
 Symbols: N entries, T size ratio, L levels on disk, b filter bits a key, B entries a block, P_i false-positive rate of level i. All assume
 unique keys, full levels and whole-level (preemptive) merges, so they bound or centre a real tree; none of them counts the log.
 Sources: Monkey = Dayan, Athanassoulis, Idreos, SIGMOD 2017. Dostoevsky = Dayan, Idreos, SIGMOD 2018.
-Blocked Bloom = Putze, Sanders, Singler, JEA 2010, equation 3.
+The rates of the filters as they are built are indexes.theory's.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from indexes import theory
+
 LN2_SQUARED = math.log(2) ** 2
-CACHE_LINE_BITS = 512
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,13 @@ def bloom_fpr(bits_per_key: float) -> float:
     return math.exp(-bits_per_key * LN2_SQUARED)
 
 
-def blocked_bloom_fpr(bits_per_key: float, block_bits: int = CACHE_LINE_BITS) -> float:
-    """False-positive rate of a blocked Bloom filter: the Bloom rate averaged over the Poisson load of a block. Putze et al., equation 3."""
-    if bits_per_key <= 0:
-        return 1.0
-    hashes = max(1, round(bits_per_key * math.log(2)))
-    mean = block_bits / bits_per_key
-    total, weight = 0.0, math.exp(-mean)
-    for load in range(int(mean + 12 * math.sqrt(mean)) + 8):
-        total += weight * (1 - (1 - 1 / block_bits) ** (hashes * load)) ** hashes
-        weight *= mean / (load + 1)
-    return total
-
-
 def filter_fpr(kind: str, bits_per_key: float) -> float:
     """The rate of a kind of filter of the engine; 1 for none."""
     if kind == "none" or bits_per_key <= 0:
         return 1.0
-    return blocked_bloom_fpr(bits_per_key) if kind == "blocked_bloom" else bloom_fpr(bits_per_key)
+    if kind not in ("bloom", "blocked_bloom"):
+        raise ValueError(f"no model of the filter {kind!r}; there are none, bloom, blocked_bloom")
+    return theory.blocked_bloom_fpr(bits_per_key) if kind == "blocked_bloom" else theory.bloom_fpr(bits_per_key)
 
 
 def zero_result_reads(rates: Iterable[float]) -> Prediction:

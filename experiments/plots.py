@@ -115,8 +115,8 @@ def throughput(records: Sequence[Record]) -> Plot:
             )
         axis.set(title=workload, xticks=range(len(f.firsts)), xlim=(-0.6, len(f.firsts) - 0.4))
         axis.set_xticklabels(f.firsts, rotation=25, ha="right")
-        axis.set_ylim(bottom=0)
-    axes[0].set_ylabel("throughput (thousand operations/s)")
+        axis.set_ylim(0, 1.12 * max(r.summary["throughput"] for r in records if r.workload == workload) / 1000)
+    axes[0].set_ylabel("thousand operations/s")
     if f.second:
         legend(figure, [mark(MARKERS[i % 7], v) for i, v in enumerate(f.seconds)])
     best = {w: max((r for r in records if r.workload == w), key=lambda r: r.summary["throughput"]) for w in f.workloads}
@@ -198,7 +198,7 @@ def writes(records: Sequence[Record]) -> Plot:
         axis.set(title=workload, xticks=range(len(f.firsts)))
         axis.set_xticklabels(f.firsts, rotation=25, ha="right")
         axis.margins(y=0.1)
-    axes[0].set_ylabel("bytes written per byte of user data")
+    axes[0].set_ylabel("bytes written / user byte")
     legend(
         figure,
         [

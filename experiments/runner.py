@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .processes import command, environment
 from .results import SUFFIX
 from .suite import Run, Suite, run_id
 
@@ -45,12 +45,12 @@ class _Pool:
         """Do one run in a process of its own; "" or what went wrong."""
         config = run.config()
         order = json.dumps({"config": config, "folder": str(self.folder), "keep": self.keep})
-        command = [sys.executable, "-m", "experiments.worker"]
+        pipe = subprocess.PIPE
         with self._lock:
             if self._stopped:
                 return "interrupted"
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+                command("worker"), env=environment(), stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True
             )
             self._processes.add(process)
         _, errors = process.communicate(order)

@@ -8,11 +8,12 @@ bits a key where there is one, no compression, log on and handed to the operatin
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import metadata
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from .processes import version
 
 MIB = 1 << 20
 WRITE_BUFFER = 64 * MIB
@@ -27,20 +28,14 @@ class Store:
 
     name = ""
     package = ""
-    put: Callable[[bytes, bytes], Any]
-    get: Callable[[bytes], bytes | None]
-    delete: Callable[[bytes], Any]
-    get_many: Callable[[Sequence[bytes]], Any]
+    put: Any  # (key, value)
+    get: Any  # (key) -> value or None
+    delete: Any  # (key)
+    get_many: Any  # (keys) -> values
+    put_batch: Any  # (keys, values), atomic
+    scan: Any  # () -> iterable of all pairs in key order
 
     def __init__(self, path: Path) -> None:
-        raise NotImplementedError
-
-    def put_batch(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Write all pairs atomically."""
-        raise NotImplementedError
-
-    def scan(self) -> Iterable[Pair]:
-        """All pairs in key order."""
         raise NotImplementedError
 
     def seek(self, key: bytes, count: int) -> list[Pair]:
@@ -60,7 +55,7 @@ class Store:
     @classmethod
     def version(cls) -> str:
         """Version of the binding that is installed."""
-        return metadata.version(cls.package)
+        return version(cls.package)
 
 
 class Lsmlab(Store):
@@ -105,7 +100,7 @@ class RocksDB(Store):
         table.set_bloom_filter(BLOOM_BITS, False)
         options.set_block_based_table_factory(table)
         # Named explicitly, else a reopened store takes the options file's column family, without the filter and the cache set here.
-        self.db = r.Rdict(str(path), options, column_families={"default": options})
+        self.db: Any = r.Rdict(str(path), options, column_families={"default": options})
         self.put, self.get, self.delete, self.get_many = self.db.put, self.db.get, self.db.delete, self.db.get
         self.scan = self.db.items
         self._batch = r.WriteBatch
@@ -118,7 +113,7 @@ class RocksDB(Store):
         self.db.write(batch)
 
     def seek(self, key: bytes, count: int) -> list[Pair]:
-        return list(islice(self.db.items(from_key=key), count))
+        return list(islice(iter(self.db.items(from_key=key)), count))
 
     def compact(self) -> None:
         self.db.flush()
@@ -175,21 +170,22 @@ class LMDB(Store):
 
         self.env = lmdb.open(str(path), map_size=8 << 30, sync=False, metasync=False, lock=True)
         self.reader: Any = None
+        self.get = self._fresh
 
     def only_reads(self) -> None:
         self.reader = self.env.begin()
-        self.get = self.reader.get  # type: ignore[method-assign]
+        self.get = self.reader.get
 
-    def put(self, key: bytes, value: bytes) -> None:  # type: ignore[override]
+    def put(self, key: bytes, value: bytes) -> None:
         with self.env.begin(write=True) as txn:
             txn.put(key, value)
 
-    def get(self, key: bytes) -> bytes | None:  # type: ignore[override]
+    def _fresh(self, key: bytes) -> bytes | None:
         with self.env.begin() as txn:
             value: bytes | None = txn.get(key)
             return value
 
-    def delete(self, key: bytes) -> None:  # type: ignore[override]
+    def delete(self, key: bytes) -> None:
         with self.env.begin(write=True) as txn:
             txn.delete(key)
 
@@ -197,7 +193,7 @@ class LMDB(Store):
         with self.env.begin(write=True) as txn:
             txn.cursor().putmulti(zip(keys, values, strict=True))
 
-    def get_many(self, keys: Sequence[bytes]) -> Any:  # type: ignore[override]
+    def get_many(self, keys: Sequence[bytes]) -> Any:
         return self.reader.cursor().getmulti(keys)
 
     def scan(self) -> Iterator[Pair]:

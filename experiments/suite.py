@@ -161,7 +161,7 @@ def parse(text: str, path: Path = Path("suite.toml")) -> Suite:
     for name, mix in mixes.items():
         _known(path, f"[mix.{name}]", mix, {f.name for f in fields(Mix)})
     grid = {name: tuple(values) if isinstance(values, list) else (values,) for name, values in data.pop("grid", {}).items()}
-    lists = {k: tuple(data.pop(k)) for k in ("workloads", "curves", "plugins") if k in data}
+    lists: dict[str, Any] = {k: tuple(data.pop(k)) for k in ("workloads", "curves", "plugins") if k in data}
     own = {name: Mix(**mix) for name, mix in mixes.items()}
     suite = Suite(**data, **lists, grid=grid, trace=TraceSettings(**trace), mixes=own, folder=path.parent)
     _check(path, suite)

@@ -17,7 +17,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ import lsm
 
 from . import traces
 from .bench_worker import clock
+from .processes import version
 from .results import Record, write
 from .suite import TRACE, run_id
 from .workloads import DELETE, INSERT, RMW, SCAN, UPDATE, Mix, Stream, Values, keys_of, mixed, replayed
@@ -274,7 +274,7 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what took part."""
     names = ("lsmlab", "numpy", "cffi", "pyarrow")
-    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+    return {"python": platform.python_version(), **{n: version(n) for n in names}}
 
 
 def main() -> None:

@@ -90,7 +90,8 @@ class Stream:
 def zipf_ranks(rng: np.random.Generator, n: int, count: int, constant: float = ZIPF) -> Ids:
     """Draw `count` ranks in 0..n-1, rank r with weight (r + 1) ** -constant, by inverting the exact distribution. O(n + count log n)."""
     cumulative = np.cumsum(np.arange(1, n + 1, dtype=np.float64) ** -constant)
-    return np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right").astype(np.int64)
+    ranks: Ids = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right").astype(np.int64)
+    return ranks
 
 
 def pick(rng: np.random.Generator, distribution: Distribution, n: int, count: int) -> Ids:
@@ -100,7 +101,10 @@ def pick(rng: np.random.Generator, distribution: Distribution, n: int, count: in
     if distribution == "hot":
         return rng.choice(rng.permutation(n)[: max(1, n // 100)], count).astype(np.int64)
     ranks = zipf_ranks(rng, n, count)
-    return ranks if distribution == "latest" else rng.permutation(n)[ranks].astype(np.int64)
+    if distribution == "latest":
+        return ranks
+    scattered: Ids = rng.permutation(n)[ranks]
+    return scattered
 
 
 def mixed(mix: Mix, loaded: int, count: int, seed: int, numbering: Numbering = "hashed") -> Stream:

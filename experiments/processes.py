@@ -1,0 +1,29 @@
+"""Fresh processes of our own modules: how they are started, and what this installation is made of."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+
+def command(module: str) -> list[str]:
+    """The command line that runs `experiments.<module>` with this very interpreter."""
+    return [sys.executable, "-m", f"experiments.{module}"]
+
+
+def environment() -> dict[str, str]:
+    """The environment for it: ours, with the packages found where this process found them, whatever folder it is in."""
+    root = str(Path(__file__).resolve().parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+
+
+def version(distribution: str) -> str:
+    """Version of an installed distribution; "source tree" for lsmlab when it is run without being installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        if distribution != "lsmlab":
+            raise
+        return "source tree"

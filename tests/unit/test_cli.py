@@ -1,0 +1,214 @@
+"""The command line: every command shows an example, does what it says, and ends with the exit code that it promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments import cli, runner
+from experiments.cli_db import advice
+from experiments.console import parse_bytes, show_bytes
+from experiments.suite import load, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = """name = "tiny"
+question = "q"
+expectation = "e"
+refuted_if = "r"
+workloads = ["ycsb-a"]
+records = 3000
+operations = 1500
+probes = 200
+samples = 5
+[options]
+threads = 0
+write_buffer = 65536
+[options.table]
+filter = "bloom"
+[options.compaction]
+size_ratio = 4
+level_base = 131072
+output_bytes = 65536
+[grid]
+"compaction.layout" = ["leveling", "tiering"]
+"""
+COMMANDS = "demo run plot report list bench get put delete scan load stats dump check repair-plan verify crashtest".split()
+
+
+def lsmlab(*words: object, code: int = 0, stdin: str | None = None) -> str:
+    """Run the command in this process; require the exit code; give what it printed."""
+    done = CliRunner().invoke(cli.app, [str(w) for w in words], input=stdin)
+    assert done.exit_code == code, (words, done.output, done.exception)
+    return done.output
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    path = tmp_path / "db"
+    for i in range(5):
+        lsmlab("put", path, f"k{i}", f"v{i}")
+    return path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "bench kv"])
+def test_help_shows_an_example(command: str) -> None:
+    assert re.search(rf"Example:\s+lsmlab {command.split()[0]}", lsmlab(*command.split(), "--help"))
+
+
+def test_there_are_no_other_commands() -> None:
+    help_text = lsmlab("--help")
+    assert set(re.findall(r"^\W*([a-z][a-z-]+)  ", help_text.split("Commands")[1], re.M)) == set(COMMANDS)
+
+
+def test_one_key_at_a_time(db: Path) -> None:
+    assert lsmlab("get", db, "k3") == "v3\n"
+    assert json.loads(lsmlab("get", db, "k3", "--json")) == {"key": "k3", "value": "v3"}
+    lsmlab("delete", db, "k3")
+    assert "no such key" in lsmlab("get", db, "k3", code=1)
+    lsmlab("delete", db, "k0", "--until", "k2")
+    assert lsmlab("scan", db) == "k2\tv2\nk4\tv4\n"
+
+
+def test_scans(db: Path) -> None:
+    assert lsmlab("scan", db, "--keys", "--reverse", "--limit", 2) == "k4\nk3\n"
+    assert lsmlab("scan", db, "--from", "k1", "--to", "k3") == "k1\tv1\nk2\tv2\n"
+    assert lsmlab("scan", db, "--prefix", "k2", "--json") == '{"key": "k2", "value": "v2"}\n'
+
+
+def test_binary_keys(db: Path) -> None:
+    lsmlab("put", db, "00ff", "0a00", "--hex")
+    assert lsmlab("get", db, "00ff", "--hex") == "0a00\n"
+    assert lsmlab("scan", db, "--limit", 1) == "\\x00\\xff\t\\x0a\\x00\n"
+    assert "is not hexadecimal" in lsmlab("get", db, "0f0", "--hex", code=2)
+    assert show_bytes(parse_bytes("é\\", False), False) == "é\\"
+
+
+def test_load_counts_and_names_a_bad_line(tmp_path: Path) -> None:
+    (tmp_path / "pairs").write_text("".join(f"a{i}\tb{i}\n" for i in range(2500)))
+    assert "2500 pairs" in lsmlab("load", tmp_path / "db", tmp_path / "pairs")
+    assert lsmlab("get", tmp_path / "db", "a2499") == "b2499\n"
+    (tmp_path / "bad").write_text("x\ty\nno tab\n")
+    assert "line 2" in lsmlab("load", tmp_path / "db", tmp_path / "bad", code=2)
+
+
+def test_looking_inside(db: Path) -> None:
+    assert isinstance(json.loads(lsmlab("stats", db, "--json")), dict)
+    lsmlab("stats", db)
+    assert lsmlab("dump", db).strip()
+    assert lsmlab("check", db) == "no problems found\n"
+    assert lsmlab("repair-plan", db) == "nothing to repair\n"
+
+
+def test_damage_is_found_and_a_plan_is_made(tmp_path: Path) -> None:
+    import lsm
+
+    path = tmp_path / "db"
+    with lsm.open(path) as opened:
+        opened.put_many([b"%d" % i for i in range(1000)], [b"x" * 50] * 1000)
+        opened.flush()
+    table = max(path.glob("*.sst"), key=lambda p: p.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[len(data) // 3] ^= 1
+    table.write_bytes(data)
+    found = json.loads(lsmlab("check", path, "--json", code=1))["problems"]
+    assert found and table.name in found[0]
+    plan = json.loads(lsmlab("repair-plan", path, "--json", code=1))["plan"]
+    assert plan[0]["step"] == advice(".sst")
+
+
+def test_bad_paths_are_answered_in_a_line(tmp_path: Path) -> None:
+    for command in (["get", tmp_path / "none", "k"], ["stats", tmp_path / "none"], ["check", tmp_path / "none"]):
+        assert len(lsmlab(*command, code=1).strip().splitlines()) == 1
+    lsmlab("frobnicate", code=2)
+    assert "there are" in lsmlab("run", "frist", code=2)
+    assert "there are" in lsmlab("bench", "kv", "--stores", "rokcs", code=2)
+    assert "no such folder" in lsmlab("verify", tmp_path / "a", tmp_path / "b", code=1)
+
+
+def test_list_knows_the_registries() -> None:
+    known = json.loads(lsmlab("list", "--json"))
+    assert {"leveling", "tiering", "lazy-leveling"} <= set(known["layouts"])
+    assert "first" in known["suites"] and "rocksdb" in known["stores"]
+    assert "ycsb-a" in lsmlab("list")
+
+
+def test_a_suite_runs_resumes_reports_and_verifies(tiny: Path, tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert len(json.loads(lsmlab("run", tiny, "--out", a, "-j", 2, "--json"))["done"]) == 2
+    again = json.loads(lsmlab("run", tiny, "--out", a, "--json"))
+    assert (len(again["done"]), len(again["skipped"])) == (0, 2)
+    assert not (a / "work").exists()
+    lsmlab("run", tiny, "--out", b, "-j", 2)
+    assert "byte-identical: 2 runs" in lsmlab("verify", a, b)
+    assert "report.html" in lsmlab("report", tiny, "--out", a)
+    assert lsmlab("plot", tiny, "--out", a, "--only", "tree").strip().endswith("tree.png")
+    next(iter(b.glob("*.parquet"))).unlink()
+    assert "without a partner" in lsmlab("verify", a, b, code=1)
+    lsmlab("run", tiny, "--out", b, "--seed", 9)
+    assert "1 of 1 runs identical" in lsmlab("verify", a, b, code=1)
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(tiny: Path, tmp_path: Path) -> None:
+    tiny.write_text(TINY.replace('"tiering"', '"teiring"'))
+    out = lsmlab("run", tiny, "--out", tmp_path / "a", code=1)
+    assert "teiring" in out and "1 runs done" in out
+
+
+def test_a_plugin_takes_part(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "plug.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').write_text('yes')\n")
+    suite = parse(TINY.replace("records", 'plugins = ["plug.py"]\nrecords'), tiny)
+    assert not runner.run_suite(suite, tmp_path / "a", 1).failed
+    assert (tmp_path / "ran").exists()
+
+
+def test_an_interrupt_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
+    big = tmp_path / "big.toml"
+    big.write_text(TINY.replace('["ycsb-a"]', '["ycsb-a", "ycsb-b"]').replace("1500", "400000", 1))
+    command = [sys.executable, "-m", "experiments.cli", "run", str(big), "--out", str(tmp_path / "a"), "-j", "2"]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 30
+    while not list(tmp_path.glob("a/work/*/db")) and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    children = [
+        p for p in Path("/proc").glob("[0-9]*/cmdline") if b"experiments.worker" in _cmdline(p) and str(process.pid) == _parent(p.parent)
+    ]
+    assert not children
+    assert not list(tmp_path.glob("a/*.draft"))
+
+
+def _cmdline(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _parent(path: Path) -> str:
+    try:
+        return (path / "stat").read_text().rsplit(")", 1)[1].split()[1]
+    except OSError:
+        return ""
+
+
+def test_the_first_suite_is_found_by_name() -> None:
+    assert load("first").folder.name == "suites"
