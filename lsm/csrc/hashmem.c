@@ -32,20 +32,6 @@ typedef struct hashmem {
     _Atomic(lsm_slot *) sorted; /* NULL before seal */
 } hashmem;
 
-/* 8 bytes at a time, multiplied and folded; seeded, so that nobody can choose keys that collide. */
-static uint64_t hash_key(uint64_t seed, const uint8_t *key, size_t n) {
-    uint64_t h = seed ^ (n * UINT64_C(0x9E3779B97F4A7C15)), w;
-    for (; n >= 8; key += 8, n -= 8) {
-        memcpy(&w, key, 8);
-        h = (h ^ w) * UINT64_C(0xBF58476D1CE4E5B9);
-        h ^= h >> 32;
-    }
-    w = 0;
-    if (n) memcpy(&w, key, n);
-    h = (h ^ w) * UINT64_C(0x94D049BB133111EB);
-    return h ^ h >> 29;
-}
-
 static table *new_table(hashmem *m, size_t buckets) {
     table *t = lsm_arena_alloc(&m->arena, sizeof(*t) + buckets * sizeof(t->buckets[0]));
     if (!t) return NULL;
@@ -102,7 +88,7 @@ static int hash_add(void *self, const lsm_entry *e) {
     if (!r) return LSM_NOMEM;
     node *x = (node *)r - 1;
     x->record = r;
-    x->hash = hash_key(m->seed, e->key, e->key_len);
+    x->hash = lsm_hash_key(m->seed, e->key, e->key_len);
     table *t = atomic_load_explicit(&m->table, memory_order_relaxed);
     push(t, x);
     uint64_t count = atomic_fetch_add_explicit(&m->count, 1, memory_order_release) + 1;
@@ -113,7 +99,7 @@ static int hash_add(void *self, const lsm_entry *e) {
 static int hash_get(void *self, const uint8_t *key, size_t n, uint64_t snapshot, lsm_entry *out) {
     hashmem *m = self;
     const table *t = atomic_load_explicit(&m->table, memory_order_acquire);
-    uint64_t hash = hash_key(m->seed, key, n), limit = lsm_seek_tag(snapshot);
+    uint64_t hash = lsm_hash_key(m->seed, key, n), limit = lsm_seek_tag(snapshot);
     const lsm_record *best = NULL;
     for (const node *x = atomic_load_explicit(&t->buckets[hash & t->mask], memory_order_acquire); x; x = x->next) {
         const lsm_record *r = x->record;
