@@ -130,22 +130,24 @@ def crashtest(path: Path, cycles: int, seed: int, told: Callable[[int], None] = 
 def _kill_one(path: Path, seed: int, first: int, shared: mmap.mmap, delay: float) -> int:
     """Let a writer run for `delay` seconds after it opened the database, kill it, and give the number of batches acknowledged."""
     pid = _spawn(path, seed, first, shared)
+    limit = time.monotonic() + 60
+    alive = True
     try:
-        limit = time.monotonic() + 60
-        while not _COUNTER.unpack_from(shared)[1]:
-            if os.waitpid(pid, os.WNOHANG)[0] or time.monotonic() > limit:
-                raise RuntimeError(f"the writer did not open {path}")
+        while alive and not _COUNTER.unpack_from(shared)[1] and time.monotonic() < limit:
             time.sleep(0.0005)
+            alive = os.waitpid(pid, os.WNOHANG)[0] == 0
         time.sleep(delay)
+        alive = alive and os.waitpid(pid, os.WNOHANG)[0] == 0
     finally:
-        try:
+        if alive:
             os.kill(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            status = 0
-    if not os.WIFSIGNALED(status):
-        raise RuntimeError("the writer ended before it was killed")
-    return int(_COUNTER.unpack_from(shared)[0])
+            os.waitpid(pid, 0)
+    acknowledged, opened = _COUNTER.unpack_from(shared)
+    if not alive or not opened:
+        raise RuntimeError(
+            f"the writer {'ended by itself' if not alive else 'did not open the database in a minute'}; the database is at {path}"
+        )
+    return int(acknowledged)
 
 
 def _blame(cycle: int, acknowledged: int, found: dict[bytes, bytes], want: dict[bytes, bytes]) -> tuple[list[str], bool]:

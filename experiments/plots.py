@@ -145,7 +145,10 @@ def latency(records: Sequence[Record]) -> Plot:
             axis.plot(x, middle, color=f.colour(value), marker=MARKERS[f.firsts.index(value) % 7], ms=5)
         axis.set(title=workload, yscale="log", xlabel="percentile", xticks=x)
         axis.set_xticklabels([f"{q:g}" for q in PERCENTILES])
-    axes[0].set_ylabel("latency of one operation (µs, log scale)")
+    axes[0].yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axes[0].yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda v, _: f"{v:g}"))
+    axes[0].yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    axes[0].set_ylabel("latency (µs, log scale)")
     legend(figure, [mark(MARKERS[i % 7], v, f.colour(v)) for i, v in enumerate(f.firsts)])
     over = f", the band the range over {f.second}" if f.second and len(f.seconds) > 1 else ""
     worst = max(records, key=lambda r: r.percentile(99.9))
@@ -247,7 +250,7 @@ def reads(records: Sequence[Record]) -> Plot:
                 worst = max(worst, abs(got - model))
                 x = w + (i - (len(f.firsts) - 1) / 2) * 0.26
                 axis.bar(x, got, 0.24, color=f.colour(value))
-                axis.plot([x - 0.13, x + 0.13], [model] * 2, color="black", lw=2)
+                axis.plot([x - 0.11, x + 0.11], [model] * 2, color="black", lw=2)
         axis.set(title=title, xticks=range(len(f.workloads)), xticklabels=f.workloads)
     axes[0].set_ylabel("data blocks per lookup")
     legend(
@@ -331,7 +334,8 @@ def tree(records: Sequence[Record]) -> Plot:
         axes[0][column].stackplot(x, heights, colors=[LEVEL_COLOURS[(n + 1) % 9] for n in numbers], lw=0)
         axes[1][column].step(x, [sum(lv["runs"] for lv in s["levels"]) for s in r.series], where="post", color="black", lw=1.5)
         axes[0][column].set(title=f.one(r))
-        axes[1][column].set(xlabel="operations (thousand)", ylim=(0, None))
+        axes[1][column].set(xlabel="operations (thousand)")
+    axes[1][0].set_ylim(0, 1.08 * max(sum(lv["runs"] for lv in s["levels"]) for r in some for s in r.series))
     axes[0][0].set_ylabel("size (MiB)")
     axes[1][0].set_ylabel("sorted runs")
     legend(figure, [swatch(LEVEL_COLOURS[(n + 1) % 9], f"L{n}") for n in numbers])
