@@ -1,0 +1,280 @@
+/* cache.c: shards of one open-addressed table of slots each, with linear probing and backward-shift deletion.
+ *
+ *    table[hash & mask] -> slot + 1 (0: empty)     slot -> key, block, charge; free slots are a stack
+ */
+#include "lsm/csrc/cache.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MEAN_BLOCK 1024 /* slots are made for blocks of at least this size on average; smaller ones evict as if room were short */
+#define MIN_SLOTS 64
+#define OVERHEAD 96 /* bytes charged beside the data of a block */
+
+typedef struct shard {
+    pthread_mutex_t lock;
+    uint64_t capacity, charge, hits, misses, inserts, evictions, bypassed;
+    uint32_t mask, slots, n_free;
+    uint32_t *table, *free_slots;
+    uint64_t *keys;
+    lsm_block **blocks;
+    void *policy;
+    char pad[64];
+} shard;
+
+typedef struct record {
+    uint64_t *out, cap, *n;
+} record;
+
+struct lsm_cache {
+    const evi_ops *ops;
+    uint32_t n_shards, shift;
+    uint64_t capacity;
+    shard *shards;
+    pthread_mutex_t record_lock;
+    _Atomic int recording;
+    record record;
+};
+
+lsm_block *lsm_block_alloc(size_t size) {
+    lsm_block *b = malloc(sizeof *b + size);
+    if (!b) return NULL;
+    atomic_init(&b->refs, 1);
+    b->size = (uint32_t)size;
+    b->aux = NULL;
+    return b;
+}
+
+void lsm_block_release(lsm_block *b) {
+    if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_release) != 1) return;
+    atomic_thread_fence(memory_order_acquire);
+    free(b->aux);
+    free(b);
+}
+
+static inline uint64_t key_of(uint64_t uid, uint64_t offset) { return uid << 40 | offset; }
+
+static inline uint64_t mix(uint64_t k) {
+    k ^= k >> 32;
+    k *= UINT64_C(0xD6E8FEB86659FD93);
+    k ^= k >> 32;
+    k *= UINT64_C(0xD6E8FEB86659FD93);
+    return k ^ k >> 32;
+}
+
+static inline uint64_t charge_of(const lsm_block *b) { return b->size + OVERHEAD; }
+
+static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const char *params, uint64_t seed) {
+    uint64_t slots = capacity / MEAN_BLOCK;
+    s->slots = (uint32_t)(slots < MIN_SLOTS ? MIN_SLOTS : slots > (1u << 28) ? 1u << 28 : slots);
+    uint64_t size = 4;
+    while (size < 2 * (uint64_t)s->slots) size *= 2;
+    s->mask = (uint32_t)(size - 1);
+    s->capacity = capacity;
+    s->table = calloc(size, sizeof *s->table);
+    s->free_slots = malloc(s->slots * sizeof *s->free_slots);
+    s->keys = malloc(s->slots * sizeof *s->keys);
+    s->blocks = calloc(s->slots, sizeof *s->blocks);
+    evi_config config = {.capacity = capacity, .slots = s->slots, .seed = seed, .params = params ? params : ""};
+    s->policy = c->ops->create(&config);
+    if (!s->table || !s->free_slots || !s->keys || !s->blocks || !s->policy) return -1;
+    for (uint32_t i = 0; i < s->slots; i++) s->free_slots[i] = s->slots - 1 - i;
+    s->n_free = s->slots;
+    return pthread_mutex_init(&s->lock, NULL) ? -1 : 0;
+}
+
+lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *policy, const char *params, uint64_t seed) {
+    if (!policy || policy->abi != EVI_ABI || policy->size < sizeof(evi_ops) || (shards & (shards - 1))) return NULL;
+    if (!shards)
+        for (shards = 1; shards < 16 && capacity / shards > (4u << 20); shards *= 2) {}
+    lsm_cache *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->ops = policy;
+    c->capacity = capacity;
+    c->shift = 64;
+    for (uint32_t n = shards; n > 1; n /= 2) c->shift--;
+    pthread_mutex_init(&c->record_lock, NULL);
+    c->shards = calloc(shards, sizeof *c->shards);
+    for (; c->shards && c->n_shards < shards; c->n_shards++)
+        if (shard_init(&c->shards[c->n_shards], c, capacity / shards, params, seed + c->n_shards)) {
+            c->n_shards++; /* free what it has */
+            lsm_cache_free(c);
+            return NULL;
+        }
+    if (!c->shards) {
+        lsm_cache_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void lsm_cache_free(lsm_cache *c) {
+    if (!c) return;
+    for (uint32_t i = 0; i < c->n_shards; i++) {
+        shard *s = &c->shards[i];
+        for (uint32_t k = 0; s->blocks && k < s->slots; k++) lsm_block_release(s->blocks[k]);
+        if (s->policy) c->ops->destroy(s->policy);
+        free(s->table);
+        free(s->free_slots);
+        free(s->keys);
+        free(s->blocks);
+        pthread_mutex_destroy(&s->lock);
+    }
+    pthread_mutex_destroy(&c->record_lock);
+    free(c->shards);
+    free(c);
+}
+
+static inline shard *shard_of(lsm_cache *c, uint64_t hash) { return &c->shards[c->shift == 64 ? 0 : hash >> c->shift]; }
+
+/* The place in the table of key, or of the empty cell that ends its search. */
+static inline uint32_t place_of(const shard *s, uint64_t key, uint64_t hash) {
+    uint32_t i = (uint32_t)hash & s->mask;
+    while (s->table[i] && s->keys[s->table[i] - 1] != key) i = (i + 1) & s->mask;
+    return i;
+}
+
+/* Takes the entry at place out of the table and gives its slot back. Returns its block, whose reference passes to the caller. */
+static lsm_block *take_out(shard *s, uint32_t i) {
+    uint32_t slot = s->table[i] - 1;
+    lsm_block *b = s->blocks[slot];
+    for (uint32_t j = (i + 1) & s->mask; s->table[j]; j = (j + 1) & s->mask) {
+        uint32_t home = (uint32_t)mix(s->keys[s->table[j] - 1]) & s->mask;
+        if (((j - home) & s->mask) < ((j - i) & s->mask)) continue;
+        s->table[i] = s->table[j];
+        i = j;
+    }
+    s->table[i] = 0;
+    s->blocks[slot] = NULL;
+    s->free_slots[s->n_free++] = slot;
+    s->charge -= charge_of(b);
+    return b;
+}
+
+/* Evicts until need more bytes and a slot are free. The blocks are freed under the lock: free() is no I/O. 0 when that cannot be. */
+static int make_room(lsm_cache *c, shard *s, uint64_t need) {
+    while (s->charge + need > s->capacity || !s->n_free) {
+        uint32_t slot = c->ops->evict(s->policy);
+        if (slot >= s->slots || !s->blocks[slot]) return 0;
+        lsm_block_release(take_out(s, place_of(s, s->keys[slot], mix(s->keys[slot]))));
+        s->evictions++;
+    }
+    return 1;
+}
+
+static void note_access(lsm_cache *c, uint64_t key) {
+    pthread_mutex_lock(&c->record_lock);
+    if (c->record.out && *c->record.n < c->record.cap) c->record.out[(*c->record.n)++] = key;
+    pthread_mutex_unlock(&c->record_lock);
+}
+
+lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset) {
+    uint64_t key = key_of(uid, offset), hash = mix(key);
+    if (__builtin_expect(atomic_load_explicit(&c->recording, memory_order_relaxed), 0)) note_access(c, key);
+    shard *s = shard_of(c, hash);
+    lsm_block *b = NULL;
+    pthread_mutex_lock(&s->lock);
+    uint32_t cell = s->table[place_of(s, key, hash)];
+    if (cell) {
+        b = s->blocks[cell - 1];
+        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+        c->ops->hit(s->policy, cell - 1);
+        s->hits++;
+    } else {
+        s->misses++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return b;
+}
+
+lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_block *b) {
+    uint64_t key = key_of(uid, offset), hash = mix(key), need = charge_of(b);
+    shard *s = shard_of(c, hash);
+    lsm_block *use = b;
+    pthread_mutex_lock(&s->lock);
+    uint32_t place = place_of(s, key, hash);
+    if (s->table[place]) {
+        use = s->blocks[s->table[place] - 1];
+        atomic_fetch_add_explicit(&use->refs, 1, memory_order_relaxed);
+    } else if (need > s->capacity || !c->ops->miss(s->policy, key, need) || !make_room(c, s, need)) {
+        s->bypassed++;
+    } else {
+        uint32_t slot = s->free_slots[--s->n_free];
+        s->table[place_of(s, key, hash)] = slot + 1;
+        s->keys[slot] = key;
+        s->blocks[slot] = b;
+        s->charge += need;
+        s->inserts++;
+        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+        c->ops->insert(s->policy, slot, key, need);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (use != b) lsm_block_release(b);
+    return use;
+}
+
+void lsm_cache_erase(lsm_cache *c, uint64_t uid) {
+    for (uint32_t i = 0; i < c->n_shards; i++) {
+        shard *s = &c->shards[i];
+        pthread_mutex_lock(&s->lock);
+        for (uint32_t slot = 0; slot < s->slots; slot++) {
+            if (!s->blocks[slot] || s->keys[slot] >> 40 != (uid & 0xFFFFFF)) continue;
+            c->ops->remove(s->policy, slot);
+            lsm_block_release(take_out(s, place_of(s, s->keys[slot], mix(s->keys[slot]))));
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+int lsm_cache_resize(lsm_cache *c, uint64_t capacity) {
+    int status = LSM_OK;
+    for (uint32_t i = 0; i < c->n_shards; i++) {
+        shard *s = &c->shards[i];
+        pthread_mutex_lock(&s->lock);
+        s->capacity = capacity / c->n_shards;
+        if (c->ops->resize(s->policy, s->capacity) < 0) status = LSM_PLUGIN;
+        if (s->charge > s->capacity && !make_room(c, s, 0)) status = LSM_PLUGIN;
+        pthread_mutex_unlock(&s->lock);
+    }
+    c->capacity = capacity;
+    return status;
+}
+
+void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out) {
+    memset(out, 0, sizeof *out);
+    out->capacity = c->capacity;
+    for (uint32_t i = 0; i < c->n_shards; i++) {
+        shard *s = &c->shards[i];
+        pthread_mutex_lock(&s->lock);
+        out->charge += s->charge;
+        out->blocks += s->slots - s->n_free;
+        out->hits += s->hits;
+        out->misses += s->misses;
+        out->inserts += s->inserts;
+        out->evictions += s->evictions;
+        out->bypassed += s->bypassed;
+        out->ghost_hits += c->ops->ghost_hits(s->policy);
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+size_t lsm_cache_dump(lsm_cache *c, char *out, size_t n) {
+    size_t total = 0;
+    for (uint32_t i = 0; i < c->n_shards; i++) {
+        shard *s = &c->shards[i];
+        int head = snprintf(total < n ? out + total : NULL, total < n ? n - total : 0, "shard %u\n", i);
+        total += (size_t)head;
+        pthread_mutex_lock(&s->lock);
+        total += c->ops->dump(s->policy, total < n ? out + total : NULL, total < n ? n - total : 0);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return total;
+}
+
+void lsm_cache_record(lsm_cache *c, uint64_t *out, uint64_t cap, uint64_t *n) {
+    pthread_mutex_lock(&c->record_lock);
+    c->record = (record){out, cap, n};
+    atomic_store(&c->recording, out != NULL);
+    pthread_mutex_unlock(&c->record_lock);
+}

@@ -1,0 +1,42 @@
+/* table_impl.h: the inside of an open table, shared by opening, reading, iterating and verifying.
+ *
+ * Ownership: a table owns its file, mapping, index, filter bytes and tombstones. Threads: immutable after open, except refs and the
+ * verified bits of a mapped table (atomic).
+ */
+#ifndef LSM_TABLE_IMPL_H
+#define LSM_TABLE_IMPL_H
+#include "lsm/csrc/block.h"
+#include "lsm/csrc/table_index.h"
+#include <stdatomic.h>
+
+struct lsm_table {
+    _Atomic uint32_t refs;
+    const lsm_env *env;
+    char *path;
+    rec_file *file;
+    uint64_t number, size;
+    lsm_table_props props;
+    lsm_footer footer;
+    lsm_index_part *index; /* over blocks, or over partitions when two-level */
+    const idx_search_ops *search;
+    void *searcher; /* over index; NULL: plain binary search */
+    const idx_filter_ops *filter;
+    uint8_t *filter_bytes; /* 64-byte aligned */
+    lsm_tombs *tombs;
+    const uint8_t *map;            /* mapped mode */
+    _Atomic uint8_t *map_verified; /* a bit per 16 bytes of file: the block that begins there has passed its check */
+};
+
+/* What a block read is for: ledger and cache. */
+typedef struct lsm_purpose {
+    int level, component, cause, fill_cache;
+} lsm_purpose;
+
+/* A verified, uncompressed block: data and size, alive as long as the pin (and the table). */
+int lsm_read_block(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin, lsm_error *e);
+/* The same from bytes already in memory (readahead): raw = stored block and trailer. */
+int lsm_unpack_block(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block **out, lsm_error *e);
+/* A partition of a two-level index, parsed; alive as long as the pin. */
+int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_index_part **out, lsm_pin *pin, lsm_error *e);
+uint32_t lsm_table_find(const lsm_table *t, const uint8_t *key, size_t n); /* in the index, or the top of a two-level one */
+#endif
