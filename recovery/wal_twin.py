@@ -221,7 +221,7 @@ class Reader:
                     return out
                 else:
                     found = self.parse(at)
-                    lies = found.kind == ENDED and (found.length != END.size or END.unpack(found.payload)[1] != found.stop)
+                    lies = found.good and found.kind == ENDED and (found.length != END.size or END.unpack(found.payload)[1] != found.stop)
                     if not found.good or lies:
                         damage = found
                     else:

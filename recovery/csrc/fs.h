@@ -22,7 +22,7 @@ enum rec_open_flags {
     REC_O_READ = 1,
     REC_O_WRITE = 2,
     REC_O_CREATE = 4, /* create when missing */
-    REC_O_EXCL = 8,   /* with CREATE: -EEXIST when present */
+    REC_O_EXCL = 8, /* with CREATE: -EEXIST when present */
     REC_O_TRUNC = 16
 };
 
@@ -36,7 +36,7 @@ typedef struct rec_fs_stats {
 } rec_fs_stats;
 
 typedef struct rec_fs_ops {
-    uint32_t abi;  /* REC_FS_ABI */
+    uint32_t abi; /* REC_FS_ABI */
     uint32_t size; /* sizeof(rec_fs_ops) as the implementer saw it */
     const char *name;
     int (*open)(rec_fs *fs, const char *path, int flags, rec_file **out);
@@ -44,7 +44,7 @@ typedef struct rec_fs_ops {
     int (*append)(rec_file *f, const void *data, size_t n); /* at the end of the file */
     int (*pwrite)(rec_file *f, const void *data, size_t n, uint64_t offset);
     int64_t (*pread)(rec_file *f, void *out, size_t n, uint64_t offset); /* bytes read */
-    int (*sync)(rec_file *f);                                           /* data and the size needed to read it back */
+    int (*sync)(rec_file *f); /* data and the size needed to read it back */
     int (*truncate)(rec_file *f, uint64_t size);
     int (*allocate)(rec_file *f, uint64_t size); /* reserve blocks and grow to size, zero filled; -ENOSPC here, not later */
     int (*size_of)(rec_file *f, uint64_t *out);
@@ -53,12 +53,12 @@ typedef struct rec_fs_ops {
     int (*map)(rec_file *f, uint64_t offset, size_t n, int writable, void **out);
     int (*unmap)(rec_file *f, void *addr, size_t n);
     int (*rename)(rec_fs *fs, const char *from, const char *to); /* replaces the target atomically */
-    int (*link)(rec_fs *fs, const char *from, const char *to);   /* -EEXIST when the target exists */
+    int (*link)(rec_fs *fs, const char *from, const char *to); /* -EEXIST when the target exists */
     int (*unlink)(rec_fs *fs, const char *path);
     int (*mkdir)(rec_fs *fs, const char *path); /* -EEXIST when present; mode 0700 */
     int (*rmdir)(rec_fs *fs, const char *path);
     int (*stat)(rec_fs *fs, const char *path, uint64_t *size, int *is_dir); /* -ENOENT when missing; either out may be NULL */
-    int (*list)(rec_fs *fs, const char *dir, rec_name_fn fn, void *arg);    /* no "." and "..", any order */
+    int (*list)(rec_fs *fs, const char *dir, rec_name_fn fn, void *arg); /* no "." and "..", any order */
     int (*sync_dir)(rec_fs *fs, const char *dir);
     /* Exclusive advisory lock that dies with the process. holder (text, may be "") is stored in the file; when somebody else
      * holds it: -EWOULDBLOCK, and the text found is copied to found (n bytes, NUL-terminated). close() releases it. */
