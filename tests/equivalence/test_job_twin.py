@@ -267,6 +267,23 @@ def test_bounds_take_a_part(lab: Lab) -> None:
     assert (smallest(part), largest(part), part.props.largest_exclusive) == (b"b", b"d", 1)
 
 
+def test_a_delete_at_the_bottom_stays_while_a_snapshot_keeps_what_it_hides(lab: Lab) -> None:
+    put, gone, other = Entry(b"k", 3, PUT, b"v"), Entry(b"k", 7, DELETE, b""), Entry(b"z", 8, DELETE, b"")
+    mem = lab.memtable([put, gone, other], [])
+    (held,) = lab.job([mem], snapshots=[5], bottom=1).run()
+    assert held.entries == [gone, put, other]  # the snapshot at 5 sees put; without the delete everybody would
+    (later,) = lab.job([[held.table]], snapshots=[7], bottom=1).run()
+    assert later.entries == [other]  # all that see k see it deleted; the delete of z is above the snapshot
+    assert lab.job([[later.table]], bottom=1).run() == []
+
+
+def test_a_tombstone_hides_nothing_from_an_older_snapshot(lab: Lab) -> None:
+    mem = lab.memtable([Entry(b"k", 3, PUT, b"v")], [Range(b"a", b"z", 7)])
+    (held,) = lab.job([mem], snapshots=[5], bottom=1).run()
+    assert (held.props.entries, held.props.range_deletes) == (1, 1)
+    assert lab.job([[held.table]], snapshots=[7], bottom=1).run() == []
+
+
 def test_nothing_left_is_no_file(lab: Lab) -> None:
     mem = lab.memtable([Entry(b"a", 1, PUT, b"x"), Entry(b"a", 2, DELETE, b"")], [Range(b"b", b"c", 3)])
     job = lab.job([mem], bottom=1)
