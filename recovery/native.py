@@ -330,7 +330,8 @@ class MemoryFileSystem(FileSystem):
         """Return an independent copy as found after a crash; locks are gone.
 
         ``process`` (0): everything written is there. ``power`` (1): all that was not synced, data and names, is lost.
-        ``random`` (2): each unsynced 512-byte sector (perhaps torn), file size and directory change survives by chance, from ``seed``.
+        ``random`` (2): each unsynced 512-byte sector (perhaps torn between two 8-byte words), file size and directory
+        change survives by chance, from ``seed``.
         """
         code = CRASH_MODES.get(mode) if isinstance(mode, str) else mode
         if code not in CRASH_MODES.values():

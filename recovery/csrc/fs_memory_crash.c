@@ -77,7 +77,7 @@ static int lose_data(inode *i, uint64_t *rng, int mode) {
         uint64_t n = i->size - at < SECTOR ? i->size - at : SECTOR;
         if (!memcmp(out + at, i->data + at, n)) continue;
         uint64_t draw = next_random(rng) % 8;
-        if (draw == 0) n = next_random(rng) % n; /* torn */
+        if (draw == 0) n = next_random(rng) % (n / 8 + 1) * 8; /* torn, between two words */
         if (draw < 5) memcpy(out + at, i->data + at, n);
     }
     if (cap && size < most) memset(out + size, 0, most - size);
