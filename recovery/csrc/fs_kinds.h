@@ -17,7 +17,7 @@ enum rec_crash_mode {
     REC_CRASH_PROCESS = 0, /* the process died: everything written is there (and what was unsynced still is) */
     REC_CRASH_POWER = 1, /* power loss: all unsynced data and directory entries are lost */
     REC_CRASH_RANDOM =
-        2 /* power loss: each unsynced 512-byte block, file size and directory change survives by chance, a block perhaps only its first 8k bytes */
+        2 /* power loss: each unsynced 512-byte block, file size and directory change survives by chance (a block may be torn between words) */
 };
 
 enum rec_fault_kind { /* in place of a negative errno */
