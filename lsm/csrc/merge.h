@@ -48,6 +48,7 @@ typedef struct lsm_job_config {
     lsm_bucket *bucket;        /* may be NULL */
 } lsm_job_config;
 
+/* Entries: point entries inside the bounds. bytes_read: file sizes of the input tables; bytes_written: of the outputs. */
 typedef struct lsm_job_result {
     uint64_t entries_in, entries_out, shadowed, tombstones_dropped, range_covered, bytes_read, bytes_written;
     uint32_t n_outputs;
