@@ -275,7 +275,7 @@ def hit_ratios(records: Sequence[Record]) -> Plot:
             title = (
                 f"{r.workload}, blocks of the tree"
                 if stream == "blocks"
-                else f"{r.config['trace']['path'] or 'block trace'} itself"
+                else f"{r.config['trace']['file'].split('.')[0]} trace itself"
                 if r.config["trace"]
                 else stream
             )

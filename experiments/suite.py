@@ -21,6 +21,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from . import traces
 from .workloads import MIXES, Mix
 
 TRACE = "trace"
@@ -94,7 +95,7 @@ class Run:
             "suite": s.name,
             "workload": self.workload,
             "mix": mix and _plain(mix),
-            "trace": _plain(s.trace) if self.workload == TRACE else None,
+            "trace": {**_plain(s.trace), "file": _trace_file(s.trace.path)} if self.workload == TRACE else None,
             "point": dict(self.point),
             "options": merged(s.options, self.point),
             **{k: getattr(s, k) for k in ("records", "operations", "value_bytes", "warmup", "probes", "samples")},
@@ -111,7 +112,8 @@ class Run:
 
 def run_id(config: Mapping[str, Any]) -> str:
     """Name of the record of a configuration: a hash of all that decides the outcome."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+    decisive = {k: v for k, v in config.items() if k != "plugin_folder"}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def merged(options: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,3 +197,9 @@ def _known(path: Path, where: str, table: Mapping[str, Any], allowed: set[str]) 
 
 def _plain(settings: Any) -> dict[str, Any]:
     return {f.name: getattr(settings, f.name) for f in fields(settings)}
+
+
+def _trace_file(name: str) -> str:
+    """Name and size of the file that would be replayed, so that another trace is another run."""
+    path = traces.locate(name)
+    return f"{path.name}, {path.stat().st_size} bytes" if path else "generated"

@@ -129,22 +129,25 @@ def folders() -> list[Path]:
     return [*named, *here]
 
 
-def find(name: str, count: int, seed: int = 1) -> Trace:
-    """The first `count` requests of a trace given as a path, or by name in `folders()`; an empty name means the default one.
+def locate(name: str) -> Path | None:
+    """The file of a trace given as a path, or by name in `folders()`; an empty name means the default one, and None that it is nowhere.
 
-    A named trace that is missing is an error; without a name a generated stand-in is taken, and `source` says so.
+    A named trace that is missing is an error.
     """
     wanted = Path(name or DEFAULT)
     for path in [wanted, *(folder / wanted for folder in folders())]:
         if path.is_file():
-            keys = read(path, count)
-            return Trace(path.name, f"{path.name}: {len(keys):,} requests to {len(np.unique(keys)):,} blocks of a real trace", keys, True)
+            return path
     if name:
         raise TraceError(f"no trace {name!r} here, nor in {', '.join(map(str, folders()))} (set {VARIABLE} to the folder of your traces)")
+    return None
+
+
+def find(name: str, count: int, seed: int = 1) -> Trace:
+    """The first `count` requests of the trace that `locate` finds, else of a generated stand-in whose `source` says that it is one."""
+    if path := locate(name):
+        keys = read(path, count)
+        return Trace(path.name, f"{path.name}: {len(keys):,} requests to {len(np.unique(keys)):,} blocks of a real trace", keys, True)
     keys = generated(count, seed)
-    return Trace(
-        "generated",
-        f"GENERATED stand-in of {count:,} requests: no {DEFAULT} was found (set {VARIABLE} to the folder of your traces)",
-        keys,
-        False,
-    )
+    missing = f"no {DEFAULT} was found (set {VARIABLE} to the folder of your traces)"
+    return Trace("generated", f"GENERATED stand-in of {count:,} requests: {missing}", keys, False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import traces
 from experiments.suite import SuiteError, load, merged, parse, run_id, shipped
 
 HEAD = 'name = "s"\nquestion = "q"\nexpectation = "e"\nrefuted_if = "r"\nworkloads = ["ycsb-a", "own"]\n'
@@ -76,3 +77,14 @@ def test_a_changed_plugin_is_another_run(tmp_path: Path) -> None:
     before = run_id(parse(text, tmp_path / "s.toml").runs()[0].config())
     (tmp_path / "p.py").write_text("a = 2\n")
     assert run_id(parse(text, tmp_path / "s.toml").runs()[0].config()) != before
+
+
+def test_another_trace_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "folders", lambda: [tmp_path])
+    monkeypatch.chdir(tmp_path)
+    run = next(r for r in load("first").runs() if r.workload == "trace")
+    before = run_id(run.config())
+    assert run.config()["trace"]["file"] == "generated"
+    (tmp_path / traces.DEFAULT).write_bytes(b"12345678")
+    assert run.config()["trace"]["file"] == "arc-OLTP.u32.xz, 8 bytes"
+    assert run_id(run.config()) != before
