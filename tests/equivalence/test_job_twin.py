@@ -191,7 +191,7 @@ OPERATION = st.one_of(
 
 def history(operations: Sequence[tuple[str, ...]]) -> tuple[list[Entry], list[Range]]:
     entries, ranges = [], []
-    for seq, (what, *keys) in enumerate(operations, 1):
+    for seq, (what, *keys) in enumerate(operations, 2):  # 1 is for what is older
         if what == "range":
             ranges.append(Range(keys[0], keys[1], seq))
         else:
@@ -243,7 +243,7 @@ def test_keeps_and_counts_what_the_twin_does(operations: Any, splits: Any, as_ta
         assert largest(left) < smallest(right) or (largest(left) == smallest(right) and left.props.largest_exclusive)
     # the tombstones are right when a merge of the outputs with all that is older shows every reader the same
     if not settings["bottom"] and outputs:
-        older = [Entry(key, 0, PUT, b"old") for key in (b"", b"a", b"ab", b"b", b"c\x00", b"d", b"e", b"f")]
+        older = [Entry(key, 1, PUT, b"old") for key in (b"", b"a", b"ab", b"b", b"c\x00", b"d", b"e", b"f")]
         below = lab.memtable(older, [])
         final = [e for o in lab.job([[o.table for o in outputs], below], bottom=1).run() for e in o.entries]
         assert {e.key: e.value for e in final} == visible(entries + older, ranges, 2**56 - 1)
