@@ -206,6 +206,8 @@ def inputs_of(lab: Lab, entries: list[Entry], ranges: list[Range], splits: list[
     inputs: list[Any] = []
     for low, high in itertools.pairwise(bounds):
         part = [e for e in entries if low < e.seq <= high], [r for r in ranges if low < r.seq <= high]
+        if not any(part):
+            continue
         mem = lab.memtable(*part)
         if as_tables:
             flushed = lab.job([mem], snapshots=list(range(1, last + 1)), output_bytes=100).run()
