@@ -37,8 +37,9 @@ typedef struct lsm_db_config {
 } lsm_db_config;
 
 int lsm_db_open(const lsm_db_config *config, lsm_db **out, lsm_error *error); /* creates the first log segment */
-/* Refuses new calls, waits for those inside (they fail with LSM_CLOSED at their next step), closes the log, frees all. */
+/* Refuses new calls (LSM_CLOSED from now on), waits for those inside, closes the log, lets go of memtables and tables. Once. */
 int lsm_db_close(lsm_db *db, lsm_error *error);
+void lsm_db_free(lsm_db *db); /* after close, when no thread can call any more; db and its keyspaces are gone with the last cursor */
 uint64_t lsm_db_last_sequence(lsm_db *db);
 uint64_t lsm_db_visible(lsm_db *db);
 uint64_t lsm_db_log_number(lsm_db *db);

@@ -155,6 +155,8 @@ int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const c
     return status;
 }
 
+uint32_t lsm_table_publish(lsm_table *t, int delta) { return atomic_fetch_add(&t->published, (uint32_t)delta) + (uint32_t)delta; }
+
 void lsm_table_ref(lsm_table *t) { atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed); }
 
 void lsm_table_unref(lsm_table *t) {

@@ -98,6 +98,8 @@ int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_
 void lsm_table_prefetch(lsm_table *t, uint64_t hash); /* hint: the filter's line for this hash */
 const lsm_tombs *lsm_table_tombs(const lsm_table *t); /* NULL when it has none */
 const idx_filter_ops *lsm_table_filter(const lsm_table *t);
+/* How many published versions hold the table: count up or down, the new count is returned. */
+uint32_t lsm_table_publish(lsm_table *t, int delta);
 static inline void lsm_unpin(lsm_pin *p) {
     if (p->block) lsm_block_release(p->block);
     p->block = NULL;

@@ -11,6 +11,7 @@
 
 struct lsm_table {
     _Atomic uint32_t refs;
+    _Atomic uint32_t published; /* versions that hold it */
     const lsm_env *env;
     char *path;
     rec_file *file;

@@ -1,0 +1,314 @@
+/* write.c: the write path: admission, log, memtable, publication.
+ *
+ *   lock | log record | memtables | last = seq | (modes without a sync: visible = seq) | seal when full | unlock | (sync, then visible)
+ *
+ * A write that was logged and then could not be applied (no memory) would come back at the next open: the database goes read-only instead.
+ */
+#include "lsm/csrc/db.h"
+#include "lsm/csrc/table_format.h"
+#include <stdlib.h>
+#include <time.h>
+
+#define SLEEP_FROM 50000 /* ns of delay saved up before a writer sleeps */
+
+static int fail_here(lsm_db *db, int status, const char *what) {
+    lsm_error e;
+    lsm_fail(&e, status, "", 0, "%s", what);
+    return lsm_remember(db, &e);
+}
+
+/* 0 when the write may go on. */
+static int admission(lsm_keyspace *ks, uint64_t bytes) {
+    if (__builtin_expect(!atomic_load_explicit(&ks->admit, memory_order_relaxed), 0)) return LSM_STALLED;
+    uint64_t delay = atomic_load_explicit(&ks->delay_ns_per_kib, memory_order_relaxed);
+    if (__builtin_expect(delay != 0, 0)) {
+        uint64_t debt = atomic_fetch_add(&ks->delay_debt_ns, delay * bytes / 1024 + 1);
+        if (debt >= SLEEP_FROM) {
+            atomic_fetch_sub(&ks->delay_debt_ns, debt);
+            struct timespec t = {(time_t)(debt / 1000000000), (long)(debt % 1000000000)};
+            nanosleep(&t, NULL);
+        }
+    }
+    return LSM_OK;
+}
+
+static int append_log(lsm_db *db, uint64_t seq, const rec_slice *parts, size_t n, size_t bytes, uint64_t *lsn, lsm_error *e) {
+    if (!db->wal) return LSM_OK;
+    int r = db->wal_ops->append(db->wal, seq, parts, n, lsn);
+    if (__builtin_expect(r == 1, 0)) {
+        int status = lsm_rotate_locked(db, bytes, e);
+        if (status != LSM_OK) return status;
+        r = db->wal_ops->append(db->wal, seq, parts, n, lsn);
+        if (r == 1) r = -27; /* EFBIG */
+    }
+    if (__builtin_expect(r < 0, 0)) {
+        lsm_db_poison(db, LSM_IO, "the log could not be written");
+        return lsm_fail_io(e, r, "log", "write log");
+    }
+    lsm_count(db->env->ledger, LSM_OP_WRITE, -1, LSM_C_WAL, LSM_BY_WRITE, bytes + 32);
+    return LSM_OK;
+}
+
+static int apply(lsm_keyspace *ks, const lsm_entry *e, uint64_t log) {
+    lsm_mem *m = ks->super->active;
+    int status = e->kind == LSM_RANGE_DELETE ? lsm_tombs_add(m->tombs, e->key, e->key_len, e->value, e->value_len, e->seq) : m->ops->add(m->impl, e);
+    if (log < m->log) m->log = log;
+    m->max_seq = e->seq;
+    return status;
+}
+
+static inline int is_full(const lsm_keyspace *ks) {
+    const lsm_mem *m = ks->super->active;
+    return m->ops->memory(m->impl) >= ks->config.write_buffer;
+}
+
+static void raise_visible(lsm_db *db, uint64_t seq) {
+    uint64_t now = atomic_load_explicit(&db->visible, memory_order_relaxed);
+    while (now < seq && !atomic_compare_exchange_weak_explicit(&db->visible, &now, seq, memory_order_release, memory_order_relaxed)) {}
+}
+
+/* After unlock: makes the record durable where the mode or the caller wants it, then visible. */
+static int settle(lsm_db *db, uint64_t seq, uint64_t lsn, int sync, lsm_error *e) {
+    if (db->wal && (db->sync_mode == REC_SYNC_GROUP || sync)) {
+        int r = db->wal_ops->sync_to(db->wal, sync && db->sync_mode != REC_SYNC_GROUP ? UINT64_MAX : lsn);
+        if (r < 0) {
+            lsm_db_poison(db, LSM_IO, "the log could not be synced");
+            return lsm_fail_io(e, r, "log", "sync log");
+        }
+    }
+    if (db->sync_mode == REC_SYNC_GROUP) raise_visible(db, seq);
+    return LSM_OK;
+}
+
+static int read_only(lsm_db *db, lsm_error *e) {
+    lsm_db_status(db, e);
+    if (e) e->status = LSM_READONLY;
+    return LSM_READONLY;
+}
+
+static int after_apply(lsm_db *db, uint64_t seq) {
+    atomic_store_explicit(&db->last, seq, memory_order_relaxed);
+    if (db->sync_mode != REC_SYNC_GROUP) atomic_store_explicit(&db->visible, seq, memory_order_release);
+    return LSM_OK;
+}
+
+static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn) {
+    lsm_db *db = ks->db;
+    if (kn > LSM_MAX_KEY || vn > LSM_MAX_VALUE) return fail_here(db, LSM_TOO_BIG, kn > LSM_MAX_KEY ? "key" : "value");
+    int status = admission(ks, kn + vn), sealed = 0;
+    if (status != LSM_OK) return status;
+    if (lsm_enter(db) != LSM_OK) return LSM_CLOSED;
+    uint8_t head[4 + LSM_OP_HEADER];
+    lsm_put32(head, 1);
+    head[4] = (uint8_t)kind;
+    lsm_put32(head + 5, ks->config.id);
+    lsm_put32(head + 9, (uint32_t)kn);
+    lsm_put64(head + 13, vn);
+    rec_slice parts[3] = {{head, sizeof head}, {key, kn}, {value, vn}};
+    lsm_error e = {0};
+    uint64_t lsn = 0;
+    pthread_mutex_lock(&db->write_lock);
+    uint64_t seq = atomic_load_explicit(&db->last, memory_order_relaxed) + 1;
+    if (__builtin_expect(atomic_load_explicit(&db->poison, memory_order_relaxed), 0)) status = read_only(db, &e);
+    else if (ks->dropped) status = lsm_fail(&e, LSM_CLOSED, "", 0, "the keyspace is dropped");
+    else status = append_log(db, seq, parts, 3, sizeof head + kn + vn, &lsn, &e);
+    if (status == LSM_OK) {
+        lsm_entry entry = {key, value, (uint32_t)kn, (uint32_t)kind, vn, seq};
+        if (apply(ks, &entry, db->wal ? db->wal_ops->number(db->wal) : 0) != LSM_OK) {
+            lsm_db_poison(db, LSM_NOMEM, "out of memory after a write was logged");
+            status = lsm_fail(&e, LSM_NOMEM, "", 0, "out of memory");
+        } else {
+            after_apply(db, seq);
+            sealed = is_full(ks) && lsm_seal_locked(ks, 1, NULL) != LSM_NOT_FOUND;
+        }
+    }
+    pthread_mutex_unlock(&db->write_lock);
+    if (status == LSM_OK) status = settle(db, seq, lsn, 0, &e);
+    lsm_tally(db->env->ledger, kind == LSM_PUT ? LSM_N_PUT : LSM_N_DELETE, 1);
+    lsm_tally(db->env->ledger, LSM_N_USER_BYTES, kn + vn);
+    lsm_leave(db);
+    if (status < 0) lsm_remember(db, &e);
+    return status == LSM_OK && sealed ? LSM_SEALED : status;
+}
+
+int lsm_put(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn) { return write_one(ks, LSM_PUT, key, kn, value, vn); }
+int lsm_delete(lsm_keyspace *ks, const uint8_t *key, size_t kn) { return write_one(ks, LSM_DELETE, key, kn, NULL, 0); }
+
+/* Reads the operation at p; returns its end, or NULL when the bytes do not hold one that is legal. seq is not set. */
+static const uint8_t *parse_op(const uint8_t *p, const uint8_t *end, lsm_entry *e, uint32_t *space) {
+    if (end - p < LSM_OP_HEADER) return NULL;
+    e->kind = p[0];
+    *space = lsm_get32(p + 1);
+    e->key_len = lsm_get32(p + 5);
+    e->value_len = lsm_get64(p + 9);
+    p += LSM_OP_HEADER;
+    if (e->kind > LSM_RANGE_DELETE || e->kind == LSM_MERGE || e->key_len > LSM_MAX_KEY || e->value_len > LSM_MAX_VALUE) return NULL;
+    if ((uint64_t)(end - p) < e->key_len || (uint64_t)(end - p) - e->key_len < e->value_len) return NULL;
+    e->key = p;
+    e->value = p + e->key_len;
+    if (e->kind == LSM_RANGE_DELETE && (e->value_len > LSM_MAX_KEY || lsm_compare_keys(e->key, e->key_len, e->value, e->value_len) >= 0)) return NULL;
+    return e->value + e->value_len;
+}
+
+static lsm_keyspace *find_space(lsm_db *db, uint32_t id) {
+    for (uint32_t i = 0; i < db->n_spaces; i++)
+        if (db->spaces[i]->config.id == id && !db->spaces[i]->dropped) return db->spaces[i];
+    return NULL;
+}
+
+/* Checks a whole payload before anything of it is logged. The write lock is held. */
+static int check_batch(lsm_db *db, const uint8_t *batch, size_t n, int must_know, uint32_t *count, uint64_t *user_bytes, lsm_error *e) {
+    const uint8_t *p = batch + 4, *end = batch + n;
+    *count = n >= 4 ? lsm_get32(batch) : 0;
+    if (n < 4 || n > LSM_MAX_BATCH) return lsm_fail(e, n < 4 ? LSM_INVALID : LSM_TOO_BIG, "", 0, "batch");
+    for (uint32_t i = 0; i < *count; i++) {
+        lsm_entry op;
+        uint32_t space;
+        p = parse_op(p, end, &op, &space);
+        if (!p) return lsm_fail(e, LSM_INVALID, "", i, "operation %u of the batch is not well formed", i);
+        if (must_know && !find_space(db, space)) return lsm_fail(e, LSM_INVALID, "", i, "operation %u of the batch names unknown keyspace %u", i, space);
+        *user_bytes += op.key_len + op.value_len;
+    }
+    return p == end ? LSM_OK : lsm_fail(e, LSM_INVALID, "", 0, "bytes behind the last operation of the batch");
+}
+
+static int apply_batch(lsm_db *db, const uint8_t *batch, size_t n, uint64_t seq, uint64_t log, int replay) {
+    uint32_t count = lsm_get32(batch);
+    const uint8_t *p = batch + 4;
+    for (uint32_t i = 0; i < count; i++) {
+        lsm_entry op;
+        uint32_t id;
+        p = parse_op(p, batch + n, &op, &id);
+        op.seq = seq + i;
+        lsm_keyspace *ks = find_space(db, id);
+        if (!ks || (replay && op.seq <= ks->floor)) continue;
+        if (apply(ks, &op, log) != LSM_OK) return LSM_NOMEM;
+    }
+    return LSM_OK;
+}
+
+static int seal_full(lsm_db *db, int rotate) {
+    int sealed = 0;
+    for (uint32_t i = 0; i < db->n_spaces; i++)
+        if (db->spaces[i]->super && is_full(db->spaces[i])) sealed |= lsm_seal_locked(db->spaces[i], rotate, NULL) != LSM_NOT_FOUND;
+    return sealed;
+}
+
+/* The write lock is held and let go. The batch has been checked. */
+static int commit_locked(lsm_db *db, const uint8_t *batch, size_t n, uint32_t count, uint64_t user_bytes, int sync, lsm_error *e) {
+    uint64_t seq = atomic_load(&db->last) + 1, lsn = 0;
+    rec_slice part = {batch, n};
+    int sealed = 0, status = append_log(db, seq, &part, 1, n, &lsn, e);
+    if (status == LSM_OK && apply_batch(db, batch, n, seq, db->wal ? db->wal_ops->number(db->wal) : 0, 0) != LSM_OK) {
+        lsm_db_poison(db, LSM_NOMEM, "out of memory after a batch was logged");
+        status = lsm_fail(e, LSM_NOMEM, "", 0, "out of memory");
+    }
+    if (status == LSM_OK) {
+        after_apply(db, seq + count - 1);
+        sealed = seal_full(db, 1);
+    }
+    pthread_mutex_unlock(&db->write_lock);
+    if (status == LSM_OK) status = settle(db, seq + count - 1, lsn, sync, e);
+    lsm_tally(db->env->ledger, LSM_N_BATCH, 1);
+    lsm_tally(db->env->ledger, LSM_N_USER_BYTES, user_bytes);
+    return status == LSM_OK && sealed ? LSM_SEALED : status;
+}
+
+static int admit_all(lsm_db *db, size_t n) {
+    int status = LSM_OK;
+    pthread_mutex_lock(&db->write_lock);
+    for (uint32_t i = 0; i < db->n_spaces && status == LSM_OK; i++)
+        if (!db->spaces[i]->dropped && !atomic_load(&db->spaces[i]->admit)) status = LSM_STALLED;
+    lsm_keyspace *first = db->n_spaces ? db->spaces[0] : NULL;
+    pthread_mutex_unlock(&db->write_lock);
+    return status == LSM_OK && first ? admission(first, n) : status;
+}
+
+int lsm_write(lsm_db *db, const uint8_t *batch, size_t n, int sync, lsm_error *error) {
+    if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+    uint32_t count;
+    uint64_t user_bytes = 0;
+    int status = admit_all(db, n);
+    if (status == LSM_OK) {
+        pthread_mutex_lock(&db->write_lock);
+        status = atomic_load(&db->poison) ? read_only(db, error) : check_batch(db, batch, n, 1, &count, &user_bytes, error);
+        if (status == LSM_OK && count) status = commit_locked(db, batch, n, count, user_bytes, sync, error);
+        else pthread_mutex_unlock(&db->write_lock);
+    }
+    lsm_leave(db);
+    return status;
+}
+
+/* Puts a payload together in the scratch buffer. The write lock is held. */
+static int pack_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *kl, const uint8_t *values, const uint32_t *vl, size_t *n,
+                     lsm_error *e) {
+    lsm_db *db = ks->db;
+    uint64_t total = 4;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t v = vl ? vl[i] : 0;
+        if (kl[i] > LSM_MAX_KEY || v > LSM_MAX_VALUE) return lsm_fail(e, LSM_TOO_BIG, "", i, kl[i] > LSM_MAX_KEY ? "key" : "value");
+        total += LSM_OP_HEADER + (uint64_t)kl[i] + v;
+    }
+    if (total > LSM_MAX_BATCH) return lsm_fail(e, LSM_TOO_BIG, "", 0, "batch");
+    if (db->scratch_cap < total) {
+        free(db->scratch);
+        db->scratch = malloc(total);
+        db->scratch_cap = db->scratch ? total : 0;
+        if (!db->scratch) return lsm_fail(e, LSM_NOMEM, "", 0, "out of memory for a batch of %llu bytes", (unsigned long long)total);
+    }
+    uint8_t *p = db->scratch;
+    lsm_put32(p, count);
+    p += 4;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t v = vl ? vl[i] : 0;
+        p[0] = vl ? LSM_PUT : LSM_DELETE;
+        lsm_put32(p + 1, ks->config.id);
+        lsm_put32(p + 5, kl[i]);
+        lsm_put64(p + 9, v);
+        memcpy(p + LSM_OP_HEADER, keys, kl[i]);
+        if (v) memcpy(p + LSM_OP_HEADER + kl[i], values, v);
+        p += LSM_OP_HEADER + kl[i] + v;
+        keys += kl[i];
+        values += v;
+    }
+    *n = total;
+    return LSM_OK;
+}
+
+int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, const uint8_t *values, const uint32_t *value_lens, int sync,
+                 lsm_error *error) {
+    lsm_db *db = ks->db;
+    if (!count) return LSM_OK;
+    int status = admission(ks, 0);
+    if (status != LSM_OK) return status;
+    if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+    size_t n = 0;
+    pthread_mutex_lock(&db->write_lock);
+    if (atomic_load(&db->poison)) status = read_only(db, error);
+    else if (ks->dropped) status = lsm_fail(error, LSM_CLOSED, "", 0, "the keyspace is dropped");
+    else status = pack_many(ks, count, keys, key_lens, values, value_lens, &n, error);
+    if (status == LSM_OK) status = commit_locked(db, db->scratch, n, count, n - 4 - (uint64_t)count * LSM_OP_HEADER, sync, error);
+    else pthread_mutex_unlock(&db->write_lock);
+    lsm_leave(db);
+    return status;
+}
+
+int lsm_replay(lsm_db *db, uint64_t seq, const uint8_t *batch, size_t n, lsm_error *error) {
+    if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+    uint32_t count;
+    uint64_t ignored = 0;
+    int sealed = 0;
+    pthread_mutex_lock(&db->write_lock);
+    int status = check_batch(db, batch, n, 0, &count, &ignored, error);
+    if (status == LSM_INVALID) status = LSM_CORRUPT; /* its checksum was right: it was written so */
+    if (status == LSM_OK && apply_batch(db, batch, n, seq, 0, 1) != LSM_OK) status = lsm_fail(error, LSM_NOMEM, "", 0, "out of memory");
+    if (status == LSM_OK && count) {
+        uint64_t last = seq + count - 1;
+        if (last > atomic_load(&db->last)) atomic_store(&db->last, last);
+        raise_visible(db, last);
+        sealed = seal_full(db, 0);
+    }
+    pthread_mutex_unlock(&db->write_lock);
+    lsm_leave(db);
+    return status == LSM_OK && sealed ? LSM_SEALED : status;
+}
