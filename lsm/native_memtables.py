@@ -7,9 +7,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from ._native import ffi, lib
 from .memtable_python import MemtableObject
 from .memtable_twin import MAX_SEQ, Entry, order
-from .native import ffi, lib
 
 BUILT_IN = ("skiplist", "vector", "hash")
 _ENTRY_OVERHEAD = 250  # bytes of the Python objects around an entry, about

@@ -27,7 +27,8 @@ typedef struct lsm_memtable_ops {
     /* Newest entry of key with seq <= snapshot, whatever its kind: LSM_OK and out, or LSM_NOT_FOUND. */
     int (*get)(void *m, const uint8_t *key, size_t n, uint64_t snapshot, lsm_entry *out);
     /* Several look-ups at once, to overlap cache misses; found[i] is 1 and out[i] filled where there is one. May be NULL. */
-    void (*get_many)(void *m, const uint8_t *const *keys, const size_t *lens, size_t count, uint64_t snapshot, lsm_entry *out, uint8_t *found);
+    void (*get_many)(void *m, const uint8_t *const *keys, const size_t *lens, size_t count, uint64_t snapshot, lsm_entry *out,
+                     uint8_t *found);
     lsm_iter *(*iter)(void *m);
     size_t (*memory)(void *m); /* bytes held, arena slack included */
     uint64_t (*count)(void *m);

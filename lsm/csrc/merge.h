@@ -24,7 +24,7 @@ void lsm_bucket_free(lsm_bucket *b);
 typedef struct lsm_job_input {
     lsm_table *const *tables; /* in key order, not overlapping */
     uint32_t n_tables;
-    int level;            /* for the ledger */
+    int level; /* for the ledger */
     const struct lsm_mem *memtable; /* instead of tables */
 } lsm_job_input;
 
@@ -32,10 +32,10 @@ typedef struct lsm_job_config {
     uint32_t abi, size;
     const lsm_env *env;
     const lsm_table_options *table;
-    const char *dir;          /* outputs are dir/NNNNNN.sst */
-    uint64_t first_number;    /* outputs take first_number, first_number + 1, ... */
-    uint32_t max_outputs;     /* numbers reserved; more outputs than that: the last one grows */
-    uint64_t output_bytes;    /* cut after this many bytes; 0: never */
+    const char *dir; /* outputs are dir/NNNNNN.sst */
+    uint64_t first_number; /* outputs take first_number, first_number + 1, ... */
+    uint32_t max_outputs; /* numbers reserved; more outputs than that: the last one grows */
+    uint64_t output_bytes; /* cut after this many bytes; 0: never */
     const uint8_t *const *cuts; /* user keys: a new output begins at each; sorted; n_cuts */
     const uint32_t *cut_lens;
     uint32_t n_cuts;
@@ -43,9 +43,9 @@ typedef struct lsm_job_config {
     uint32_t begin_len, end_len;
     const uint64_t *snapshots; /* ascending sequence numbers that readers hold; "now" is implied */
     uint32_t n_snapshots;
-    int bottom;                /* 1: nothing older than the inputs exists for the merged range */
-    int level, cause;          /* of the outputs, for the ledger */
-    lsm_bucket *bucket;        /* may be NULL */
+    int bottom; /* 1: nothing older than the inputs exists for the merged range */
+    int level, cause; /* of the outputs, for the ledger */
+    lsm_bucket *bucket; /* may be NULL */
 } lsm_job_config;
 
 /* Entries: point entries inside the bounds. bytes_read: file sizes of the input tables; bytes_written: of the outputs. */
@@ -58,8 +58,8 @@ typedef struct lsm_job lsm_job;
 lsm_job *lsm_job_new(const lsm_job_config *config, const lsm_job_input *inputs, uint32_t n_inputs);
 int lsm_job_run(lsm_job *j, lsm_job_result *result, lsm_error *error);
 const lsm_table_props *lsm_job_output(lsm_job *j, uint32_t i); /* after a successful run */
-void lsm_job_cancel(lsm_job *j);                               /* run returns LSM_CANCELLED soon */
-double lsm_job_progress(lsm_job *j);                           /* 0..1, by input entries */
+void lsm_job_cancel(lsm_job *j); /* run returns LSM_CANCELLED soon */
+double lsm_job_progress(lsm_job *j); /* 0..1, by input entries */
 void lsm_job_free(lsm_job *j);
 
 /* Merging iterator over n children (newest first) in the order of types.h; equal (key, seq, kind) come newest child first. Takes ownership of the children

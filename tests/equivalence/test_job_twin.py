@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lsm.native import ffi, lib
+from lsm._native import ffi, lib
 
 import indexes
 import recovery
@@ -75,6 +75,7 @@ class Lab:
             lib.lsm_mem_unref(mem)
         lib.lsm_keyspace_drop(self.keyspace)
         self.check(lib.lsm_db_close(self.db, self.error))
+        lib.lsm_db_free(self.db)
 
     def memtable(self, entries: Sequence[Entry], ranges: Sequence[Range]) -> Any:
         """Return a sealed memtable of these."""

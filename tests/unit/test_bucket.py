@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from lsm.native import ffi, lib
+from lsm._native import ffi, lib
 
 
 def bucket(rate: int, burst: int) -> object:
