@@ -1,0 +1,317 @@
+"""The extension as typed Python: environments, tables, jobs, the database in memory. The only module that turns C statuses into errors.
+
+Ownership: every class here owns one C object and keeps alive what that object borrows. Threads: as the headers say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+try:
+    from ._native import ffi, lib
+except ImportError as problem:
+    raise ImportError("lsm/_native is missing or does not load: run make build") from problem
+
+from . import _stamp
+from .errors import Cancelled, ClosedError, CorruptionError, Error, InvalidOptions, IOFailure, ReadOnlyError, TooLarge
+
+_stamp.check(ffi.string(lib.lsm_build_stamp()).decode())
+
+OK, NOT_FOUND, SEALED, STALLED = lib.LSM_OK, lib.LSM_NOT_FOUND, lib.LSM_SEALED, lib.LSM_STALLED
+MISSING, SHORT = lib.LSM_MISSING, lib.LSM_SHORT
+NEWEST = 2**64 - 1
+MAX_KEY, MAX_VALUE = lib.LSM_MAX_KEY, lib.LSM_MAX_VALUE
+OPERATIONS = ("read", "write", "hit", "probe", "skip")
+COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal")
+CAUSES = ("get", "scan", "flush", "compaction", "open", "check", "write")
+LEVELS = lib.LSM_LEDGER_LEVELS
+COUNTERS = (
+    "puts deletes batches gets_missed gets_hit scans scan_entries user_bytes entries_in entries_out dropped_shadowed dropped_tombstones "
+    "dropped_range filter_false_positives cache_evictions cache_inserts cache_ghost_hits"
+).split()
+_WAL_DAMAGE = 74  # EBADMSG
+
+
+def _pointer(kind: str, address: int) -> Any:
+    return ffi.cast(kind, address)
+
+
+def raise_for(status: int, e: Any) -> None:
+    """Raise what a negative status means, with the details in the lsm_error."""
+    what, path = ffi.string(e.what).decode(errors="replace"), ffi.string(e.path).decode(errors="replace")
+    if status == lib.LSM_CORRUPT:
+        raise CorruptionError(what, path, e.offset)
+    if status == lib.LSM_IO:
+        raise IOFailure(what, path, e.sys_errno)
+    if status == lib.LSM_NOMEM:
+        raise MemoryError(what)
+    if status == lib.LSM_TOO_BIG:
+        limit = {"key": f"{MAX_KEY} bytes", "value": f"{MAX_VALUE} bytes"}.get(what, "2 GiB")
+        raise TooLarge(f"{what or 'batch'} is too long; allowed: up to {limit}")
+    errors: dict[int, type[Error]] = {lib.LSM_READONLY: ReadOnlyError, lib.LSM_CLOSED: ClosedError, lib.LSM_CANCELLED: Cancelled}
+    if status in errors:
+        raise errors[status](what or {lib.LSM_CLOSED: "the database is closed"}.get(status, "cancelled"))
+    if status == lib.LSM_INVALID:
+        raise InvalidOptions(path or "argument", what, "see the message")
+    raise Error(f"{what} (status {status})")
+
+
+def new_error() -> Any:
+    """Return room for the details of a failure."""
+    return ffi.new("lsm_error *")
+
+
+def check(status: int, e: Any) -> int:
+    """Return a status that is not an error, else raise."""
+    if status < 0:
+        raise_for(status, e)
+    return status
+
+
+@dataclass(frozen=True)
+class TableProps:
+    """Facts of a table, as the engine stored them. Keys are user keys; `largest` is exclusive when `largest_exclusive`."""
+
+    number: int
+    file_size: int
+    footer_crc: int
+    entries: int
+    deletions: int
+    range_deletes: int
+    smallest: bytes
+    largest: bytes
+    largest_exclusive: bool
+    min_seq: int
+    max_seq: int
+
+
+def _props(p: Any) -> TableProps:
+    return TableProps(
+        p.number,
+        p.file_size,
+        p.footer_crc,
+        p.entries,
+        p.deletions,
+        p.range_deletes,
+        bytes(ffi.buffer(p.smallest, p.smallest_len)),
+        bytes(ffi.buffer(p.largest, p.largest_len)),
+        bool(p.largest_exclusive),
+        p.min_seq,
+        p.max_seq,
+    )
+
+
+class Ledger:
+    """Exact counts of the data plane; see ledger.h."""
+
+    def __init__(self) -> None:
+        self.handle = ffi.gc(lib.lsm_ledger_new(), lib.lsm_ledger_free)
+        if self.handle == ffi.NULL:
+            raise MemoryError("ledger")
+
+    def sum(self) -> tuple[dict[tuple[str, int, str, str], tuple[int, int]], dict[str, int]]:
+        """Return {(operation, level, component, cause): (count, bytes)} without empty cells, and the counters. Level -1: none."""
+        n = lib.LSM_OPS * LEVELS * lib.LSM_COMPONENTS * lib.LSM_CAUSES
+        counts, sizes, counters = ffi.new("uint64_t[]", n), ffi.new("uint64_t[]", n), ffi.new("uint64_t[]", lib.LSM_COUNTERS)
+        lib.lsm_ledger_sum(self.handle, counts, sizes, counters)
+        cells = {}
+        for i, (count, size) in enumerate(zip(ffi.unpack(counts, n), ffi.unpack(sizes, n), strict=True)):
+            if count:
+                rest, cause = divmod(i, lib.LSM_CAUSES)
+                rest, component = divmod(rest, lib.LSM_COMPONENTS)
+                operation, level = divmod(rest, LEVELS)
+                level = -1 if level == LEVELS - 1 else level
+                cells[OPERATIONS[operation], level, COMPONENTS[component], CAUSES[cause]] = (count, size)
+        return cells, dict(zip(COUNTERS, ffi.unpack(counters, lib.LSM_COUNTERS), strict=True))
+
+
+class Cache:
+    """A block cache; see cache.h."""
+
+    def __init__(self, capacity: int, shards: int, policy: int, params: str, seed: int) -> None:
+        self.handle = ffi.gc(lib.lsm_cache_new(capacity, shards, _pointer("const evi_ops *", policy), params.encode(), seed), lib.lsm_cache_free)
+        if self.handle == ffi.NULL:
+            raise InvalidOptions("cache", {"capacity": capacity, "shards": shards, "params": params}, "shards a power of two, params of the policy")
+        self._recording: tuple[Any, Any] | None = None
+
+    def stats(self) -> dict[str, int]:
+        """Return capacity, charge (bytes), blocks, hits, misses, inserts, evictions, ghost_hits, bypassed."""
+        s = ffi.new("lsm_cache_stats *")
+        lib.lsm_cache_get_stats(self.handle, s)
+        return {name: getattr(s, name) for name in "capacity charge blocks hits misses inserts evictions ghost_hits bypassed".split()}
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity, in bytes; evicts down to it."""
+        check(lib.lsm_cache_resize(self.handle, capacity), new_error())
+
+    def dump(self) -> str:
+        """Return the policy's queues as text."""
+        n = lib.lsm_cache_dump(self.handle, ffi.NULL, 0) + 1024
+        out = ffi.new("char[]", n)
+        lib.lsm_cache_dump(self.handle, out, n)
+        return str(ffi.string(out).decode())
+
+    def record(self, limit: int) -> Callable[[], bytes]:
+        """Record every access from now on, up to limit; call the result to end it and get the keys as little-endian uint64."""
+        out, n = ffi.new("uint64_t[]", limit), ffi.new("uint64_t *")
+        self._recording = (out, n)
+        lib.lsm_cache_record(self.handle, out, limit, n)
+
+        def stop() -> bytes:
+            lib.lsm_cache_record(self.handle, ffi.NULL, 0, ffi.NULL)
+            return bytes(ffi.buffer(out, n[0] * 8))
+
+        return stop
+
+
+class Env:
+    """What everybody who touches tables shares; see lsm_env. Keeps alive what it points to."""
+
+    def __init__(
+        self, fs: Any, crc32c: int, cache: Cache | None, ledger: Ledger, database_id: int, codecs: Sequence[Any], filters: Sequence[int]
+    ) -> None:
+        self.keep = (fs, cache, ledger, tuple(codecs))
+        self._codecs = ffi.new("const lsm_codec *[]", [_pointer("const lsm_codec *", c.address) for c in codecs])
+        self._filters = ffi.new("const idx_filter_ops *[]", [_pointer("const idx_filter_ops *", f) for f in filters])
+        self.handle = ffi.new("lsm_env *")
+        e = self.handle
+        e.abi, e.size = lib.LSM_ABI, ffi.sizeof("lsm_env")
+        e.fs = _pointer("rec_fs *", fs.address)
+        e.crc32c = _pointer("uint32_t(*)(uint32_t, const void *, size_t)", crc32c)
+        e.cache = cache.handle if cache else ffi.NULL
+        e.ledger = ledger.handle
+        e.database_id = database_id
+        e.codecs, e.n_codecs = self._codecs, len(codecs)
+        e.filters, e.n_filters = self._filters, len(filters)
+
+
+class TableSettings:
+    """lsm_table_options, filled."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.handle = ffi.new("lsm_table_options *")
+        self.handle.abi, self.handle.size = lib.LSM_ABI, ffi.sizeof("lsm_table_options")
+        self.keep = fields
+        for name, value in fields.items():
+            if name in ("codec", "filter", "search"):
+                kind = {"codec": "const lsm_codec *", "filter": "const idx_filter_ops *", "search": "const idx_search_ops *"}[name]
+                value = _pointer(kind, value)  # noqa: PLW2901
+            setattr(self.handle, name, value)
+
+
+class Table:
+    """An open table. Reference-counted in C; close lets go of this reference."""
+
+    def __init__(self, env: Env, settings: TableSettings, path: str, number: int, size: int = 0, footer_crc: int = 0) -> None:
+        out, e = ffi.new("lsm_table **"), new_error()
+        check(lib.lsm_table_open(env.handle, settings.handle, os.fsencode(path), number, size, footer_crc, out, e), e)
+        self.env, self.path, self.number = env, path, number
+        self.handle = ffi.gc(out[0], lib.lsm_table_unref)
+        self.props = _props(lib.lsm_table_properties(self.handle))
+
+    def verify(self) -> None:
+        """Read and check everything. CorruptionError names the file and the offset."""
+        e = new_error()
+        check(lib.lsm_table_verify(self.handle, e), e)
+
+    def memory(self) -> int:
+        """Return bytes held outside of the cache: index, filter, tombstones."""
+        return int(lib.lsm_table_memory(self.handle))
+
+    def close(self) -> None:
+        """Let go. The file stays open as long as a version or a scan holds it."""
+        ffi.release(self.handle)
+
+
+class Bucket:
+    """Token bucket that limits the bytes a second of jobs; 0 means unlimited."""
+
+    def __init__(self, rate: int) -> None:
+        self.handle = ffi.gc(lib.lsm_bucket_new(rate, max(rate // 10, 1 << 16)), lib.lsm_bucket_free)
+
+
+@dataclass(frozen=True)
+class JobInput:
+    """One sorted run of a job, newest first: tables in key order, or a sealed memtable."""
+
+    tables: tuple[Table, ...] = ()
+    level: int = 0
+    memtable: Any = None
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job did: entries, bytes, and the tables it made."""
+
+    entries_in: int
+    entries_out: int
+    shadowed: int
+    tombstones_dropped: int
+    range_covered: int
+    bytes_read: int
+    bytes_written: int
+    outputs: tuple[TableProps, ...]
+
+
+class Job:
+    """A flush or a compaction, ready to run in one C call; cancel from any thread."""
+
+    def __init__(
+        self,
+        env: Env,
+        table: TableSettings,
+        inputs: Sequence[JobInput],
+        *,
+        directory: str,
+        first_number: int,
+        max_outputs: int,
+        output_bytes: int,
+        cuts: Sequence[bytes],
+        snapshots: Sequence[int],
+        bottom: bool,
+        level: int,
+        cause: str,
+        bucket: Bucket | None = None,
+    ) -> None:
+        config = ffi.new("lsm_job_config *")
+        config.abi, config.size = lib.LSM_ABI, ffi.sizeof("lsm_job_config")
+        arrays = [ffi.new("lsm_table *[]", [t.handle for t in i.tables]) for i in inputs]
+        rows = ffi.new("lsm_job_input[]", len(inputs))
+        for row, given, tables in zip(rows, inputs, arrays, strict=True):
+            row.tables, row.n_tables, row.level = tables, len(given.tables), given.level
+            row.memtable = given.memtable.handle if given.memtable is not None else ffi.NULL
+        keys = [ffi.new("uint8_t[]", c) for c in cuts]
+        self._keep = [env, table, list(inputs), arrays, rows, keys, bucket, config]
+        self._keep += [ffi.new("char[]", os.fsencode(directory)), ffi.new("const uint8_t *[]", keys)]
+        self._keep += [ffi.new("uint32_t[]", [len(c) for c in cuts]), ffi.new("uint64_t[]", sorted(snapshots))]
+        config.env, config.table = env.handle, table.handle
+        config.dir, config.cuts, config.cut_lens, config.snapshots = self._keep[-4:]
+        config.n_cuts, config.n_snapshots = len(cuts), len(snapshots)
+        config.first_number, config.max_outputs, config.output_bytes = first_number, max_outputs, output_bytes
+        config.bottom, config.level = bottom, level
+        config.cause = getattr(lib, f"LSM_BY_{cause.upper()}")
+        config.bucket = bucket.handle if bucket else ffi.NULL
+        handle = lib.lsm_job_new(config, rows, len(inputs))
+        if handle == ffi.NULL:
+            raise MemoryError("job")
+        self.handle = ffi.gc(handle, lib.lsm_job_free)
+
+    def run(self) -> JobResult:
+        """Run to the end. On an error or a cancel its outputs are gone."""
+        r, e = ffi.new("lsm_job_result *"), new_error()
+        check(lib.lsm_job_run(self.handle, r, e), e)
+        outputs = tuple(_props(lib.lsm_job_output(self.handle, i)) for i in range(r.n_outputs))
+        return JobResult(
+            r.entries_in, r.entries_out, r.shadowed, r.tombstones_dropped, r.range_covered, r.bytes_read, r.bytes_written, outputs
+        )
+
+    def cancel(self) -> None:
+        """Make run raise Cancelled soon."""
+        lib.lsm_job_cancel(self.handle)
+
+    def progress(self) -> float:
+        """Return how much is done, 0 to 1."""
+        return float(lib.lsm_job_progress(self.handle))

@@ -1,0 +1,289 @@
+"""The database in memory (engine.h) as typed Python: the hot calls as bound C functions, the rest as methods."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .native import NEWEST, SHORT, Env, Table, check, ffi, lib, new_error, raise_for
+
+FIRST_ROOM = 64 * 1024  # bytes of a result buffer; it grows when a value does not fit
+
+
+class Mem:
+    """A sealed memtable, with a reference."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = ffi.gc(handle, lib.lsm_mem_unref)
+
+    @property
+    def max_seq(self) -> int:
+        """Largest sequence number in it."""
+        return int(lib.lsm_mem_max_seq(self.handle))
+
+    def close(self) -> None:
+        """Give the reference back."""
+        ffi.release(self.handle)
+
+
+class CoreDB:
+    """lsm_db: log, sequence numbers, snapshots."""
+
+    def __init__(self, env: Env, directory: str, wal_ops: int, wal: dict[str, int], first_log: int, last_sequence: int, disable_wal: bool) -> None:
+        c, self._dir = ffi.new("lsm_db_config *"), ffi.new("char[]", os.fsencode(directory))
+        c.abi, c.size, c.env, c.dir = lib.LSM_ABI, ffi.sizeof("lsm_db_config"), env.handle, self._dir
+        c.wal = ffi.cast("const rec_wal_ops *", wal_ops)
+        for name, value in wal.items():
+            setattr(c.wal_config, name, value)
+        c.first_log, c.last_sequence, c.disable_wal = first_log, last_sequence, disable_wal
+        out, e = ffi.new("lsm_db **"), new_error()
+        check(lib.lsm_db_open(c, out, e), e)
+        self.env = env
+        self.handle = ffi.gc(out[0], lib.lsm_db_free)
+        self.closed = False
+
+    def close(self) -> None:
+        """Refuse new calls, wait for those inside, close the log."""
+        if not self.closed:
+            self.closed = True
+            e = new_error()
+            check(lib.lsm_db_close(self.handle, e), e)
+
+    def __del__(self) -> None:
+        if not getattr(self, "closed", True):
+            self.closed = True
+            lib.lsm_db_close(self.handle, new_error())
+
+    def sync(self) -> None:
+        """Make everything acknowledged durable."""
+        e = new_error()
+        check(lib.lsm_db_sync(self.handle, e), e)
+
+    def poison(self, why: str) -> None:
+        """Read-only from now on."""
+        lib.lsm_db_poison(self.handle, lib.LSM_IO, why.encode()[:250])
+
+    def why_read_only(self) -> str | None:
+        """Return why writes are refused, or None."""
+        e = new_error()
+        return str(ffi.string(e.what).decode()) if lib.lsm_db_status(self.handle, e) else None
+
+    def take_numbers(self, n: int = 1) -> int:
+        """Return the first of n fresh file numbers."""
+        return int(lib.lsm_db_take_numbers(self.handle, n))
+
+    def raise_number(self, n: int) -> None:
+        """Make sure that numbers below n are not given out."""
+        lib.lsm_db_raise_number(self.handle, n)
+
+    def sequence(self) -> int:
+        """Return the last sequence number."""
+        return int(lib.lsm_db_last_sequence(self.handle))
+
+    def visible(self) -> int:
+        """Return the newest visible sequence number."""
+        return int(lib.lsm_db_visible(self.handle))
+
+    def log(self) -> tuple[int, int]:
+        """Return number and bytes in use of the current log segment."""
+        return int(lib.lsm_db_log_number(self.handle)), int(lib.lsm_db_log_used(self.handle))
+
+    def snapshot(self) -> int:
+        """Hold and return the newest visible sequence number."""
+        return int(lib.lsm_snapshot(self.handle))
+
+    def release(self, seq: int) -> None:
+        """Let a held sequence number go."""
+        lib.lsm_snapshot_release(self.handle, seq)
+
+    def snapshots(self) -> list[int]:
+        """Return the held sequence numbers, ascending."""
+        room = 64
+        while True:
+            out = ffi.new("uint64_t[]", room)
+            n = lib.lsm_snapshots(self.handle, out, room)
+            if n <= room:
+                return list(ffi.unpack(out, n))
+            room = n + 16
+
+    def take_dead(self) -> list[int]:
+        """Return numbers of tables that nobody reads any more."""
+        out = ffi.new("uint64_t[]", 256)
+        n = lib.lsm_db_take_dead(self.handle, out, 256)
+        return list(ffi.unpack(out, n)) + (self.take_dead() if n == 256 else [])
+
+    def write(self, batch: bytes, sync: bool) -> int:
+        """Log and apply a batch. OK, SEALED or STALLED."""
+        e = new_error()
+        return check(lib.lsm_write(self.handle, batch, len(batch), sync, e), e)
+
+    def replay(self, seq: int, batch: bytes) -> int:
+        """Apply a replayed record. OK or SEALED."""
+        e = new_error()
+        return check(lib.lsm_replay(self.handle, seq, batch, len(batch), e), e)
+
+    def raise_last(self, status: int) -> None:
+        """Raise this thread's last error."""
+        e = new_error()
+        lib.lsm_last_error(self.handle, e)
+        raise_for(status, e)
+
+
+class CoreKeyspace:
+    """lsm_keyspace: one tree in memory."""
+
+    def __init__(self, db: CoreDB, number: int, memtable: int, write_buffer: int, seed: int) -> None:
+        c = ffi.new("lsm_keyspace_config *")
+        c.abi, c.size, c.id = lib.LSM_ABI, ffi.sizeof("lsm_keyspace_config"), number
+        c.memtable = ffi.cast("const lsm_memtable_ops *", memtable)
+        c.write_buffer, c.seed = write_buffer, seed
+        out, e = ffi.new("lsm_keyspace **"), new_error()
+        check(lib.lsm_keyspace_new(db.handle, c, out, e), e)
+        self.db, self.handle = db, out[0]
+
+    def drop(self) -> None:
+        """Every later call fails with ClosedError."""
+        lib.lsm_keyspace_drop(self.handle)
+
+    def admit(self, is_open: bool, delay_ns_per_kib: int) -> None:
+        """Open or close the door for writes, or slow them down."""
+        lib.lsm_keyspace_admit(self.handle, is_open, delay_ns_per_kib)
+
+    def replay_floor(self, seq: int) -> None:
+        """Records up to seq are in tables already."""
+        lib.lsm_keyspace_replay_floor(self.handle, seq)
+
+    def seal(self) -> bool:
+        """Seal the active memtable; False when it is empty."""
+        e = new_error()
+        return check(lib.lsm_seal(self.handle, e), e) == lib.LSM_OK
+
+    def sealed_count(self) -> int:
+        """Return the number of sealed memtables."""
+        return int(lib.lsm_sealed_count(self.handle))
+
+    def sealed(self) -> list[Mem]:
+        """Return the sealed memtables whose writes are all visible, oldest first."""
+        out = ffi.new("lsm_mem *[]", 64)
+        return [Mem(out[i]) for i in range(lib.lsm_sealed(self.handle, out, 64))]
+
+    def log_floor(self) -> int:
+        """Return the smallest log segment that memtables still need; NEWEST when none."""
+        return int(lib.lsm_keyspace_log_floor(self.handle))
+
+    def memory(self) -> int:
+        """Return bytes of all memtables."""
+        return int(lib.lsm_keyspace_memory(self.handle))
+
+    def publish(self, runs: Sequence[tuple[int, Sequence[Table]]], flushed: int) -> None:
+        """Swap in a version: (level, tables) newest first; the oldest `flushed` sealed memtables leave in the same step."""
+        arrays = [ffi.new("lsm_table *[]", [t.handle for t in tables]) for _, tables in runs]
+        rows = ffi.new("lsm_run[]", len(runs))
+        for row, array, (level, tables) in zip(rows, arrays, runs, strict=True):
+            row.tables, row.n_tables, row.level = array, len(tables), level
+        status = lib.lsm_publish(self.handle, rows, len(runs), flushed)
+        if status < 0:
+            raise_for(status, new_error())
+
+    def put_many(self, count: int, keys: Any, key_lens: Any, values: Any, value_lens: Any, sync: bool) -> int:
+        """Log and apply packed pairs as one batch; value_lens None deletes. OK, SEALED or STALLED."""
+        e = new_error()
+        lens = ffi.from_buffer("uint32_t[]", value_lens) if value_lens is not None else ffi.NULL
+        key_bytes = ffi.from_buffer("uint8_t[]", keys)
+        value_bytes = ffi.from_buffer("uint8_t[]", values) if value_lens is not None else ffi.NULL
+        status = lib.lsm_put_many(self.handle, count, key_bytes, ffi.from_buffer("uint32_t[]", key_lens), value_bytes, lens, sync, e)
+        return check(status, e)
+
+    def get_many(self, count: int, keys: bytes, key_lens: Any, snapshot: int) -> list[tuple[bytes, list[int]]]:
+        """Look up packed keys. Parts in order: packed values, and per key its length or MISSING."""
+        e, lens, needed = new_error(), ffi.new("int64_t[]", count), ffi.new("size_t *")
+        room, at, parts = max(FIRST_ROOM, 256 * count), 0, []
+        key_lens = ffi.from_buffer("uint32_t[]", key_lens)
+        key_bytes: Any = ffi.from_buffer("uint8_t[]", keys)
+        while at < count:
+            out = ffi.new_allocator(should_clear_after_alloc=False)("uint8_t[]", room)
+            n = lib.lsm_get_many(self.handle, count - at, key_bytes, key_lens + at, snapshot, out, room, lens, needed, e)
+            check(n, e)
+            found = ffi.unpack(lens, n)
+            parts.append((bytes(ffi.buffer(out, sum(x for x in found if x > 0))), found))
+            key_bytes = key_bytes + sum(key_lens[i] for i in range(at, at + n))
+            at += n
+            room = max(room, needed[0])
+        return parts
+
+    def hot(self) -> tuple[Callable[..., int], Callable[..., int], Callable[..., int], Any]:
+        """Return the C functions put, delete, get, and the keyspace to call them with."""
+        return lib.lsm_put, lib.lsm_delete, lib.lsm_get, self.handle
+
+
+def result_buffer(size: int = FIRST_ROOM) -> tuple[Any, Any, int, Any]:
+    """Return (pointer, buffer over it, size, room for the size needed) for lsm_get."""
+    out = ffi.new("uint8_t[]", size)
+    return out, ffi.buffer(out), size, ffi.new("size_t *")
+
+
+class CoreCursor:
+    """lsm_cursor: a scan's position, filled chunk by chunk."""
+
+    def __init__(
+        self, space: CoreKeyspace, snapshot: int, lower: bytes | None, upper: bytes | None, reverse: bool, fill_cache: bool = True, readahead: int = 0
+    ) -> None:
+        out, e = ffi.new("lsm_cursor **"), new_error()
+        low = ffi.NULL if lower is None else ffi.from_buffer("uint8_t[]", lower)
+        high = ffi.NULL if upper is None else ffi.from_buffer("uint8_t[]", upper)
+        status = lib.lsm_cursor_new(
+            space.handle, snapshot, low, len(lower or b""), high, len(upper or b""), reverse, fill_cache, readahead, out, e
+        )
+        check(status, e)
+        self.space = space  # the environment must outlive the cursor
+        self.handle = ffi.gc(out[0], lib.lsm_cursor_close)
+        self._room, self._pairs = 0, 0
+        self._used, self._needed, self._error = ffi.new("size_t *"), ffi.new("size_t *"), e
+
+    def _grow(self, pairs: int, room: int) -> None:
+        if pairs > self._pairs:
+            self._pairs = pairs
+            self._lens, self._format = ffi.new("uint32_t[]", 2 * pairs), ffi.new("char[]", 14 * pairs + 64)
+        if room > self._room:
+            self._room = room
+            self._out = ffi.new("uint8_t[]", room)
+            self._view = ffi.buffer(self._out)
+
+    def fill(self, pairs: int, keys_only: bool = False) -> tuple[int, Any, bytes, Any]:
+        """Return (pairs, buffer, struct format of the pairs, lengths) of the next chunk; 0 pairs at the end. Valid until the next fill."""
+        self._grow(pairs, 256 * pairs if pairs > 8 else 4096)
+        while True:
+            n = lib.lsm_cursor_fill(
+                self.handle,
+                pairs,
+                self._out,
+                self._room,
+                self._lens,
+                self._format,
+                14 * self._pairs + 64,
+                keys_only,
+                self._used,
+                self._needed,
+                self._error,
+            )
+            if n != SHORT:
+                check(n, self._error)
+                return n, self._view, ffi.string(self._format), self._lens
+            self._grow(pairs, self._needed[0])
+
+    def packed(self, pairs: int) -> tuple[int, bytes, bytes]:
+        """Return (pairs, packed key value key value ..., their lengths as uint32 pairs) of the next chunk, copied."""
+        n, view, _, lens = self.fill(pairs)
+        return n, view[: self._used[0]], bytes(ffi.buffer(lens, 8 * n))
+
+    def seek(self, key: bytes) -> None:
+        """The next fill begins at the first key >= key (reverse: at the last key <= key)."""
+        check(lib.lsm_cursor_seek(self.handle, ffi.from_buffer("uint8_t[]", key), len(key), self._error), self._error)
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ffi.release(self.handle)
+
+
+__all__ = ["NEWEST", "CoreCursor", "CoreDB", "CoreKeyspace", "Mem", "result_buffer"]
