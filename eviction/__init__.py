@@ -1,0 +1,11 @@
+"""Cache eviction policies: built in, in C and in Python behind one ops table, with trace replay and Belady's bound.
+
+A leaf: imports no other package of the project. Policies by name are in :data:`POLICIES`.
+"""
+
+from .native import BrokenPolicy, Policy
+from .registry import POLICIES, PolicySettings, ops_address, register
+from .simulate import Result, replay
+from .traces import Trace, load
+
+__all__ = ["POLICIES", "BrokenPolicy", "Policy", "PolicySettings", "Result", "Trace", "load", "ops_address", "register", "replay"]

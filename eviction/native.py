@@ -1,0 +1,242 @@
+"""Policies and replay as typed Python: the only door to ``eviction._native``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from ._native import ffi, lib
+except ImportError as problem:
+    raise ImportError("eviction/_native is missing or does not load: run make build") from problem
+
+from . import _stamp
+
+_stamp.check(ffi.string(lib.eviction_build_stamp()).decode())
+
+NONE = int(lib.EVI_NONE)
+MAX_SLOTS = 1 << 29
+_EPROTO = 71
+_ENOMEM = 12
+
+
+class BrokenPolicy(ValueError):
+    """A policy returned a victim that it does not hold; the message names policy and slot."""
+
+
+def find(kind: str) -> int | None:
+    """Return the address of a built-in policy's ops table (``evi_ops *``), or None when there is no such kind."""
+    ops = lib.evi_find(kind.encode())
+    return None if ops == ffi.NULL else int(ffi.cast("uintptr_t", ops))
+
+
+def checked(address: int) -> int:
+    """Return the address of an ops table when its abi and size fit this build; ValueError otherwise."""
+    ops = _ops(address)
+    if ops == ffi.NULL or ops.abi != lib.EVI_ABI or ops.size < ffi.sizeof("evi_ops"):
+        raise ValueError(f"no evi_ops of abi {lib.EVI_ABI} and size {ffi.sizeof('evi_ops')} at {address:#x}")
+    return address
+
+
+def hit_is_lock_free(address: int) -> bool:
+    """Tell whether the policy's hit may run beside itself."""
+    return bool(_ops(address).hit_is_lock_free)
+
+
+def _ops(address: int) -> Any:
+    return ffi.cast("evi_ops *", address)
+
+
+def _config(capacity: int, slots: int, seed: int, params: str) -> tuple[Any, Any]:
+    text = ffi.new("char[]", params.encode())
+    return ffi.new("evi_config *", {"capacity": capacity, "slots": slots, "seed": seed, "params": text}), text
+
+
+def replay(
+    address: int, capacity: int, slots: int, seed: int, keys: NDArray[np.uint64], weights: NDArray[np.uint32] | None, name: str
+) -> tuple[int, int]:
+    """Return (hits, misses) of one policy over a trace, in one C call; BrokenPolicy when it breaks the rules."""
+    config, text = _config(capacity, slots, seed, "")
+    result = ffi.new("evi_result *")
+    w = ffi.NULL if weights is None else ffi.from_buffer("uint32_t[]", weights)
+    code = lib.evi_replay(_ops(address), config, ffi.from_buffer("uint64_t[]", keys), w, len(keys), result)
+    del text
+    if code == -_EPROTO:
+        slot = "no slot" if result.slot == NONE else f"slot {result.slot}"
+        raise BrokenPolicy(f"policy {name!r} evicted {slot} at request {result.at}: not a slot that it holds")
+    if code == -_ENOMEM:
+        raise MemoryError(f"no memory to replay with {slots} slots")
+    if code:
+        raise ValueError(f"policy {name!r} refused capacity {capacity}, {slots} slots")
+    return result.hits, result.misses
+
+
+def belady(capacity: int, keys: NDArray[np.uint64]) -> tuple[int, int]:
+    """Return (hits, misses) of MIN (Belady 1966) with unit weights; O(n log n) time, about 40 n bytes."""
+    result = ffi.new("evi_result *")
+    code = lib.evi_belady(capacity, ffi.from_buffer("uint64_t[]", keys), len(keys), result)
+    if code:
+        raise MemoryError(f"no memory for the next uses of {len(keys)} requests")
+    return result.hits, result.misses
+
+
+class Policy:
+    """One policy object, driven by hand: the calls of ``policy.h``, for tests and notebooks. One thread at a time."""
+
+    def __init__(self, address: int, capacity: int, slots: int, seed: int = 0, params: str = "") -> None:
+        """Create by the ops table at ``address``; ValueError when it refuses."""
+        self._ops = _ops(checked(address))
+        config, self._text = _config(capacity, slots, seed, params)
+        self._policy = self._ops.create(config)
+        self._callback: Any = None
+        if self._policy == ffi.NULL:
+            raise ValueError(f"the policy refused capacity {capacity}, {slots} slots, params {params!r}")
+
+    def hit(self, slot: int) -> None:
+        """Tell of a request of a resident."""
+        self._ops.hit(self._policy, slot)
+
+    def miss(self, key: int, weight: int = 1) -> bool:
+        """Tell of a request of something else; False: do not admit it."""
+        return bool(self._ops.miss(self._policy, key, weight))
+
+    def evict(self) -> int | None:
+        """Return the slot that leaves, None when nothing is resident."""
+        slot = int(self._ops.evict(self._policy))
+        return None if slot == NONE else slot
+
+    def insert(self, slot: int, key: int, weight: int = 1) -> None:
+        """Tell where the missed key was placed."""
+        self._ops.insert(self._policy, slot, key, weight)
+
+    def remove(self, slot: int) -> None:
+        """Tell that a resident is deleted."""
+        self._ops.remove(self._policy, slot)
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity; evict down to it afterwards."""
+        self._ops.resize(self._policy, capacity)
+
+    def ghost_hits(self) -> int:
+        """Return the number of misses whose key was a ghost."""
+        return int(self._ops.ghost_hits(self._policy))
+
+    def listen(self, hear: Callable[[str, int, int], None]) -> None:
+        """Call ``hear(kind, key, slot)`` at every event of ``evi_event_fn``."""
+        self._callback = ffi.callback("evi_event_fn", lambda _, kind, key, slot: hear(chr(kind), key, slot))
+        self._ops.listen(self._policy, self._callback, ffi.NULL)
+
+    def dump(self) -> str:
+        """Return the queues by key, newest first."""
+        n = self._ops.dump(self._policy, ffi.NULL, 0)
+        out = ffi.new("char[]", n + 1)
+        self._ops.dump(self._policy, out, n + 1)
+        return str(ffi.string(out).decode())
+
+    def check(self) -> str | None:
+        """Return None when every invariant holds, else which one does not."""
+        why = ffi.new("char[]", 200)
+        return None if self._ops.check(self._policy, why, 200) else str(ffi.string(why).decode())
+
+    def close(self) -> None:
+        """Free the policy; a second call does nothing."""
+        policy, self._policy = self._policy, ffi.NULL
+        if policy != ffi.NULL:
+            self._ops.destroy(policy)
+
+    def __enter__(self) -> Self:
+        """Return the policy."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free it."""
+        self.close()
+
+
+class Bridge:
+    """The ops table of a Python class ``cls(capacity, slots, seed)`` with hit, miss, insert, evict and remove.
+
+    Lives as long as anything may use :attr:`address`. What the class raises ends up in :attr:`problem`, and so does a victim
+    that it does not hold: the evict is then answered with "nothing". Callbacks take the interpreter's lock: any thread may call.
+    """
+
+    def __init__(self, kind: str, cls: Callable[[int, int, int], Any]) -> None:
+        """Make the callbacks; the class is not called yet."""
+        self.kind, self.cls = kind, cls
+        self.problem: BaseException | None = None
+        self._live: dict[int, tuple[Any, set[int]]] = {}
+        self._next = 1
+        self._name = ffi.new("char[]", kind.encode())
+        table: dict[str, tuple[Callable[..., Any], Any]] = {  # the call, and the answer after an exception
+            "create": (self._create, ffi.NULL),
+            "destroy": (self._destroy, None),
+            "hit": (lambda p, slot: self._of(p)[0].hit(slot), None),
+            "miss": (lambda p, key, w: bool(self._of(p)[0].miss(key, w)), 0),
+            "evict": (self._evict, NONE),
+            "insert": (self._insert, None),
+            "remove": (self._remove, None),
+            "resize": (lambda _p, _n: 0, 0),
+            "ghost_hits": (lambda _p: 0, 0),
+            "listen": (lambda _p, _f, _a: None, None),
+            "dump": (self._dump, 0),
+            "check": (lambda _p, _w, _n: self.problem is None, 0),
+        }
+        types = dict(ffi.typeof("evi_ops").fields)
+        self._callbacks = {name: self._callback(types[name].type, *row) for name, row in table.items()}
+        fixed = {"abi": lib.EVI_ABI, "size": ffi.sizeof("evi_ops"), "name": self._name, "hit_is_lock_free": 0}
+        self._table = ffi.new("evi_ops *", {**fixed, **self._callbacks})
+        self.address = int(ffi.cast("uintptr_t", self._table))
+
+    def _callback(self, ctype: Any, call: Callable[..., Any], error: Any) -> Any:
+        def failed(_kind: Any, problem: BaseException, _trace: Any) -> None:
+            self.problem = self.problem or problem
+
+        def run(*args: Any) -> Any:
+            value = call(*args)
+            return None if error is None else value
+
+        return ffi.callback(ctype, run, onerror=failed, **({} if error is None else {"error": error}))
+
+    def _destroy(self, policy: Any) -> None:
+        self._live.pop(self._id(policy), None)
+
+    def _id(self, policy: Any) -> int:
+        return int(ffi.cast("uintptr_t", policy))
+
+    def _of(self, policy: Any) -> tuple[Any, set[int]]:
+        return self._live[self._id(policy)]
+
+    def _create(self, config: Any) -> Any:
+        made = self.cls(int(config.capacity), int(config.slots), int(config.seed))
+        number, self._next = self._next, self._next + 1
+        self._live[number] = (made, set())
+        return ffi.cast("void *", number)
+
+    def _insert(self, policy: Any, slot: int, key: int, weight: int) -> None:
+        made, held = self._of(policy)
+        held.add(slot)
+        made.insert(slot, key, weight)
+
+    def _remove(self, policy: Any, slot: int) -> None:
+        made, held = self._of(policy)
+        held.discard(slot)
+        made.remove(slot)
+
+    def _evict(self, policy: Any) -> int:
+        made, held = self._of(policy)
+        slot: int | None = made.evict()
+        if slot is None:
+            return NONE
+        if slot not in held:
+            raise BrokenPolicy(f"policy {self.kind!r} evicted slot {slot!r}: not a slot that it holds")
+        held.remove(slot)
+        return slot
+
+    def _dump(self, policy: Any, out: Any, n: int) -> int:
+        text = f"{self.kind}: slots {sorted(self._of(policy)[1])}\n".encode()
+        if n:
+            ffi.memmove(out, text[: n - 1] + b"\0", min(n, len(text) + 1))
+        return len(text)

@@ -1,0 +1,47 @@
+"""Native policies and their twins in lock step: the same hits, the same queues."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import eviction
+from eviction.twins import TWINS
+
+
+def lock_step(kind: str, capacity: int, requests: list[tuple[int, int]]) -> None:
+    """Drive both; slots are ample, so that only weights make room."""
+    twin = TWINS[kind](capacity)
+    place: dict[int, int] = {}
+    weights: dict[int, int] = {}
+    with eviction.Policy(eviction.ops_address(kind), capacity, capacity) as policy:
+        for key, weight in requests:
+            hit = key in place
+            assert twin.request(key, weight) == hit
+            if hit:
+                policy.hit(place[key])
+            elif policy.miss(key, weight):
+                while sum(weights.values()) + weight > capacity:
+                    slot = policy.evict()
+                    (gone,) = [k for k, s in place.items() if s == slot]
+                    del place[gone], weights[gone]
+                place[key] = min(set(range(capacity)) - set(place.values()))
+                weights[key] = weight
+                policy.insert(place[key], key, weight)
+            assert policy.dump() == twin.dump()
+            assert policy.check() is None
+
+
+@pytest.mark.parametrize("kind", TWINS)
+@given(capacity=st.integers(0, 9), keys=st.lists(st.integers(0, 14), max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_unit_weights(kind: str, capacity: int, keys: list[int]) -> None:
+    lock_step(kind, capacity, [(key, 1) for key in keys])
+
+
+@pytest.mark.parametrize("kind", TWINS)
+@given(capacity=st.integers(0, 12), requests=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 5)), max_size=120))
+@settings(max_examples=60, deadline=None)
+def test_weights(kind: str, capacity: int, requests: list[tuple[int, int]]) -> None:
+    lock_step(kind, capacity, requests)
