@@ -1,6 +1,6 @@
 """What the extension lsm._native is made of; read by native_build.py."""
 
-HEADERS = ["types.h", "ledger.h", "codec.h", "memtable.h", "cache.h", "table.h", "merge.h", "engine.h"]
+HEADERS = ["types.h", "ledger.h", "codec.h", "memtable.h", "cache.h", "tombs.h", "table.h", "merge.h", "engine.h"]
 SOURCES: list[str] = [
     "arena.c",
     "block_builder.c",

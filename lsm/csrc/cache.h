@@ -15,6 +15,7 @@
 
 /* cdef:begin */
 typedef struct lsm_cache lsm_cache;
+typedef struct lsm_block lsm_block;
 typedef struct lsm_cache_stats {
     uint64_t capacity, charge, blocks, hits, misses, inserts, evictions, ghost_hits, bypassed;
 } lsm_cache_stats;
@@ -27,17 +28,17 @@ int lsm_cache_resize(lsm_cache *c, uint64_t capacity);
 size_t lsm_cache_dump(lsm_cache *c, char *out, size_t n); /* the policies' queues; bytes needed */
 /* Every access (uid << 40 | offset) in order, for replay; NULL ends it. Records at most cap keys into out; *n grows. */
 void lsm_cache_record(lsm_cache *c, uint64_t *out, uint64_t cap, uint64_t *n);
+void lsm_block_release(lsm_block *b); /* NULL is fine */
 /* cdef:end */
 
-typedef struct lsm_block {
+struct lsm_block {
     _Atomic uint32_t refs;
     uint32_t size;   /* bytes of data */
     void *aux;       /* parsed form that lives and dies with the block; freed with free() unless NULL */
     uint8_t data[];  /* uncompressed, verified */
-} lsm_block;
+};
 
 lsm_block *lsm_block_alloc(size_t size); /* refs = 1; NULL: out of memory */
-void lsm_block_release(lsm_block *b);    /* NULL is fine */
 /* The block, with a reference for the caller, or NULL on a miss. */
 lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset);
 /* Offers a block just read. Returns the one to use, with a reference for the caller, in place of b: b itself, or the one another thread put first. */

@@ -82,7 +82,6 @@ size_t lsm_table_memory(const lsm_table *t); /* bytes held outside the cache: in
 int lsm_table_verify(lsm_table *t, lsm_error *error);
 /* Iterator over all entries; level and cause are for the ledger. fill_cache 0: blocks read do not enter the cache. readahead: bytes fetched at once, 0 = a block. */
 lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, size_t readahead, lsm_error *error);
-/* cdef:end */
 
 /* Holds what an entry points into. Release exactly once; a zeroed pin is empty. */
 typedef struct lsm_pin {
@@ -92,18 +91,8 @@ typedef struct lsm_pin {
 /* Newest entry of key with seq <= snapshot: LSM_OK, LSM_NOT_FOUND or an error. hash = filter hash of key (of this table's filter);
  * the filter is asked first. Point entries only: range tombstones are in lsm_table_tombs. */
 int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *error);
-/* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. */
-int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level);
-int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *error);
-void lsm_table_prefetch(lsm_table *t, uint64_t hash); /* hint: the filter's line for this hash */
 const lsm_tombs *lsm_table_tombs(const lsm_table *t); /* NULL when it has none */
 const idx_filter_ops *lsm_table_filter(const lsm_table *t);
-/* How many published versions hold the table: count up or down, the new count is returned. */
-uint32_t lsm_table_publish(lsm_table *t, int delta);
-static inline void lsm_unpin(lsm_pin *p) {
-    if (p->block) lsm_block_release(p->block);
-    p->block = NULL;
-}
 
 typedef struct lsm_builder lsm_builder;
 int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, int level, int cause, lsm_builder **out, lsm_error *error);
@@ -113,4 +102,16 @@ uint64_t lsm_builder_size(const lsm_builder *b); /* bytes so far, open block inc
 uint64_t lsm_builder_entries(const lsm_builder *b);
 int lsm_builder_finish(lsm_builder *b, lsm_table_props *props, lsm_error *error); /* writes the rest and syncs the file; frees b in every case */
 void lsm_builder_abandon(lsm_builder *b);                                         /* unlinks the file and frees b */
+/* cdef:end */
+
+/* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. */
+int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level);
+int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *error);
+void lsm_table_prefetch(lsm_table *t, uint64_t hash); /* hint: the filter's line for this hash */
+/* How many published versions hold the table: count up or down, the new count is returned. */
+uint32_t lsm_table_publish(lsm_table *t, int delta);
+static inline void lsm_unpin(lsm_pin *p) {
+    if (p->block) lsm_block_release(p->block);
+    p->block = NULL;
+}
 #endif

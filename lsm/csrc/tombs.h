@@ -11,6 +11,7 @@
 #define LSM_TOMBS_H
 #include "lsm/csrc/types.h"
 
+/* cdef:begin */
 typedef struct lsm_tombs lsm_tombs;
 typedef struct lsm_range {
     const uint8_t *start, *end;
@@ -18,11 +19,12 @@ typedef struct lsm_range {
     uint64_t seq;
 } lsm_range;
 
-lsm_tombs *lsm_tombs_new(void);
-void lsm_tombs_free(lsm_tombs *t);
-int lsm_tombs_add(lsm_tombs *t, const uint8_t *start, size_t sn, const uint8_t *end, size_t en, uint64_t seq); /* LSM_INVALID unless start < end */
 size_t lsm_tombs_count(const lsm_tombs *t); /* ranges added; cheap enough for every get */
 uint64_t lsm_tombs_covering(const lsm_tombs *t, const uint8_t *key, size_t n, uint64_t snapshot);
 /* The i-th range as added, i < count. */
 lsm_range lsm_tombs_at(const lsm_tombs *t, size_t i);
+/* cdef:end */
+lsm_tombs *lsm_tombs_new(void);
+void lsm_tombs_free(lsm_tombs *t);
+int lsm_tombs_add(lsm_tombs *t, const uint8_t *start, size_t sn, const uint8_t *end, size_t en, uint64_t seq); /* LSM_INVALID unless start < end */
 #endif

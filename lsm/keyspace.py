@@ -1,0 +1,334 @@
+"""A keyspace: one tree with options of its own, sharing the log, the sequence numbers, the cache and the workers of its database."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import indexes
+
+from .batch import BadRange, Batch, bytes_of
+from .codecs import CODECS
+from .errors import ClosedError
+from .native import MAX_VALUE, MISSING, NEWEST, SEALED, SHORT, STALLED, Bucket, Table, TableSettings
+from .native_db import CoreDB, CoreKeyspace, result_buffer
+from .native_memtables import builtin_memtable
+from .options import INDEXES, READ_MODES, Options
+from .plan import TreeView
+from .policies import make_policy
+from .registry import ALLOCATIONS, MEMTABLES
+from .scan import Chunk, Scan, arrow, bounds, chunks, open_cursor
+from .version import TableInfo, Version
+
+if TYPE_CHECKING:
+    from .db import DB
+    from .snapshot import Snapshot
+
+
+class Keyspace:
+    """The data methods of one keyspace. `put`, `get` and `delete` are attributes: closures that make one C call each.
+
+    put(key, value): set. delete(key): whether it exists or not. get(key, default=None, *, snapshot=None): the value or default.
+    Keys are bytes-like, up to 64 KiB, values up to 1 GiB; TooLarge and TypeError past that. Writes raise ReadOnlyError after a failure
+    of the log. Any thread may call anything; a Scan belongs to one thread.
+    """
+
+    put: Callable[[bytes, bytes], None]
+    get: Callable[..., Any]
+    delete: Callable[[bytes], None]
+
+    def __init__(self, db: DB, number: int, name: str, options: Options, version: Version) -> None:
+        self.db, self.number, self.name, self.options = db, number, name, options
+        address = MEMTABLES[options.memtable]
+        self.memtable = builtin_memtable(options.memtable).address if address is None else address
+        self.core = CoreKeyspace(db.core, number, self.memtable, options.write_buffer, options.seed)
+        self.codec = CODECS[options.table.codec]().build()
+        self.bucket = Bucket(options.compaction.rate_limit)
+        self.policy = make_policy(options)
+        self.version, self.tables = version, dict[int, Table]()
+        self.cursors: dict[int, bytes] = {}
+        self.step, self.dropped = 0, False
+        self.put = make_put(self)
+        self.get = make_get(self)
+        self.delete = make_delete(self)
+
+    # Reading
+
+    def get_many(self, keys: Sequence[bytes], *, snapshot: Snapshot | None = None) -> list[bytes | None]:
+        """Return the value of each key, None where there is none. One C call, look-ups side by side: O(keys)."""
+        if not keys:
+            return []
+        try:
+            packed, lens = b"".join(keys), array("I", map(len, keys))
+        except TypeError:
+            keys = [bytes_of(k) for k in keys]
+            packed, lens = b"".join(keys), array("I", map(len, keys))
+        seq = NEWEST if snapshot is None else snapshot.held()
+        values: list[bytes | None] = []
+        for data, found in self.core.get_many(len(keys), packed, lens, seq):
+            at = 0
+            for n in found:
+                if n < 0:
+                    values.append(None)
+                else:
+                    values.append(data[at : at + n])
+                    at += n
+        return values
+
+    def scan(
+        self,
+        start: bytes | None = None,
+        stop: bytes | None = None,
+        *,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        snapshot: Snapshot | None = None,
+        fill_cache: bool = True,
+    ) -> Scan:
+        """Iterate over (key, value) with start <= key < stop, as of now or of a snapshot; reverse: from the end. ValueError for limit < 0."""
+        return self._scan("items", start, stop, prefix, reverse, limit, snapshot, fill_cache)
+
+    def keys(self, start: bytes | None = None, stop: bytes | None = None, **how: Any) -> Iterator[bytes]:
+        """Iterate over keys; arguments as of scan."""
+        return self._scan("keys", start, stop, **how)  # type: ignore[return-value]
+
+    def values(self, start: bytes | None = None, stop: bytes | None = None, **how: Any) -> Iterator[bytes]:
+        """Iterate over values; arguments as of scan."""
+        return self._scan("values", start, stop, **how)  # type: ignore[return-value]
+
+    def _scan(
+        self,
+        mode: str,
+        start: bytes | None,
+        stop: bytes | None,
+        prefix: bytes | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        snapshot: Snapshot | None = None,
+        fill_cache: bool = True,
+    ) -> Scan:
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit is {limit}; allowed: None or 0 and more")
+        lower, upper = bounds(start, stop, prefix)
+        return Scan(self, open_cursor(self, lower, upper, reverse, snapshot, fill_cache), limit, mode)
+
+    def scan_chunks(self, start: bytes | None = None, stop: bytes | None = None, *, chunk: int = 4096, **how: Any) -> Iterator[Chunk]:
+        """Iterate over chunks of packed pairs: no Python object a pair. how: prefix, reverse, snapshot."""
+        lower, upper = bounds(start, stop, how.get("prefix"))
+        return chunks(open_cursor(self, lower, upper, how.get("reverse", False), how.get("snapshot"), how.get("fill_cache", True)), chunk)
+
+    def scan_arrow(self, start: bytes | None = None, stop: bytes | None = None, *, chunk: int = 65536, **how: Any) -> Iterator[Any]:
+        """Iterate over pyarrow RecordBatches with columns key and value. Needs pyarrow: install lsmlab[arrow]."""
+        return arrow(self.scan_chunks(start, stop, chunk=chunk, **how))
+
+    # Writing
+
+    def put_many(self, pairs: Iterable[tuple[bytes, bytes]] | Sequence[bytes], values: Sequence[bytes] | None = None, *, sync: bool = False) -> None:
+        """Put many pairs as one atomic batch: an iterable of pairs, or keys and values of equal length."""
+        keys: Sequence[Any]
+        if values is None:
+            given = list(pairs)
+            keys, values = [p[0] for p in given], [p[1] for p in given]  # type: ignore[misc]
+        else:
+            keys = pairs  # type: ignore[assignment]
+        if len(keys) != len(values):
+            raise ValueError(f"{len(keys)} keys and {len(values)} values; allowed: as many of each")
+        try:
+            packed, packed_values = b"".join(keys), b"".join(values)
+        except TypeError:
+            keys, values = [bytes_of(k) for k in keys], [bytes_of(v) for v in values]
+            packed, packed_values = b"".join(keys), b"".join(values)
+        self.put_packed(packed, array("I", map(len, keys)), packed_values, array("I", map(len, values)), sync=sync)
+
+    def put_packed(self, keys: Any, key_lens: Any, values: Any, value_lens: Any, *, sync: bool = False) -> None:
+        """Put pairs packed in buffers, lengths as uint32 (array or numpy), as one atomic batch. ValueError when they do not add up."""
+        count = len(key_lens)
+        if count != len(value_lens) or sum(key_lens) != memoryview(keys).nbytes or sum(value_lens) != memoryview(values).nbytes:
+            raise ValueError("the lengths do not add up to the buffers")
+        if count:
+            self._settle(lambda: self.core.put_many(count, keys, key_lens, values, value_lens, sync))
+
+    def delete_many(self, keys: Sequence[bytes], *, sync: bool = False) -> None:
+        """Delete many keys as one atomic batch."""
+        keys = [bytes_of(k) for k in keys]
+        if keys:
+            packed, lens = b"".join(keys), array("I", map(len, keys))
+            self._settle(lambda: self.core.put_many(len(keys), packed, lens, b"", None, sync))
+
+    def delete_range(self, start: bytes, stop: bytes) -> None:
+        """Delete every key with start <= key < stop. ValueError unless start < stop. O(1) now, paid by compaction."""
+        batch = Batch()
+        batch.delete_range(start, stop, keyspace=self)
+        self.db.write(batch)
+
+    def _settle(self, call: Callable[[], int]) -> None:
+        """Make a write that may be stalled or due for a flush."""
+        while True:
+            status = call()
+            if status == STALLED:
+                self.db.executor.wait_for_room()
+                continue
+            if status == SEALED:
+                self.db.executor.on_sealed()
+            return
+
+    # The tree
+
+    def flush(self) -> None:
+        """Write the memtable to a table of level 0, and wait until that is done."""
+        self.db.check_writable()
+        self.core.seal()
+        self.db.executor.on_sealed()
+        self.db.executor.wait()
+
+    def compact(self, start: bytes | None = None, stop: bytes | None = None) -> None:
+        """Flush, then merge every table that holds a key of [start, stop] into the deepest level that has tables. Waits.
+
+        BadRange when start > stop.
+        """
+        if start is not None and stop is not None and start > stop:
+            raise BadRange(f"compact from {start!r} to {stop!r}; allowed: start <= stop")
+        self.flush()
+        self.db.compact_range(self, start, stop)
+
+    def view(self, busy: frozenset[int] = frozenset()) -> TreeView:
+        """Return what a compaction policy sees now."""
+        return TreeView(self.version.levels, self.options, busy, self.options.seed, self.step, dict(self.cursors))
+
+    def open_table(self, info: TableInfo, level: int) -> Table:
+        """Open a table of this keyspace. CorruptionError when it is not the one that the manifest names."""
+        path = f"{self.db.path}/{info.number:06d}.sst"
+        return Table(self.db.env, self.table_settings(level), path, info.number, info.size, info.footer_crc)
+
+    def table_settings(self, level: int) -> TableSettings:
+        """Return the settings of tables made for a level, its share of filter memory included."""
+        t, c = self.options.table, self.options.compaction
+        entries = [sum(r.entries for r in lv.runs) for lv in self.version.levels]
+        bits = ALLOCATIONS[self.options.filter_allocation](level, entries, t.bits_per_key, c.size_ratio)
+        fields: dict[str, Any] = {
+            "block_size": t.block_size,
+            "restart_interval": t.restart_interval,
+            "hash_index": t.hash_index,
+            "hash_util": t.hash_util,
+            "index_kind": INDEXES[t.index],
+            "codec": self.codec.address if t.codec != "none" else 0,
+            "codec_level": t.codec_level,
+            "filter": indexes.filter_ops_address(t.filter) if bits >= 1 else 0,
+            "bits_per_key": min(bits, 64.0),
+            "search": indexes.search_ops_address(t.search),
+            "read_mode": READ_MODES[t.read_mode],
+        }
+        return TableSettings(**fields)
+
+    # As a mapping
+
+    def __getitem__(self, key: bytes) -> bytes:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return bytes(value)
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: bytes) -> None:
+        self.delete(key)
+
+    def __contains__(self, key: bytes) -> bool:
+        return self.get(key) is not None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.keys()
+
+
+def _after(space: Keyspace, status: int, again: Callable[[], int]) -> None:
+    """The rest of a write that was not simply done."""
+    while status == STALLED:
+        space.db.executor.wait_for_room()
+        status = again()
+    if status == SEALED:
+        space.db.executor.on_sealed()
+    elif status < 0:
+        _raise(space.db.core, status)
+
+
+def _raise(core: CoreDB, status: int) -> None:
+    if core.closed:
+        raise ClosedError("the database is closed")
+    core.raise_last(status)
+
+
+def make_put(space: Keyspace) -> Callable[[bytes, bytes], None]:
+    """Return put as a closure with everything in cells: one C call, no attribute look-ups."""
+    c_put, _, _, handle = space.core.hot()
+    size = len
+
+    def put(key: bytes, value: bytes) -> None:
+        try:
+            status = c_put(handle, key, size(key), value, size(value))
+        except TypeError:
+            key, value = bytes_of(key), bytes_of(value)
+            status = c_put(handle, key, len(key), value, len(value))
+        if status:
+            _after(space, status, lambda: c_put(handle, key, len(key), value, len(value)))
+
+    return put
+
+
+def make_delete(space: Keyspace) -> Callable[[bytes], None]:
+    """Return delete as a closure."""
+    _, c_delete, _, handle = space.core.hot()
+
+    def delete(key: bytes) -> None:
+        try:
+            status = c_delete(handle, key, len(key))
+        except TypeError:
+            key = bytes_of(key)
+            status = c_delete(handle, key, len(key))
+        if status:
+            _after(space, status, lambda: c_delete(handle, key, len(key)))
+
+    return delete
+
+
+def make_get(space: Keyspace) -> Callable[..., Any]:
+    """Return get as a closure. Result buffers come from a free list: taking and giving back is atomic under the interpreter's lock."""
+    _, _, c_get, handle = space.core.hot()
+    free = [result_buffer()]
+    take, give, size, newest = free.pop, free.append, len, NEWEST
+
+    def slow(key: Any, default: Any, seq: int) -> Any:
+        key = bytes_of(key)
+        out, view, room, needed = result_buffer()
+        while True:
+            n = c_get(handle, key, len(key), seq, out, room, needed)
+            if n >= 0:
+                return view[:n]
+            if n == MISSING:
+                return default
+            if n != SHORT or needed[0] > MAX_VALUE:
+                _raise(space.db.core, n)
+            out, view, room, needed = result_buffer(needed[0])
+
+    def get(key: bytes, default: Any = None, *, snapshot: Snapshot | None = None) -> Any:
+        seq = newest if snapshot is None else snapshot.held()
+        try:
+            slot = take()
+        except IndexError:
+            slot = result_buffer()
+        try:
+            n = c_get(handle, key, size(key), seq, slot[0], 65536, slot[3])
+        except TypeError:
+            n = SHORT
+        if n >= 0:
+            value = slot[1][:n]
+            give(slot)
+            return value
+        give(slot)
+        if n == MISSING:
+            return default
+        return slow(key, default, seq)
+
+    return get

@@ -1,0 +1,63 @@
+"""Figures: the ledger's exact counts, the cache's, and the tree's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .version import Version
+
+Cells = dict[tuple[str, int, str, str], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class LevelStats:
+    """One level: sorted runs, tables, bytes, entries of all versions."""
+
+    level: int
+    runs: int
+    tables: int
+    bytes: int
+    entries: int
+    deletions: int
+
+
+def level_stats(version: Version) -> list[LevelStats]:
+    """Return a row a level."""
+    return [
+        LevelStats(lv.number, len(lv.runs), len(lv.tables), lv.size, sum(t.entries for t in lv.tables), sum(t.deletions for t in lv.tables))
+        for lv in version.levels
+    ]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What the engine did since it was opened. Cells are (operation, level, component, cause) -> (count, bytes); level -1 has none."""
+
+    cells: Cells
+    counters: dict[str, int]
+    cache: dict[str, int]
+    levels: dict[str, list[LevelStats]]
+    memory: dict[str, int]
+
+    def _sum(self, place: int, op: str | None, level: int | None, component: str | None, cause: str | None) -> int:
+        wanted = (op, level, component, cause)
+        return sum(v[place] for key, v in self.cells.items() if all(w is None or w == k for w, k in zip(wanted, key, strict=True)))
+
+    def bytes(self, *, op: str | None = None, level: int | None = None, component: str | None = None, cause: str | None = None) -> int:
+        """Return the bytes of the cells that match. op: read write hit probe skip."""
+        return self._sum(1, op, level, component, cause)
+
+    def counts(self, *, op: str | None = None, level: int | None = None, component: str | None = None, cause: str | None = None) -> int:
+        """Return the number of blocks or calls of the cells that match."""
+        return self._sum(0, op, level, component, cause)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the cells as rows, sorted."""
+        names = ("operation", "level", "component", "cause")
+        return [dict(zip(names, key, strict=True)) | {"count": c, "bytes": b} for key, (c, b) in sorted(self.cells.items())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        levels = {name: [vars(lv) for lv in rows] for name, rows in self.levels.items()}
+        return {"counters": self.counters, "cache": self.cache, "memory": self.memory, "levels": levels, "ledger": self.rows()}
