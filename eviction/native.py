@@ -56,7 +56,7 @@ def _config(capacity: int, slots: int, seed: int, params: str) -> tuple[Any, Any
 
 
 def replay(
-    address: int, capacity: int, slots: int, seed: int, keys: NDArray[np.uint64], weights: NDArray[np.uint32] | None, name: str
+    address: int, keys: NDArray[np.uint64], weights: NDArray[np.uint32] | None, *, capacity: int, slots: int, seed: int, name: str
 ) -> tuple[int, int]:
     """Return (hits, misses) of one policy over a trace, in one C call; BrokenPolicy when it breaks the rules."""
     config, text = _config(capacity, slots, seed, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -65,36 +66,36 @@ def replay(policy: str | Callable[[int, int, int], Any], trace: TraceLike, sizes
     """Return one Result a size, in the order of ``sizes``.
 
     ``policy``: a kind of ``POLICIES``, "belady" (MIN, unit weights), "unbounded" (only first requests miss), or a Python class
-    (see ``register``). One C call a size; O(requests), with belady O(requests log requests). ValueError: unknown policy, negative
-    size, a trace that cannot be read, or a policy that evicts what it does not hold.
+    (see ``register``). ``seed`` goes to the policy. One C call a size; O(requests), belady O(requests log requests). ValueError:
+    unknown policy, negative size, a trace that cannot be read, or a policy that evicts what it does not hold.
     """
-    known = isinstance(policy, str)
     name = policy if isinstance(policy, str) else policy.__name__
-    if known and name not in registry.POLICIES and name not in ("belady", "unbounded"):
+    if isinstance(policy, str) and name not in registry.POLICIES and name not in ("belady", "unbounded"):
         raise registry.unknown(name, ("belady", "unbounded"))
+    sizes = [operator.index(size) for size in sizes]
     for size in sizes:
         if size < 0:
             raise ValueError(f"a cache size is not negative: {size}")
     read = as_trace(trace)
     if not isinstance(policy, str):
         bridge = native.Bridge(name, policy)
-        return [_one(name, bridge.address, read, int(size), seed, lambda: bridge.problem) for size in sizes]
+        return [_one(name, bridge.address, read, size=size, seed=seed, problem=lambda: bridge.problem) for size in sizes]
     if name == "belady":
         if read.weights is not None:
             raise ValueError("belady is exact for unit weights only")
-        return [Result(name, int(size), *native.belady(int(size), read.keys)) for size in sizes]
+        return [Result(name, size, *native.belady(size, read.keys)) for size in sizes]
     if name == "unbounded":
         first = len(np.unique(read.keys))
-        return [Result(name, int(size), len(read.keys) - first, first) for size in sizes]
+        return [Result(name, size, len(read.keys) - first, first) for size in sizes]
     address = registry.ops_address(name)
-    return [_one(name, address, read, int(size), seed, lambda: registry.problem(name)) for size in sizes]
+    return [_one(name, address, read, size=size, seed=seed, problem=lambda: registry.problem(name)) for size in sizes]
 
 
-def _one(name: str, address: int, trace: Trace, size: int, seed: int, problem: Callable[[], BaseException | None]) -> Result:
+def _one(name: str, address: int, trace: Trace, *, size: int, seed: int, problem: Callable[[], BaseException | None]) -> Result:
     slots = min(size, len(trace.keys), native.MAX_SLOTS)
     keys, weights = trace.keys, trace.weights
     try:
-        hits, misses = native.replay(address, size, slots, seed, keys, _contiguous(weights), name)
+        hits, misses = native.replay(address, keys, _contiguous(weights), capacity=size, slots=slots, seed=seed, name=name)
     except ValueError:
         raised = problem()
         if raised is not None:

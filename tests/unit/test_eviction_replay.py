@@ -144,6 +144,12 @@ def test_what_is_refused() -> None:
         eviction.register("empty", object)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [*BUILT_IN, "belady", "unbounded"])
+def test_an_empty_trace(kind: str) -> None:
+    (result,) = eviction.replay(kind, iter([]), sizes=[4])
+    assert (result.requests, result.hit_ratio) == (0, 0.0)
+
+
 def test_traces_in_every_form(tmp_path: Path) -> None:
     forms = {"a.lis": "5 3 0 1\n9 1 0 2\n", "a.trc": "5\n6\n*\n7\n9\n", "a.csv": "key\n5\n6\n7\n9\n"}
     for name, text in forms.items():
