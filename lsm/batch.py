@@ -1,84 +1,86 @@
-"""Write batches: operations that become visible and durable together, over keyspaces too."""
+"""Write batches: several changes, over keyspaces too, that happen together or not at all."""
 
 from __future__ import annotations
 
 import struct
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from .errors import TooLarge
+from .errors import Error, TooLarge
+from .native import MAX_KEY, MAX_VALUE
+
+if TYPE_CHECKING:
+    from .keyspace import Keyspace
 
 _HEAD = struct.Struct("<BIIQ")
 DELETE, PUT, RANGE_DELETE = 0, 1, 3
-MAX_KEY, MAX_VALUE, MAX_BATCH = 65536, 1 << 30, (1 << 31) - 1
-
-
-class HasId(Protocol):
-    """A keyspace, for a batch."""
-
-    @property
-    def id(self) -> int:
-        """Its number in the log."""
-
-
-def as_bytes(value: object, what: str) -> bytes:
-    """Return bytes of any bytes-like value. TypeError names what it was."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
-    hint = " (encode it first, or use lsm.keys)" if isinstance(value, str | int | float | tuple) else ""
-    raise TypeError(f"{what} must be bytes, bytearray or memoryview, not {type(value).__name__}{hint}")
 
 
 class Batch:
-    """Operations for `DB.write`, applied in order, all or nothing. Reusable: writing does not empty it.
+    """Changes gathered for `db.write`. In order: a later change of a key wins.
 
-    >>> batch = Batch()
+    >>> import lsm, recovery
+    >>> db = lsm.open("/b", fs=recovery.memory())
+    >>> batch = lsm.Batch()
     >>> batch.put(b"a", b"1")
     >>> batch.delete(b"b")
-    >>> len(batch)
-    2
+    >>> db.write(batch)
+    >>> db[b"a"]
+    b'1'
+    >>> db.close()
     """
 
+    __slots__ = ("_parts", "count", "size")
+
     def __init__(self) -> None:
+        """Begin with nothing. `count` operations, `size` bytes as logged."""
         self._parts: list[bytes] = []
-        self._size = 4
-        self._count = 0
+        self.count, self.size = 0, 4
 
-    def _add(self, kind: int, key: bytes, value: bytes, keyspace: HasId | None) -> None:
-        if len(key) > MAX_KEY:
-            raise TooLarge(f"a key of {len(key)} bytes; allowed: up to {MAX_KEY}")
-        if len(value) > (MAX_KEY if kind == RANGE_DELETE else MAX_VALUE):
-            raise TooLarge(f"a value of {len(value)} bytes; allowed: up to {MAX_VALUE}")
-        size = self._size + _HEAD.size + len(key) + len(value)
-        if size > MAX_BATCH:
-            raise TooLarge(f"a batch of {size} bytes; allowed: up to {MAX_BATCH}")
-        self._parts += (_HEAD.pack(kind, 0 if keyspace is None else keyspace.id, len(key), len(value)), key, value)
-        self._size = size
-        self._count += 1
+    def _add(self, kind: int, keyspace: Keyspace | None, key: bytes, value: bytes) -> None:
+        if len(key) > MAX_KEY or len(value) > MAX_VALUE:
+            raise TooLarge(f"key of {len(key)} bytes, value of {len(value)}; allowed: up to {MAX_KEY} and {MAX_VALUE}")
+        self._parts += (_HEAD.pack(kind, keyspace.number if keyspace is not None else 0, len(key), len(value)), key, value)
+        self.count += 1
+        self.size += _HEAD.size + len(key) + len(value)
 
-    def put(self, key: bytes, value: bytes, *, keyspace: HasId | None = None) -> None:
-        """Set a key to a value."""
-        self._add(PUT, as_bytes(key, "key"), as_bytes(value, "value"), keyspace)
+    def put(self, key: bytes, value: bytes, *, keyspace: Keyspace | None = None) -> None:
+        """Set key to value. TooLarge over 64 KiB or 1 GiB. O(1)."""
+        self._add(PUT, keyspace, bytes_of(key), bytes_of(value))
 
-    def delete(self, key: bytes, *, keyspace: HasId | None = None) -> None:
-        """Delete a key."""
-        self._add(DELETE, as_bytes(key, "key"), b"", keyspace)
+    def delete(self, key: bytes, *, keyspace: Keyspace | None = None) -> None:
+        """Delete key, whether it exists or not. O(1)."""
+        self._add(DELETE, keyspace, bytes_of(key), b"")
 
-    def delete_range(self, start: bytes, stop: bytes, *, keyspace: HasId | None = None) -> None:
-        """Delete every key from start up to, not including, stop. Nothing when start >= stop."""
-        start, stop = as_bytes(start, "start"), as_bytes(stop, "stop")
-        if start < stop:
-            self._add(RANGE_DELETE, start, stop, keyspace)
+    def delete_range(self, start: bytes, stop: bytes, *, keyspace: Keyspace | None = None) -> None:
+        """Delete every key with start <= key < stop. ValueError unless start < stop. O(1)."""
+        start, stop = bytes_of(start), bytes_of(stop)
+        if start >= stop:
+            raise BadRange(f"delete_range from {start!r} to {stop!r}; allowed: start < stop")
+        if len(stop) > MAX_KEY:
+            raise TooLarge(f"stop has {len(stop)} bytes; allowed: up to {MAX_KEY}")
+        self._add(RANGE_DELETE, keyspace, start, stop)
 
     def clear(self) -> None:
         """Forget all operations."""
-        self._parts, self._size, self._count = [], 4, 0
+        self.__init__()  # type: ignore[misc]
 
     def __len__(self) -> int:
-        """Return the number of operations."""
-        return self._count
+        return self.count
 
     def payload(self) -> bytes:
-        """Return the bytes that go into the log."""
-        return b"".join([struct.pack("<I", self._count), *self._parts])
+        """Return the log record's payload."""
+        return struct.pack("<I", self.count) + b"".join(self._parts)
+
+
+class BadRange(Error, ValueError):
+    """A range whose start is not before its stop."""
+
+
+def bytes_of(data: object) -> bytes:
+    """Return bytes of anything bytes-like. TypeError names what was given instead."""
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    hint = " (encode it, e.g. key.encode())" if isinstance(data, str) else ""
+    raise TypeError(f"keys and values are bytes-like, not {type(data).__name__}: {data!r:.60}{hint}")

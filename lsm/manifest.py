@@ -1,286 +1,233 @@
-"""The manifest: a checksummed, chained log of what the database consists of.
+"""The manifest: a checksummed, chained log of version edits, and CURRENT, which names it.
 
-    CURRENT          one line: name, edits, chain of the manifest when CURRENT was written, crc
-    MANIFEST-NNNNNN  = record*        the first is a snapshot of everything, the others are edits
-    record           = length u32 | number u64 | previous chain u64 | crc u32 | JSON payload
+    CURRENT          = one line of JSON {"manifest", "records"} and a line with the masked CRC32C of the first, in hex
+    MANIFEST-NNNNNN  = record*
+    record           = length u32 | masked crc32c of (length, record number, chain) u32 | masked crc32c of payload u32 | payload (JSON, ASCII)
 
-`number` counts edits over all files of a database; `chain` is BLAKE2b of the previous chain and the payload, so that a record that is
-lost, repeated or from elsewhere is seen. Records are synced before what they say is acted upon. A torn record at the end (a crash while
-it was written) is cut; anything else that does not fit is CorruptionError, and nothing is repaired silently.
+All little-endian. chain is the payload checksum of the record before (0 for the first), so a record that is missing, repeated or from another
+file is found. The first record is a snapshot of everything; each open writes a new file, so nothing is ever appended behind a torn tail.
+`records` in CURRENT is a lower bound: a file with fewer records has lost some. JSON payloads hold no zero byte and no byte with one
+bit set, so that one flipped bit never looks like the zeros of a torn write.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from typing import Any
 
-import recovery
+from recovery import FileSystem, crc32c, mask
 
-from .errors import CorruptionError, Error, NotADatabase
+from .errors import CorruptionError, NotADatabase
 from .version import Edit, TableInfo, Version
 
 FORMAT = 1
-CURRENT = "CURRENT"
-_HEAD = struct.Struct("<IQQI")
-ROLL_BYTES = 1 << 20
+MAX_RECORD = 64 << 20
+ROLL_AFTER = 4000  # records after which a new manifest with a fresh snapshot is begun
+_HEAD = struct.Struct("<III")
 
 
-@dataclass(frozen=True)
-class KeyspaceState:
-    """What the manifest knows of a keyspace. `options`: settings it was made with, None: the database's."""
-
-    id: int
-    name: str
-    version: Version = field(default_factory=Version)
-    flushed_seq: int = 0
-    options: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
 class State:
-    """What a database consists of. `log`: older log segments are not needed; 0: no log yet. `closed`: log, length, last sequence."""
+    """What the manifest says: keyspaces with their versions, options and flushed sequence numbers, and the counters of the database."""
 
-    database_id: int
-    keyspaces: tuple[KeyspaceState, ...] = ()
-    next_keyspace: int = 0
-    log: int = 0
-    last_seq: int = 0
-    closed: tuple[int, int, int] | None = None
+    def __init__(self, database_id: int) -> None:
+        self.database_id = database_id
+        self.next_file = 1
+        self.last_seq = 0
+        self.log_floor = 0
+        self.next_keyspace = 0
+        self.next_run = 1
+        self.closed: dict[str, int] | None = None
+        self.names: dict[int, str] = {}
+        self.options: dict[int, dict[str, Any]] = {}
+        self.versions: dict[int, Version] = {}
+        self.flushed: dict[int, int] = {}
 
-    def apply(self, change: Mapping[str, Any]) -> State:
-        """Return the state after one edit. ValueError, KeyError or TypeError when the edit does not fit."""
-        spaces = {k.id: k for k in self.keyspaces}
-        for row in change.get("edits", ()):
-            edit = edit_from_row(row)
-            old = spaces[edit.keyspace]
-            flushed = old.flushed_seq if edit.flushed_seq is None else edit.flushed_seq
-            spaces[edit.keyspace] = replace(old, version=old.version.apply(edit), flushed_seq=flushed)
-        next_keyspace = self.next_keyspace
-        if made := change.get("create"):
-            if made["id"] in spaces or made["id"] < next_keyspace:
-                raise ValueError(f"keyspace {made['id']} is made twice")
-            spaces[made["id"]] = KeyspaceState(made["id"], made["name"], flushed_seq=made["seq"], options=made["options"])
-            next_keyspace = made["id"] + 1
-        if "drop" in change:
-            del spaces[change["drop"]]
-        closed = change.get("closed")
-        return State(
-            self.database_id,
-            tuple(spaces.values()),
-            next_keyspace,
-            max(self.log, change.get("log", 0)),
-            max(self.last_seq, change.get("seq", 0)),
-            (closed[0], closed[1], closed[2]) if closed else None,
-        )
+    def add_keyspace(self, number: int, name: str, options: dict[str, Any]) -> None:
+        """A keyspace is born."""
+        self.names[number], self.options[number] = name, options
+        self.versions[number], self.flushed[number] = Version(), 0
+        self.next_keyspace = max(self.next_keyspace, number + 1)
+
+    def drop_keyspace(self, number: int) -> None:
+        """A keyspace is gone."""
+        for table in (self.names, self.options, self.versions, self.flushed):
+            table.pop(number, None)  # type: ignore[attr-defined]
+
+    def apply(self, edit: Edit) -> None:
+        """Apply an edit to its keyspace."""
+        self.versions[edit.keyspace] = self.versions[edit.keyspace].apply(edit)
+        for _, run, _ in edit.added:
+            self.next_run = max(self.next_run, run + 1)
+        if edit.flushed_seq is not None:
+            self.flushed[edit.keyspace] = max(self.flushed[edit.keyspace], edit.flushed_seq)
+
+
+def _snapshot(state: State) -> dict[str, Any]:
+    spaces = [
+        {
+            "id": n,
+            "name": state.names[n],
+            "options": state.options[n],
+            "flushed": state.flushed[n],
+            "levels": [[[r.id, [t.to_row() for t in r.tables]] for r in lv.runs] for lv in state.versions[n].levels],
+        }
+        for n in sorted(state.names)
+    ]
+    return {"format": FORMAT, "database": f"{state.database_id:016x}", "next_keyspace": state.next_keyspace, "keyspaces": spaces}
+
+
+def _counters(state: State) -> dict[str, int]:
+    return {"next_file": state.next_file, "last_seq": state.last_seq, "log_floor": state.log_floor, "next_run": state.next_run}
 
 
 def edit_row(edit: Edit) -> dict[str, Any]:
-    """Return an edit as plain values."""
-    row: dict[str, Any] = {"keyspace": edit.keyspace, "removed": list(edit.removed)}
-    row["added"] = [[level, run, table.to_row()] for level, run, table in edit.added]
-    return row if edit.flushed_seq is None else row | {"flushed": edit.flushed_seq}
-
-
-def edit_from_row(row: Mapping[str, Any]) -> Edit:
-    """Read what edit_row wrote."""
-    added = tuple((level, run, TableInfo.from_row(table)) for level, run, table in row["added"])
-    return Edit(row["keyspace"], tuple(row["removed"]), added, row.get("flushed"))
-
-
-def snapshot_of(state: State) -> dict[str, Any]:
-    """Return the whole state as the payload of a snapshot record."""
-    spaces = [
-        {
-            "id": k.id,
-            "name": k.name,
-            "flushed": k.flushed_seq,
-            "options": k.options,
-            "levels": [[[r.id, [t.to_row() for t in r.tables]] for r in lv.runs] for lv in k.version.levels],
-        }
-        for k in state.keyspaces
-    ]
-    return {
-        "format": FORMAT,
-        "database": f"{state.database_id:016x}",
-        "keyspaces": spaces,
-        "next_keyspace": state.next_keyspace,
-        "log": state.log,
-        "seq": state.last_seq,
-    }
-
-
-def _from_snapshot(row: Mapping[str, Any], path: str) -> State:
-    if row["format"] > FORMAT:
-        raise Error(f"{path} has format {row['format']}; this version reads up to {FORMAT}: open it with a newer one")
-    spaces = []
-    for k in row["keyspaces"]:
-        version = Version()
-        for level, runs in enumerate(k["levels"]):
-            for run, tables in reversed(runs):
-                version = version.apply(Edit(k["id"], (), tuple((level, run, TableInfo.from_row(t)) for t in tables)))
-        spaces.append(KeyspaceState(k["id"], k["name"], version, k["flushed"], k["options"]))
-    return State(int(row["database"], 16), tuple(spaces), row["next_keyspace"], row["log"], row["seq"])
-
-
-def _link(chain: int, payload: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(struct.pack("<Q", chain) + payload, digest_size=8).digest(), "little")
-
-
-def _frame(number: int, chain: int, change: Mapping[str, Any]) -> tuple[bytes, int]:
-    payload = json.dumps(change, sort_keys=True, separators=(",", ":")).encode()
-    head = struct.pack("<IQQ", len(payload), number, chain)
-    return head + struct.pack("<I", recovery.mask(recovery.crc32c(head + payload))) + payload, _link(chain, payload)
-
-
-def _is_torn(rest: bytes, base: int) -> bool:
-    """Tell whether a crash may have left these last bytes of a file: cut short, or with lost (zero) words. Payloads hold no zeros."""
-    if len(rest) < _HEAD.size:
-        return True
-    length = _HEAD.unpack_from(rest)[0]
-    first = -base % 8
-    lost = any(rest[i : i + 8] == bytes(8) for i in range(first, len(rest) - 7, 8))
-    return lost or not any(rest) or (length < 1 << 31 and _HEAD.size + length > len(rest))
-
-
-def records(data: bytes, path: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield (number, chain behind it, payload) of every record. CorruptionError unless damage is a torn end."""
-    at, chain, number = 0, 0, 0
-    while at < len(data):
-        good = False
-        if len(data) - at >= _HEAD.size:
-            length, found, previous, crc = _HEAD.unpack_from(data, at)
-            payload = data[at + _HEAD.size : at + _HEAD.size + length]
-            good = len(payload) == length and recovery.unmask(crc) == recovery.crc32c(data[at : at + 20] + payload)
-        if not good:
-            if at and _is_torn(data[at:], at):
-                return
-            raise CorruptionError("a manifest record fails its check", path, at)
-        if at and (found, previous) != (number + 1, chain):
-            raise CorruptionError(f"edit {found} does not continue edit {number}", path, at)
-        number, chain = found, _link(previous, payload)
-        try:
-            yield number, chain, json.loads(payload)
-        except ValueError as e:
-            raise CorruptionError(f"edit {number} is not JSON: {e}", path, at) from None
-        at += _HEAD.size + length
-
-
-def parse(data: bytes, path: str) -> tuple[State, int, int]:
-    """Return (state, number of the last edit, chain) of a manifest's bytes."""
-    state: State | None = None
-    number = chain = 0
-    for number, chain, payload in records(data, path):  # noqa: B007
-        try:
-            state = _from_snapshot(payload, path) if state is None else state.apply(payload)
-        except (ValueError, KeyError, TypeError, IndexError) as e:
-            raise CorruptionError(f"edit {number} does not fit: {e!r}", path) from None
-    if state is None:
-        raise CorruptionError("the manifest is empty", path, 0)
-    return state, number, chain
-
-
-def manifest_name(number: int) -> str:
-    """Return the file name of a manifest."""
-    return f"MANIFEST-{number:06d}"
-
-
-def read(fs: recovery.FileSystem, directory: str) -> tuple[State, int, int, str] | None:
-    """Return (state, number of the last edit, chain, name of the manifest); None when there is no database yet.
-
-    CorruptionError when CURRENT or the manifest it names is damaged, or missing beside data.
-    """
-    path = os.path.join(directory, CURRENT)
-    names = fs.listdir(directory) if fs.exists(directory) else []
-    if CURRENT not in names:
-        if any(n.endswith((".sst", ".log")) for n in names):
-            raise CorruptionError("there are tables or logs but no CURRENT: the manifest is missing", path)
-        if foreign := [n for n in names if not (n.startswith("MANIFEST-") or n in ("LOCK", CURRENT + ".tmp"))]:
-            raise NotADatabase(f"{directory} is not empty and holds no database: {', '.join(foreign[:3])}")
-        return None
-    line = fs.read_all(path)
-    body, _, crc = line.rstrip(b"\n").rpartition(b" ")
-    if crc != b"%08x" % recovery.crc32c(body) or not line.endswith(b"\n"):
-        raise CorruptionError("CURRENT fails its check", path, 0)
-    name, edits, chain_then = body.decode().split(" ")
-    if name not in names:
-        raise CorruptionError(f"CURRENT names {name}, which is not there: the manifest is missing", path)
-    whole = os.path.join(directory, name)
-    data = fs.read_all(whole)
-    state, number, chain = parse(data, whole)
-    if number < int(edits) or int(chain_then, 16) not in (c for n, c, _ in records(data, whole) if n == int(edits)):
-        raise CorruptionError(f"CURRENT promises edit {edits}, the manifest ends at edit {number} or is another one", whole)
-    return state, number, chain, name
+    """Return plain values of an edit."""
+    added = [[level, run, table.to_row()] for level, run, table in edit.added]
+    return {"keyspace": edit.keyspace, "removed": list(edit.removed), "added": added, "flushed": edit.flushed_seq}
 
 
 class Manifest:
-    """The manifest being written. After a failed write it refuses everything: what is on disk is then unknown."""
+    """The manifest of an open database, being written."""
 
-    def __init__(self, fs: recovery.FileSystem, directory: str, state: State, file_number: int, edits: int = 0, chain: int = 0) -> None:
-        """Begin a new manifest file with a snapshot of state, and make CURRENT name it, durably. OSError."""
-        self._fs, self._dir, self.state = fs, directory, state
-        self._edits, self._chain = edits, chain
-        self._file: recovery.File | None = None
-        self.name = ""
-        self._start(file_number)
+    def __init__(self, fs: FileSystem, directory: str, number: int, state: State, old: str | None) -> None:
+        """Begin MANIFEST-number with a snapshot of state, make CURRENT name it, durably; then remove the old one."""
+        self.fs, self.directory, self.state = fs, directory, state
+        self.name = f"MANIFEST-{number:06d}"
+        self.records, self.chain, self.bytes = 0, 0, 0
+        self._file = fs.open(f"{directory}/{self.name}", "x")
+        self._append(_snapshot(state) | _counters(state))
+        fs.sync_dir(directory)
+        write_current(fs, directory, self.name, self.records)
+        if old is not None and fs.exists(f"{directory}/{old}"):
+            fs.unlink(f"{directory}/{old}")
 
-    def _start(self, file_number: int) -> None:
-        name = manifest_name(file_number)
-        path = os.path.join(self._dir, name)
-        record, chain = _frame(self._edits + 1, self._chain, snapshot_of(self.state))
-        file = self._fs.open(path, "w")
-        try:
-            file.append(record)
-            file.sync()
-            self._fs.sync_dir(self._dir)
-            body = f"{name} {self._edits + 1} {chain:016x}".encode()
-            temporary = os.path.join(self._dir, CURRENT + ".tmp")
-            self._fs.write_all(temporary, body + b" %08x\n" % recovery.crc32c(body), sync=True)
-            self._fs.rename(temporary, os.path.join(self._dir, CURRENT))
-            self._fs.sync_dir(self._dir)
-        except BaseException:
-            file.close()
-            raise
-        if self._file is not None:
-            self._file.close()
-        self._file, self.name, self.size = file, name, len(record)
-        self._snapshot_size = len(record)
-        self._edits, self._chain = self._edits + 1, chain
+    def _append(self, row: Mapping[str, Any]) -> None:
+        payload = json.dumps(row, separators=(",", ":"), ensure_ascii=True).replace("@", "\\u0040").encode()
+        if len(payload) > MAX_RECORD:
+            raise ValueError(f"a manifest record of {len(payload)} bytes; allowed: {MAX_RECORD}")
+        crc = mask(crc32c(payload))
+        record = _HEAD.pack(len(payload), _head_crc(len(payload), self.records, self.chain), crc) + payload
+        self._file.append(record)
+        self._file.sync()
+        self.records, self.chain = self.records + 1, crc
+        self.bytes += len(record)
 
-    @property
-    def is_long(self) -> bool:
-        """Tell whether a new file would be much shorter."""
-        return self.size > ROLL_BYTES + 2 * self._snapshot_size
+    def commit(self, *edits: Edit, **more: Any) -> None:
+        """Make edits durable, in one record. OSError: whether they are is unknown; the caller goes read-only."""
+        self._append({"edits": [edit_row(e) for e in edits], **more, **_counters(self.state)})
 
-    def roll(self, file_number: int) -> str:
-        """Begin a new file; return the name of the old one, which may go now."""
-        old = self.name
-        self._start(file_number)
-        return old
+    def close(self, log: int, used: int, seq: int) -> None:
+        """Record a clean end: log segment, its length, the last sequence number."""
+        self.state.last_seq = seq
+        self.commit(close={"log": log, "used": used, "seq": seq})
+        write_current(self.fs, self.directory, self.name, self.records)
+        self._file.close()
 
-    def append(self, change: Mapping[str, Any]) -> State:
-        """Make an edit durable and return the state after it. OSError: the manifest is closed for good."""
-        if self._file is None:
-            raise Error("the manifest is closed")
-        after = self.state.apply(change)
-        record, chain = _frame(self._edits + 1, self._chain, change)
-        file, self._file = self._file, None
-        try:
-            file.append(record)
-            file.sync()
-        except BaseException:
-            file.close()
-            raise
-        self._file, self.state = file, after
-        self._edits, self._chain, self.size = self._edits + 1, chain, self.size + len(record)
-        return after
+    def abandon(self) -> None:
+        """Close the file and record nothing."""
+        self._file.close()
 
-    def close(self) -> None:
-        """Close the file; a second time does nothing."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
+
+def _head_crc(length: int, number: int, chain: int) -> int:
+    return mask(crc32c(struct.pack("<IQI", length, number, chain)))
+
+
+def write_current(fs: FileSystem, directory: str, name: str, records: int) -> None:
+    """Replace CURRENT atomically and durably."""
+    line = json.dumps({"manifest": name, "records": records}, separators=(",", ":"))
+    temporary = f"{directory}/CURRENT.tmp"
+    if fs.exists(temporary):
+        fs.unlink(temporary)
+    fs.write_all(temporary, f"{line}\n{mask(crc32c(line.encode())):08x}\n".encode(), sync=True)
+    fs.rename(temporary, f"{directory}/CURRENT")
+    fs.sync_dir(directory)
+
+
+def read_current(fs: FileSystem, directory: str) -> tuple[str, int]:
+    """Return the manifest's name and the records it must have at least. CorruptionError."""
+    path = f"{directory}/CURRENT"
+    try:
+        line, crc, rest = fs.read_all(path).decode("ascii").split("\n")
+        if rest or f"{mask(crc32c(line.encode())):08x}" != crc:
+            raise ValueError("checksum")
+        row = json.loads(line)
+        name, records = str(row["manifest"]), int(row["records"])
+    except (ValueError, KeyError, TypeError) as e:
+        raise CorruptionError(f"the pointer to the manifest is damaged ({e})", path, 0) from None
+    digits = name.removeprefix("MANIFEST-")
+    if not (name.startswith("MANIFEST-") and digits.isascii() and digits.isdigit() and 6 <= len(digits) <= 20):
+        raise CorruptionError(f"the pointer names {name!r}", path, 0)
+    return name, records
+
+
+def _is_torn(raw: bytes, at: int) -> bool:
+    """Tell whether the bad record at `at` is what a crash while appending may leave: cut short, or ending in zeros."""
+    head = raw[at : at + _HEAD.size]
+    if len(head) < _HEAD.size or head.endswith(bytes(4)):
+        return True
+    length = _HEAD.unpack(head)[0]
+    return at + _HEAD.size + length > len(raw) or 0 in raw[at + _HEAD.size : at + _HEAD.size + length]
+
+
+def read_rows(raw: bytes, path: str) -> list[dict[str, Any]]:
+    """Return the payloads of all records; a torn last one is left out. CorruptionError for any other damage."""
+    rows: list[dict[str, Any]] = []
+    at, chain = 0, 0
+    while at < len(raw):
+        head = raw[at : at + _HEAD.size]
+        good = len(head) == _HEAD.size
+        length, head_crc, crc = _HEAD.unpack(head) if good else (0, 0, 0)
+        good = good and length <= MAX_RECORD and head_crc == _head_crc(length, len(rows), chain)
+        payload = raw[at + _HEAD.size : at + _HEAD.size + length]
+        whole = good and len(payload) == length
+        if not whole or mask(crc32c(payload)) != crc:
+            last = not good or at + _HEAD.size + length >= len(raw)
+            if rows and last and _is_torn(raw, at):
+                break
+            raise CorruptionError(f"record {len(rows)} of the manifest is damaged", path, at)
+        rows.append(json.loads(payload))
+        at, chain = at + _HEAD.size + length, crc
+    if not rows:
+        raise CorruptionError("the manifest is empty", path, 0)
+    return rows
+
+
+def load(fs: FileSystem, directory: str) -> tuple[State, str]:
+    """Read CURRENT and the manifest. Returns the state and the manifest's name."""
+    name, at_least = read_current(fs, directory)
+    path = f"{directory}/{name}"
+    if not fs.exists(path):
+        raise CorruptionError("the manifest that CURRENT names is missing", path)
+    rows = read_rows(fs.read_all(path), path)
+    if len(rows) < at_least:
+        raise CorruptionError(f"the manifest has {len(rows)} records, CURRENT promises {at_least}", path)
+    if rows[0].get("format") != FORMAT:
+        raise NotADatabase(f"{directory} has format {rows[0].get('format')}; this program knows format {FORMAT}")
+    try:
+        return _replay(rows), name
+    except (ValueError, KeyError, TypeError, IndexError) as e:
+        raise CorruptionError(f"the manifest contradicts itself: {e}", path) from None
+
+
+def _replay(rows: list[dict[str, Any]]) -> State:
+    first = rows[0]
+    state = State(int(first["database"], 16))
+    for row in first["keyspaces"]:
+        state.add_keyspace(row["id"], row["name"], row["options"])
+        added = [(lv, run, TableInfo.from_row(t)) for lv, runs in enumerate(row["levels"]) for run, ts in reversed(runs) for t in ts]
+        state.apply(Edit(row["id"], added=tuple(added), flushed_seq=row["flushed"]))
+    state.next_keyspace = first["next_keyspace"]
+    for row in rows:
+        for e in row.get("edits", ()):
+            added = [(level, run, TableInfo.from_row(t)) for level, run, t in e["added"]]
+            state.apply(Edit(e["keyspace"], tuple(e["removed"]), tuple(added), e["flushed"]))
+        if "create" in row:
+            state.add_keyspace(row["create"]["id"], row["create"]["name"], row["create"]["options"])
+        if "drop" in row:
+            state.drop_keyspace(row["drop"])
+        state.closed = row.get("close")
+        for name in ("next_file", "last_seq", "log_floor", "next_run"):
+            setattr(state, name, int(row[name]))
+    return state

@@ -1,33 +1,22 @@
-"""Backpressure: how much unmerged work lets writes run, slows them down, or stops them."""
+"""Backpressure: the rule that says how fast a keyspace may be written."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from .options import Options
 
 
-@dataclass(frozen=True)
-class Admission:
-    """Whether writes may go on, and how long each waits per KiB, in nanoseconds."""
+def admission(options: Options, level0_runs: int, sealed: int) -> tuple[bool, int]:
+    """Return (open, nanoseconds of delay per KiB written).
 
-    is_open: bool = True
-    delay_ns_per_kib: int = 0
-    reason: str = ""
-
-
-def decide(options: Options, sealed: int, level0_runs: int) -> Admission:
-    """Return the admission for a keyspace with this many sealed memtables and runs in level 0. Pure.
-
-    Stops at max_sealed memtables or stop_runs runs. Between slowdown_runs and stop_runs the delay grows linearly from
-    slowdown_us_per_kib to ten times that, so that writers meet the brake before the wall (compare RocksDB's write controller).
+    Closed when max_sealed memtables wait for their flush or level 0 has stop_runs runs; from slowdown_runs on the delay grows linearly
+    up to slowdown_us_per_kib. A layout that wants more runs in level 0 than slowdown_runs (tiering with a large T) moves both up.
     """
     s = options.stalls
-    if sealed >= options.max_sealed:
-        return Admission(False, 0, f"{sealed} sealed memtables wait for their flush")
-    if level0_runs >= s.stop_runs:
-        return Admission(False, 0, f"{level0_runs} runs in level 0")
-    if level0_runs >= s.slowdown_runs:
-        depth = (level0_runs - s.slowdown_runs) / max(1, s.stop_runs - s.slowdown_runs)
-        return Admission(True, int(s.slowdown_us_per_kib * 1000 * (1 + 9 * depth)), f"{level0_runs} runs in level 0")
-    return Admission()
+    shift = max(0, options.compaction.size_ratio - s.slowdown_runs // 2)
+    slow, stop = s.slowdown_runs + shift, s.stop_runs + shift
+    if sealed > options.max_sealed or level0_runs >= stop:
+        return False, 0
+    if level0_runs < slow:
+        return True, 0
+    share = (level0_runs - slow + 1) / max(1, stop - slow)
+    return True, int(share * s.slowdown_us_per_kib * 1000)
