@@ -205,6 +205,7 @@ class DB:
         self.closed = True
         for scan in list(self.cursors):
             scan.close()
+        self.sweep(logs=False)  # before the core goes: it lets go of the current version too, and those tables must stay
         failure: BaseException | None = None
         try:
             self._close_files()
@@ -213,7 +214,6 @@ class DB:
         for space in self.spaces.values():
             for table in space.tables.values():
                 table.close()
-        self.sweep(logs=False)
         if self._lock is not None:
             self._lock.close()
         if failure is not None:
@@ -381,8 +381,10 @@ class DB:
 
     def sweep(self, *, logs: bool) -> None:
         """Unlink tables that nobody reads and, after a flush, log segments that nobody needs. A failure only delays it."""
+        live = {number for space in self.spaces.values() for number in space.tables}
         for number in self.core.take_dead():
-            self.remove(f"{number:06d}.sst")
+            if number not in live:
+                self.remove(f"{number:06d}.sst")
         if logs and not isinstance(self.manifest, _Pending):
             floor = min((s.core.log_floor() for s in self.spaces.values()), default=NEWEST)
             floor = min(floor, self.core.log()[0])
