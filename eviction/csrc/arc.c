@@ -114,7 +114,8 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
     if (node == EVI_NONE) { /* case IV */
         a->to = T1;
         a->coming = weight;
-        trim(a, weight, weight);
+        /* where T1 alone fills L1, its oldest will leave without a ghost, and B2 keeps all of its own (case IV A) */
+        trim(a, weight, a->r.queue[T1].weight + weight > a->r.capacity ? 0 : weight);
         return 1;
     }
     double step = 0;
@@ -154,6 +155,7 @@ static uint32_t evict(void *policy) { /* REPLACE, and the T1-only way of case IV
 
 static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
     arc *a = policy;
+    trim(a, 0, weight + !weight);
     residents_place(&a->r, a->to, slot, key, weight);
     residents_tell(&a->r, 'a', key, slot);
     a->coming = 0;

@@ -41,7 +41,8 @@ class Arc:
             self._make_room(weight, new=False, from_b2=True)
             self.t2[key] = weight
         else:  # case IV
-            self._trim(weight, weight)
+            alone = _size(self.t1) + weight > self.c  # then T1's oldest will leave, and the ghosts of B2 stay (case IV A)
+            self._trim(weight, 0 if alone else weight)
             self._make_room(weight, new=True)
             self.t1[key] = weight
         return False
@@ -60,6 +61,7 @@ class Arc:
                 continue
             self._replace(from_b2)
             self._trim(0, weight if new else 0)
+        self._trim(0, weight)
 
     def _replace(self, from_b2: bool) -> None:
         size = _size(self.t1)

@@ -14,7 +14,7 @@ import eviction
 ROOT = Path(__file__).resolve().parents[2]
 GOLD = ROOT.parent / "shared" / "reference" / "eviction-gold.csv"
 KIND = {"LRU": "lru", "FIFO": "fifo", "ARC": "arc", "SIEVE": "sieve", "MIN": "belady"}
-SMALL = ("lirs-cpp", "lirs-cs", "lirs-glimpse", "lirs-ps", "lirs-backf", "lirs-multi1")
+SMALL = ("lirs-cpp", "lirs-cs", "lirs-glimpse", "lirs-ps", "lirs-backf", "lirs-multi1", "lirs-zigzag", "lirs-sprite")
 BUILT_IN = ("lru", "fifo", "clock", "sieve", "arc")
 
 
@@ -142,6 +142,25 @@ def test_what_is_refused() -> None:
         eviction.register("lru", Newest)
     with pytest.raises(ValueError, match="lacks hit"):
         eviction.register("empty", object)  # type: ignore[arg-type]
+
+
+def test_arc_keeps_b2_when_t1_alone_fills_l1() -> None:
+    """Case IV A with |T1| = c: T1's oldest goes without a ghost; B2, full, loses none (FAST 2003, figure 4)."""
+    with eviction.Policy(eviction.ops_address("arc"), 1, 1) as policy:
+        for key in (1, 2):
+            assert policy.miss(key)
+            policy.evict()
+            policy.insert(0, key)
+            policy.hit(0)
+        policy.miss(3)
+        policy.evict()
+        policy.insert(0, 3)
+        before = policy.dump()
+        policy.miss(4)
+        policy.evict()
+        policy.insert(0, 4)
+        assert before == "arc: p=0\nT1: 3\nT2:\nB1:\nB2: 2\n"
+        assert policy.dump() == "arc: p=0\nT1: 4\nT2:\nB1:\nB2: 2\n"
 
 
 @pytest.mark.parametrize("kind", [*BUILT_IN, "belady", "unbounded"])
