@@ -234,7 +234,7 @@ def execute(config: Mapping[str, Any], home: Path, keep: bool) -> Record:
         codes=stream.codes[skip:],
         ledger=tuple(observer.rows),
         series=tuple(observer.series),
-        curves=(*trace_curves, *curves(accesses, config["curves"], "blocks")),
+        curves=(*trace_curves, *curves(accesses.keys, config["curves"], "blocks")),
     )
     if not keep:
         shutil.rmtree(home)
