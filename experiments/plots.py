@@ -238,7 +238,7 @@ def fitted_runs(record: Record) -> tuple[list[float], list[float]]:
 def reads_per_lookup(record: Record, phase: str) -> float:
     """Data blocks that a probe touched, from the disk or from the cache."""
     blocks = record.total("count", phase=phase, operation=("read", "hit"), component="data", cause="get")
-    return blocks / max(1, record.config["probes"])
+    return blocks / max(1, int(record.config["probes"]))
 
 
 def reads(records: Sequence[Record]) -> Plot:
