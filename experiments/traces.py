@@ -1,17 +1,13 @@
-"""Block traces: reading the usual forms, finding the default one, and generating a stand-in when there is none.
+"""Block traces: reading them, finding the default one, and generating a stand-in when there is none.
 
-Forms, by file name: `.u32` (little-endian uint32 keys), `.ks32` (pairs of key and size), ARC `.lis` (start, count, ...: Megiddo & Modha,
-FAST 2003), LIRS `.trace` and `.trc` (one number a line, `*` marks are skipped), `.csv` (a header names the column: key, obj_id, id, block
-or lbn; without a header the first column; libCacheSim's `time, object, size` included). Each may be packed with xz or gzip.
+The forms are those of `eviction.load` (.u32, .ks32, .npy, ARC, LIRS, CSV, packed with xz or gzip), and CSV files whose header names the
+column of the keys: key, obj_id, object, id, block, lbn or offset.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
-import io
-import lzma
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import eviction
+
 Keys = NDArray[np.uint64]
 DEFAULT = "arc-OLTP.u32.xz"
 VARIABLE = "LSMLAB_TRACES"
-FORMS = (".u32", ".ks32", ".lis", ".trace", ".trc", ".csv")
 _COLUMNS = ("key", "obj_id", "object", "id", "block", "lbn", "offset")
 
 
@@ -45,67 +42,32 @@ class Trace:
 
 
 def read(path: Path, limit: int | None = None) -> Keys:
-    """Read the first `limit` requests of a trace (all when None). Raises TraceError on an unknown form or a broken line."""
-    name = path.name
+    """Read the first `limit` requests of a trace (all when None). Raises TraceError on what cannot be read, with file and line."""
     try:
-        data = path.read_bytes()
-        if name.endswith(".xz"):
-            data, name = lzma.decompress(data), name[:-3]
-        elif name.endswith(".gz"):
-            data, name = gzip.decompress(data), name[:-3]
-    except (OSError, lzma.LZMAError, EOFError) as e:
-        raise TraceError(f"{path}: {e}") from e
-    form = Path(name).suffix
-    if form == ".u32":
-        keys = np.frombuffer(data[: len(data) // 4 * 4], "<u4")
-    elif form == ".ks32":
-        keys = np.frombuffer(data[: len(data) // 8 * 8], "<u4")[::2]
-    elif form in FORMS:
-        keys = _text(path, form, data.decode("ascii", "replace"), limit)
-    else:
-        raise TraceError(f"{path}: not a form of trace that is known; there are {', '.join(FORMS)}, plain or with .xz or .gz")
+        keys = _named_column(path) if path.suffix == ".csv" else None
+        if keys is None:
+            keys = eviction.load(path).keys
+    except (OSError, ValueError) as e:
+        raise TraceError(str(e) if str(path) in str(e) else f"{path}: {e}") from e
     if not len(keys):
         raise TraceError(f"{path}: no requests in it")
-    return keys[:limit].astype(np.uint64)
+    return keys[:limit]
 
 
-def _text(path: Path, form: str, text: str, limit: int | None) -> Keys:
-    if form == ".csv":
-        return _csv(path, text, limit)
-    keys: list[int] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if not words or words[0] == "*":
-            continue
-        try:
-            start = int(words[0])
-            keys.extend(range(start, start + int(words[1])) if form == ".lis" else (start,))
-        except (ValueError, IndexError):
-            raise TraceError(f"{path}, line {number}: {line[:60]!r} is not {'start and count' if form == '.lis' else 'a number'}") from None
-        if limit is not None and len(keys) >= limit:
-            break
-    return np.array(keys, np.uint64)
-
-
-def _csv(path: Path, text: str, limit: int | None) -> Keys:
-    rows = csv.reader(io.StringIO(text))
-    first = next(rows, [])
-    header = [cell.strip().lower().lstrip("#") for cell in first]
-    column = next((header.index(c) for c in _COLUMNS if c in header), None)
-    keys: list[int] = []
-    if column is None:
-        column = 1 if len(first) > 2 else 0
-        rows = csv.reader(io.StringIO(text))
-    for number, row in enumerate(rows, 1):
-        if limit is not None and len(keys) >= limit:
-            break
-        if not row:
-            continue
-        try:
+def _named_column(path: Path) -> Keys | None:
+    """The keys of a CSV whose header names their column; None when it has no such header. Words count as keys by their hash."""
+    with path.open(newline="") as stream:
+        rows = csv.reader(stream)
+        header = [cell.strip().lower().lstrip("#") for cell in next(rows, [])]
+        column = next((header.index(c) for c in _COLUMNS if c in header), None)
+        if column is None:
+            return None
+        keys: list[int] = []
+        for row in filter(None, rows):
+            if len(row) <= column:
+                raise TraceError(f"{path}, line {rows.line_num}: {','.join(row)[:60]!r} has no column {column + 1}")
             cell = row[column].strip()
             keys.append(int(cell) if cell.isdigit() else int.from_bytes(hashlib.blake2b(cell.encode(), digest_size=8).digest(), "little"))
-        except IndexError:
-            raise TraceError(f"{path}, row {number}: {','.join(row)[:60]!r} has no column {column + 1}") from None
     return np.array(keys, np.uint64)
 
 
