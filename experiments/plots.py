@@ -272,7 +272,8 @@ def reads(records: Sequence[Record]) -> Plot:
     caption = (
         "Data blocks touched by a lookup in the tree as each run left it, whether the block came from the disk or the cache, so the cache "
         "policy plays no part. Left, one is the least possible; right, zero is, and everything above is false positives, so the bars grow "
-        "with the number of runs. The black line is the Bloom model for the runs that are there (Monkey eq. 3 and 9); "
+        "with the number of runs at that moment: a tiered tree has few just after a large merge. The black line is the Bloom model for "
+        "the runs that are there (Monkey eq. 3 and 9); "
         f"the largest gap is {worst:.3f} blocks."
     )
     return Plot("reads", "Read I/O per lookup", caption, figure)

@@ -16,7 +16,12 @@ def command(module: str) -> list[str]:
 def environment() -> dict[str, str]:
     """The environment for it: ours, with the packages found where this process found them, whatever folder it is in."""
     root = str(Path(__file__).resolve().parents[1])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "OPENBLAS_NUM_THREADS": "1",
+    }  # nothing here multiplies matrices: no idle pool beside the measured thread
 
 
 def version(distribution: str) -> str:
