@@ -74,11 +74,17 @@ def test_tables_of_a_running_job_are_not_taken() -> None:
 
 def test_an_older_run_of_a_level_cannot_become_its_newest() -> None:
     with pytest.raises(PlanRefused):
-        validate(Plan((5, 3), 1, new_run=True), Version().apply(Edit(0, added=((1, 1, table(3, b"a", b"z")), (1, 2, table(4, b"a", b"z")), (0, 3, table(5, b"a", b"z"))))), FREE)
+        validate(
+            Plan((5, 3), 1, new_run=True),
+            Version().apply(Edit(0, added=((1, 1, table(3, b"a", b"z")), (1, 2, table(4, b"a", b"z")), (0, 3, table(5, b"a", b"z"))))),
+            FREE,
+        )
 
 
 def test_an_exclusive_end_is_no_overlap() -> None:
-    tree = Version().apply(Edit(0, added=((2, 1, table(1, b"a", b"m", exclusive=True)), (2, 1, table(2, b"m", b"z")), (1, 2, table(3, b"b", b"c")))))
+    tree = Version().apply(
+        Edit(0, added=((2, 1, table(1, b"a", b"m", exclusive=True)), (2, 1, table(2, b"m", b"z")), (1, 2, table(3, b"b", b"c"))))
+    )
     validate(Plan((3, 1), 2), tree, FREE)
 
 

@@ -61,7 +61,14 @@ def test_tables_of_a_run_do_not_overlap() -> None:
 
 @pytest.mark.parametrize(
     ("smallest", "largest", "exclusive", "expected"),
-    [(b"a", b"b", False, False), (b"a", b"c", False, True), (b"a", b"c", True, False), (b"m", b"z", False, True), (b"n", b"z", False, False), (b"d", b"d", False, True)],
+    [
+        (b"a", b"b", False, False),
+        (b"a", b"c", False, True),
+        (b"a", b"c", True, False),
+        (b"m", b"z", False, True),
+        (b"n", b"z", False, False),
+        (b"d", b"d", False, True),
+    ],
 )
 def test_overlap_counts_inclusive_ends(smallest: bytes, largest: bytes, exclusive: bool, expected: bool) -> None:
     assert table(1, b"c", b"m").overlaps(smallest, largest, exclusive) is expected
