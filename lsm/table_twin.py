@@ -197,7 +197,8 @@ def write_table(database: int, number: int, entries: Sequence[Entry], ranges: Se
 
 def _cut(entries: Iterable[Entry], settings: Settings) -> Iterator[list[Entry]]:
     """Yield the entries of each data block: a block ends before the entry that would make it too big."""
-    block, now = Block(settings), []
+    block = Block(settings)
+    now: list[Entry] = []
     for e in entries:
         if now and block.size() + len(e.key) + len(e.value) + 16 > settings.block_size:
             yield now

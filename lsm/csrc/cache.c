@@ -43,6 +43,7 @@ lsm_block *lsm_block_alloc(size_t size) {
     atomic_init(&b->refs, 1);
     b->size = (uint32_t)size;
     b->aux = NULL;
+    b->uid = 0;
     return b;
 }
 
@@ -67,7 +68,7 @@ static inline uint64_t charge_of(const lsm_block *b) { return b->size + OVERHEAD
 
 static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const char *params, uint64_t seed) {
     uint64_t slots = capacity / MEAN_BLOCK;
-    s->slots = (uint32_t)(slots < MIN_SLOTS ? MIN_SLOTS : slots > (1u << 28) ? 1u << 28 : slots);
+    s->slots = (uint32_t)(slots<MIN_SLOTS ? MIN_SLOTS : slots>(1u << 28) ? 1u << 28 : slots);
     uint64_t size = 4;
     while (size < 2 * (uint64_t)s->slots) size *= 2;
     s->mask = (uint32_t)(size - 1);
@@ -87,7 +88,8 @@ static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const cha
 lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *policy, const char *params, uint64_t seed) {
     if (!policy || policy->abi != EVI_ABI || policy->size < sizeof(evi_ops) || (shards & (shards - 1))) return NULL;
     if (!shards)
-        for (shards = 1; shards < 16 && capacity / shards > (4u << 20); shards *= 2) {}
+        for (shards = 1; shards < 16 && capacity / shards > (4u << 20); shards *= 2) {
+        }
     lsm_cache *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->ops = policy;
@@ -176,7 +178,7 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset) {
     lsm_block *b = NULL;
     pthread_mutex_lock(&s->lock);
     uint32_t cell = s->table[place_of(s, key, hash)];
-    if (cell) {
+    if (cell && s->blocks[cell - 1]->uid == uid) {
         b = s->blocks[cell - 1];
         atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
         c->ops->hit(s->policy, cell - 1);
@@ -194,7 +196,9 @@ lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_blo
     lsm_block *use = b;
     pthread_mutex_lock(&s->lock);
     uint32_t place = place_of(s, key, hash);
-    if (s->table[place]) {
+    if (s->table[place] && s->blocks[s->table[place] - 1]->uid != uid) {
+        s->bypassed++; /* another owner, equal in the bits that a key holds */
+    } else if (s->table[place]) {
         use = s->blocks[s->table[place] - 1];
         atomic_fetch_add_explicit(&use->refs, 1, memory_order_relaxed);
     } else if (need > s->capacity || !c->ops->miss(s->policy, key, need) || !make_room(c, s, need)) {
@@ -204,6 +208,7 @@ lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_blo
         s->table[place_of(s, key, hash)] = slot + 1;
         s->keys[slot] = key;
         s->blocks[slot] = b;
+        b->uid = uid;
         s->charge += need;
         s->inserts++;
         atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
@@ -219,7 +224,7 @@ void lsm_cache_erase(lsm_cache *c, uint64_t uid) {
         shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
         for (uint32_t slot = 0; slot < s->slots; slot++) {
-            if (!s->blocks[slot] || s->keys[slot] >> 40 != (uid & 0xFFFFFF)) continue;
+            if (!s->blocks[slot] || s->blocks[slot]->uid != uid) continue;
             c->ops->remove(s->policy, slot);
             lsm_block_release(take_out(s, place_of(s, s->keys[slot], mix(s->keys[slot]))));
         }

@@ -33,9 +33,10 @@ void lsm_block_release(lsm_block *b); /* NULL is fine */
 
 struct lsm_block {
     _Atomic uint32_t refs;
-    uint32_t size;   /* bytes of data */
-    void *aux;       /* parsed form that lives and dies with the block; freed with free() unless NULL */
-    uint8_t data[];  /* uncompressed, verified */
+    uint32_t size; /* bytes of data */
+    uint64_t uid; /* the owner in full, once in a cache: its keys hold 24 bits of it */
+    void *aux; /* parsed form that lives and dies with the block; freed with free() unless NULL */
+    uint8_t data[]; /* uncompressed, verified */
 };
 
 lsm_block *lsm_block_alloc(size_t size); /* refs = 1; NULL: out of memory */

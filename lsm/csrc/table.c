@@ -29,13 +29,14 @@ static int read_footer(lsm_table *t, uint32_t expect_crc, lsm_error *e) {
     int status = lsm_footer_decode(t->env, raw, t->path, t->size, &t->footer, e);
     if (status != LSM_OK) return status;
     if (t->footer.database_id != t->env->database_id)
-        return lsm_fail(e, LSM_CORRUPT, t->path, at, "a table of another database (%016llx, this is %016llx)", (unsigned long long)t->footer.database_id,
-                        (unsigned long long)t->env->database_id);
+        return lsm_fail(e, LSM_CORRUPT, t->path, at, "a table of another database (%016llx, this is %016llx)",
+                        (unsigned long long)t->footer.database_id, (unsigned long long)t->env->database_id);
     if (t->footer.number != t->number)
-        return lsm_fail(e, LSM_CORRUPT, t->path, at, "this is table %llu under the name of table %llu", (unsigned long long)t->footer.number,
-                        (unsigned long long)t->number);
+        return lsm_fail(e, LSM_CORRUPT, t->path, at, "this is table %llu under the name of table %llu",
+                        (unsigned long long)t->footer.number, (unsigned long long)t->number);
     if (expect_crc && t->footer.crc != expect_crc)
-        return lsm_fail(e, LSM_CORRUPT, t->path, at, "not the table that the manifest names: footer checksum %08x, expected %08x", t->footer.crc, expect_crc);
+        return lsm_fail(e, LSM_CORRUPT, t->path, at, "not the table that the manifest names: footer checksum %08x, expected %08x",
+                        t->footer.crc, expect_crc);
     return LSM_OK;
 }
 
@@ -63,7 +64,8 @@ static int load_index(lsm_table *t, const lsm_table_options *o, lsm_error *e) {
     if (status != LSM_OK) return status;
     t->index = lsm_index_parse(data, n, t->size, &status);
     lsm_unpin(&pin);
-    if (!t->index) return lsm_fail(e, status, t->path, t->footer.index.offset, status == LSM_NOMEM ? "out of memory" : "the index does not parse");
+    if (!t->index)
+        return lsm_fail(e, status, t->path, t->footer.index.offset, status == LSM_NOMEM ? "out of memory" : "the index does not parse");
     if (t->footer.index_kind == LSM_INDEX_FULL && t->index->n != t->props.data_blocks)
         return lsm_fail(e, LSM_CORRUPT, t->path, t->footer.index.offset, "the index names %u blocks, the properties say %llu", t->index->n,
                         (unsigned long long)t->props.data_blocks);
@@ -79,17 +81,21 @@ static int load_filter(lsm_table *t, lsm_error *e) {
     if (!t->footer.filter.size) return LSM_OK;
     for (uint32_t i = 0; i < t->env->n_filters; i++)
         if (!strcmp(t->env->filters[i]->name, t->props.filter_name)) t->filter = t->env->filters[i];
-    if (!t->filter) return lsm_fail(e, LSM_INVALID, t->path, t->footer.filter.offset, "filter '%s' of the table is not registered", t->props.filter_name);
+    if (!t->filter)
+        return lsm_fail(e, LSM_INVALID, t->path, t->footer.filter.offset, "filter '%s' of the table is not registered",
+                        t->props.filter_name);
     lsm_pin pin = {0};
     const uint8_t *data;
     uint32_t n;
     int status = lsm_read_block(t, t->footer.filter, at_open(LSM_C_FILTER), &data, &n, &pin, e);
     if (status != LSM_OK) return status;
-    if (t->filter->check(data, n)) status = lsm_fail(e, LSM_CORRUPT, t->path, t->footer.filter.offset, "the filter is not well formed");
+    if (t->filter->check(data, n))
+        status = lsm_fail(e, LSM_CORRUPT, t->path, t->footer.filter.offset, "the filter is not well formed");
     else if (posix_memalign((void **)&t->filter_bytes, 64, ((size_t)n + 127) & ~(size_t)63)) {
         t->filter_bytes = NULL;
         status = lsm_fail(e, LSM_NOMEM, t->path, 0, "out of memory");
-    } else memcpy(t->filter_bytes, data, n);
+    } else
+        memcpy(t->filter_bytes, data, n);
     lsm_unpin(&pin);
     return status;
 }
@@ -105,8 +111,10 @@ static int load_tombs(lsm_table *t, lsm_error *e) {
     uint32_t count = n >= 4 ? lsm_get32(data) : 0;
     p = data + 4;
     end = data + n;
-    if (!t->tombs) status = LSM_NOMEM;
-    else if (n < 4 || count != t->props.range_deletes) status = LSM_CORRUPT;
+    if (!t->tombs)
+        status = LSM_NOMEM;
+    else if (n < 4 || count != t->props.range_deletes)
+        status = LSM_CORRUPT;
     for (uint32_t i = 0; status == LSM_OK && i < count; i++) {
         uint64_t sn, en;
         if (!(p = lsm_get_varint(p, end, &sn)) || !(p = lsm_get_varint(p, end, &en)) || sn > LSM_MAX_KEY || en > LSM_MAX_KEY ||
@@ -129,12 +137,12 @@ static int map_file(lsm_table *t, lsm_error *e) {
     if (r == -95) return LSM_OK; /* not supported here: buffered reads serve */
     if (r < 0) return lsm_fail_io(e, r, t->path, "map");
     t->map = addr;
-    t->map_verified = calloc(t->size / 128 + 1, 1);
+    t->map_verified = calloc(t->size / 64 + 1, 1);
     return t->map_verified ? LSM_OK : lsm_fail(e, LSM_NOMEM, t->path, 0, "out of memory");
 }
 
-int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, uint64_t expect_size, uint32_t expect_footer_crc,
-                   lsm_table **out, lsm_error *error) {
+int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, uint64_t expect_size,
+                   uint32_t expect_footer_crc, lsm_table **out, lsm_error *error) {
     lsm_table *t = calloc(1, sizeof *t);
     if (!t || !(t->path = strdup(path))) {
         free(t);
@@ -150,8 +158,10 @@ int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const c
     if (status == LSM_OK) status = load_index(t, options, error);
     if (status == LSM_OK) status = load_filter(t, error);
     if (status == LSM_OK) status = load_tombs(t, error);
-    if (status != LSM_OK) lsm_table_unref(t);
-    else *out = t;
+    if (status != LSM_OK)
+        lsm_table_unref(t);
+    else
+        *out = t;
     return status;
 }
 
@@ -180,5 +190,6 @@ const lsm_tombs *lsm_table_tombs(const lsm_table *t) { return t->tombs; }
 const idx_filter_ops *lsm_table_filter(const lsm_table *t) { return t->filter; }
 
 size_t lsm_table_memory(const lsm_table *t) {
-    return sizeof *t + t->index->memory + t->footer.filter.size + (t->searcher ? t->search->memory(t->searcher) : 0) + (t->map ? t->size / 128 : 0);
+    return sizeof *t + t->index->memory + t->footer.filter.size + (t->searcher ? t->search->memory(t->searcher) : 0) +
+           (t->map ? t->size / 64 : 0);
 }

@@ -42,17 +42,17 @@ typedef struct lsm_env {
 
 typedef struct lsm_table_options {
     uint32_t abi, size;
-    uint32_t block_size;       /* target bytes of an uncompressed data block; default 4096 */
+    uint32_t block_size; /* target bytes of an uncompressed data block; default 4096 */
     uint32_t restart_interval; /* default 16 */
-    int hash_index;            /* 1: hash index of keys inside each data block */
-    double hash_util;          /* entries per bucket of it; default 0.75 */
-    int index_kind;            /* enum lsm_index_kind */
-    const lsm_codec *codec;    /* NULL: none */
+    int hash_index; /* 1: hash index of keys inside each data block */
+    double hash_util; /* entries per bucket of it; default 0.75 */
+    int index_kind; /* enum lsm_index_kind */
+    const lsm_codec *codec; /* NULL: none */
     int codec_level;
     const idx_filter_ops *filter; /* NULL: none */
     double bits_per_key;
     const idx_search_ops *search; /* how an opened table searches its index */
-    int read_mode;                /* enum lsm_read_mode */
+    int read_mode; /* enum lsm_read_mode */
 } lsm_table_options;
 
 /* Facts of a finished table, stored in its properties block and given to the manifest. Keys are malloc'ed: lsm_props_clear. */
@@ -72,8 +72,8 @@ typedef struct lsm_table_props {
 typedef struct lsm_table lsm_table;
 void lsm_props_clear(lsm_table_props *p);
 /* Opens and verifies footer, properties, index, filter and tombstones. expect_size and expect_footer_crc come from the manifest (0: unknown). */
-int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, uint64_t expect_size, uint32_t expect_footer_crc, lsm_table **out,
-                   lsm_error *error);
+int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, uint64_t expect_size,
+                   uint32_t expect_footer_crc, lsm_table **out, lsm_error *error);
 void lsm_table_ref(lsm_table *t);
 void lsm_table_unref(lsm_table *t);
 const lsm_table_props *lsm_table_properties(const lsm_table *t);
@@ -90,23 +90,27 @@ typedef struct lsm_pin {
 
 /* Newest entry of key with seq <= snapshot: LSM_OK, LSM_NOT_FOUND or an error. hash = filter hash of key (of this table's filter);
  * the filter is asked first. Point entries only: range tombstones are in lsm_table_tombs. */
-int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *error);
+int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
+                  lsm_error *error);
 const lsm_tombs *lsm_table_tombs(const lsm_table *t); /* NULL when it has none */
 const idx_filter_ops *lsm_table_filter(const lsm_table *t);
 
 typedef struct lsm_builder lsm_builder;
-int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, int level, int cause, lsm_builder **out, lsm_error *error);
+int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, int level, int cause,
+                    lsm_builder **out, lsm_error *error);
 int lsm_builder_add(lsm_builder *b, const lsm_entry *e, lsm_error *error); /* in order; LSM_INVALID otherwise */
 int lsm_builder_add_range(lsm_builder *b, const lsm_range *r, lsm_error *error);
 uint64_t lsm_builder_size(const lsm_builder *b); /* bytes so far, open block included */
 uint64_t lsm_builder_entries(const lsm_builder *b);
-int lsm_builder_finish(lsm_builder *b, lsm_table_props *props, lsm_error *error); /* writes the rest and syncs the file; frees b in every case */
-void lsm_builder_abandon(lsm_builder *b);                                         /* unlinks the file and frees b */
+int lsm_builder_finish(lsm_builder *b, lsm_table_props *props,
+                       lsm_error *error); /* writes the rest and syncs the file; frees b in every case */
+void lsm_builder_abandon(lsm_builder *b); /* unlinks the file and frees b */
 /* cdef:end */
 
 /* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. */
 int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level);
-int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *error);
+int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
+                             lsm_error *error);
 void lsm_table_prefetch(lsm_table *t, uint64_t hash); /* hint: the filter's line for this hash */
 /* How many published versions hold the table: count up or down, the new count is returned. */
 uint32_t lsm_table_publish(lsm_table *t, int delta);

@@ -24,8 +24,9 @@ struct lsm_table {
     const idx_filter_ops *filter;
     uint8_t *filter_bytes; /* 64-byte aligned */
     lsm_tombs *tombs;
-    const uint8_t *map;            /* mapped mode */
-    _Atomic uint8_t *map_verified; /* a bit per 16 bytes of file: the block that begins there has passed its check */
+    const uint8_t *map; /* mapped mode */
+    _Atomic uint8_t *
+        map_verified; /* a bit per 8 bytes of file (no block and its trailer are shorter): the block that begins there has passed its check */
 };
 
 /* What a block read is for: ledger and cache. */

@@ -22,9 +22,11 @@ typedef struct table_iter {
 
 static void sync_base(table_iter *it) {
     it->base.valid = it->block.valid;
-    if (it->block.valid) it->base.entry = it->block.e;
+    if (it->block.valid)
+        it->base.entry = it->block.e;
     else if (it->block.status < 0)
-        it->base.status = lsm_fail(it->base.error, it->block.status, it->t->path, it->part->handles[it->i].offset, "the block does not parse");
+        it->base.status =
+            lsm_fail(it->base.error, it->block.status, it->t->path, it->part->handles[it->i].offset, "the block does not parse");
 }
 
 static int stop(table_iter *it, int status) {
@@ -50,9 +52,10 @@ static int enter_part(table_iter *it, uint32_t j) {
 /* Fills the span with as many whole blocks from block i on as readahead allows. */
 static int fill_span(table_iter *it, uint32_t i) {
     lsm_table *t = it->t;
-    const lsm_handle *h = it->part->handles;
+    const lsm_handle *h = it->part->handles, *first = h + i;
     uint64_t from = h[i].offset, to = from + h[i].size + LSM_TRAILER;
-    for (i++; i < it->part->n && h[i].offset + h[i].size + LSM_TRAILER - from <= it->readahead; i++) to = h[i].offset + h[i].size + LSM_TRAILER;
+    for (i++; i < it->part->n && h[i].offset + h[i].size + LSM_TRAILER - from <= it->readahead; i++)
+        to = h[i].offset + h[i].size + LSM_TRAILER;
     if (it->span_cap < to - from) {
         free(it->span);
         it->span_cap = to - from > it->readahead ? to - from : it->readahead;
@@ -67,6 +70,8 @@ static int fill_span(table_iter *it, uint32_t i) {
     if ((uint64_t)got != to - from) return lsm_fail(it->base.error, LSM_CORRUPT, t->path, from, "the file ends early");
     it->span_at = from;
     it->span_n = to - from;
+    for (const lsm_handle *b = first; b->offset < to && b < h + it->part->n; b++)
+        lsm_count(t->env->ledger, LSM_OP_READ, it->why.level, LSM_C_DATA, it->why.cause, b->size + LSM_TRAILER);
     return LSM_OK;
 }
 
@@ -79,7 +84,6 @@ static int read_ahead(table_iter *it, uint32_t i, const uint8_t **data, uint32_t
     lsm_block *b = NULL;
     int status = lsm_unpack_block(it->t, h, it->span + (h.offset - it->span_at), &b, it->base.error);
     if (status != LSM_OK) return status;
-    lsm_count(it->t->env->ledger, LSM_OP_READ, it->why.level, LSM_C_DATA, it->why.cause, h.size + LSM_TRAILER);
     it->pin.block = b;
     *data = b->data;
     *size = b->size;
@@ -92,8 +96,9 @@ static int enter_block(table_iter *it, uint32_t i) {
     lsm_block_view v;
     lsm_unpin(&it->pin);
     it->i = i;
-    int status = it->readahead && !it->t->map ? read_ahead(it, i, &data, &size)
-                                              : lsm_read_block(it->t, it->part->handles[i], it->why, &data, &size, &it->pin, it->base.error);
+    int status = it->readahead && !it->t->map
+                     ? read_ahead(it, i, &data, &size)
+                     : lsm_read_block(it->t, it->part->handles[i], it->why, &data, &size, &it->pin, it->base.error);
     if (status != LSM_OK) return stop(it, status);
     if (lsm_block_view_init(&v, data, size) != LSM_OK)
         return stop(it, lsm_fail(it->base.error, LSM_CORRUPT, it->t->path, it->part->handles[i].offset, "the block does not parse"));
@@ -168,7 +173,11 @@ static void iter_seek(lsm_iter *base, const uint8_t *key, size_t n, uint64_t seq
     table_iter *it = (table_iter *)base;
     if (is_empty(it) || !locate(it, key, n)) return;
     lsm_block_seek(&it->block, key, n, seq);
-    settle_forward(it);
+    while (!it->block.valid && it->block.status == LSM_OK) { /* newer versions of key may go on in the next block: seek there too */
+        if (!next_block(it)) return;
+        lsm_block_seek(&it->block, key, n, seq);
+    }
+    sync_base(it);
 }
 
 static void iter_seek_before(lsm_iter *base, const uint8_t *key, size_t n) {
@@ -179,8 +188,10 @@ static void iter_seek_before(lsm_iter *base, const uint8_t *key, size_t n) {
         return;
     }
     lsm_block_seek(&it->block, key, n, UINT64_MAX);
-    if (it->block.valid) lsm_block_prev(&it->block);
-    else if (it->block.status == LSM_OK) lsm_block_last(&it->block);
+    if (it->block.valid)
+        lsm_block_prev(&it->block);
+    else if (it->block.status == LSM_OK)
+        lsm_block_last(&it->block);
     settle_backward(it);
 }
 
@@ -211,7 +222,8 @@ static void iter_close(lsm_iter *base) {
 }
 
 lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, size_t readahead, lsm_error *error) {
-    static const lsm_iter_ops ops = {LSM_ABI, sizeof ops, iter_first, iter_last, iter_seek, iter_seek_before, iter_next, iter_prev, iter_close};
+    static const lsm_iter_ops ops = {LSM_ABI,          sizeof ops, iter_first, iter_last, iter_seek,
+                                     iter_seek_before, iter_next,  iter_prev,  iter_close};
     table_iter *it = calloc(1, sizeof *it);
     if (!it) return NULL;
     it->base.ops = &ops;

@@ -17,12 +17,13 @@ static int decompress(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block 
     if (id && !c) return lsm_fail(e, LSM_INVALID, t->path, h.offset, "codec %u of the block is not available", id);
     if (id) {
         size = h.size >= 4 ? lsm_get32(raw) : 0;
-        if (h.size < 4 || size > LSM_MAX_BLOCK || size / 512 > h.size)
+        if (h.size < 4 || size > LSM_MAX_BLOCK)
             return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "a block of %u bytes says it holds %u", h.size, size);
     }
     lsm_block *b = lsm_block_alloc(size);
     if (!b) return lsm_fail(e, LSM_NOMEM, t->path, h.offset, "out of memory for a block of %u bytes", size);
-    if (!id) memcpy(b->data, raw, size);
+    if (!id)
+        memcpy(b->data, raw, size);
     else if (c->decompress(c, raw + 4, h.size - 4, b->data, size) != (int64_t)size) {
         lsm_block_release(b);
         return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "%s cannot decompress the block", c->name);
@@ -42,8 +43,10 @@ static int load_block(lsm_table *t, lsm_handle h, lsm_purpose why, lsm_block **o
     if (!raw) return lsm_fail(e, LSM_NOMEM, t->path, h.offset, "out of memory for a block of %zu bytes", n);
     int64_t got = t->file->ops->pread(t->file, raw, n, h.offset);
     int status;
-    if (got < 0) status = lsm_fail_io(e, (int)got, t->path, "read");
-    else if ((size_t)got != n) status = lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "the file ends early");
+    if (got < 0)
+        status = lsm_fail_io(e, (int)got, t->path, "read");
+    else if ((size_t)got != n)
+        status = lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "the file ends early");
     else {
         lsm_count(t->env->ledger, LSM_OP_READ, why.level, why.component, why.cause, n);
         status = lsm_unpack_block(t, h, raw, out, e);
@@ -55,8 +58,8 @@ static int load_block(lsm_table *t, lsm_handle h, lsm_purpose why, lsm_block **o
 /* Mapped, and without a codec: the bytes themselves. 1 when served, 0 when another way is needed, or an error. */
 static int read_mapped(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin, lsm_error *e) {
     const uint8_t *raw = t->map + h.offset;
-    _Atomic uint8_t *cell = &t->map_verified[h.offset / 128];
-    uint8_t bit = (uint8_t)(1u << (h.offset / 16 % 8));
+    _Atomic uint8_t *cell = &t->map_verified[h.offset / 64];
+    uint8_t bit = (uint8_t)(1u << (h.offset / 8 % 8));
     if (atomic_load_explicit(cell, memory_order_acquire) & bit) {
         lsm_count(t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, h.size);
     } else {
@@ -115,7 +118,8 @@ int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_inde
         if (status != LSM_OK) return status;
         lsm_index_part *part = lsm_index_parse(data, n, t->size, &status);
         lsm_unpin(&raw);
-        if (!part) return lsm_fail(e, status, t->path, h.offset, status == LSM_NOMEM ? "out of memory" : "the index partition does not parse");
+        if (!part)
+            return lsm_fail(e, status, t->path, h.offset, status == LSM_NOMEM ? "out of memory" : "the index partition does not parse");
         b = part->n ? lsm_block_alloc(0) : NULL;
         if (!b) {
             free(part);
@@ -150,7 +154,8 @@ void lsm_table_prefetch(lsm_table *t, uint64_t hash) {
 }
 
 /* Looks for key in one block. LSM_NOT_FOUND when it has no version of it that is old enough. */
-static int get_in_block(lsm_table *t, lsm_handle h, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+static int get_in_block(lsm_table *t, lsm_handle h, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out,
+                        lsm_pin *pin, lsm_error *e) {
     const uint8_t *data;
     uint32_t size;
     lsm_block_view v;
@@ -178,8 +183,8 @@ static int get_in_block(lsm_table *t, lsm_handle h, const uint8_t *key, size_t n
 }
 
 /* Goes on over blocks as long as the separator says that versions of key go on in the next one. */
-static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out,
-                       lsm_pin *pin, int *more, lsm_error *e) {
+static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level,
+                       lsm_entry *out, lsm_pin *pin, int *more, lsm_error *e) {
     *more = 0;
     for (; i < part->n; i++) {
         int status = get_in_block(t, part->handles[i], key, n, snapshot, level, out, pin, e);
@@ -192,7 +197,8 @@ static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, con
     return LSM_NOT_FOUND;
 }
 
-int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
+                             lsm_error *e) {
     uint32_t i = lsm_table_find(t, key, n);
     int more, status = LSM_NOT_FOUND;
     if (t->footer.index_kind == LSM_INDEX_FULL) return get_in_part(t, t->index, i, key, n, snapshot, level, out, pin, &more, e);
@@ -207,7 +213,8 @@ int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_
     return status;
 }
 
-int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
+                  lsm_error *e) {
     if (!lsm_table_may_contain(t, hash, level)) return LSM_NOT_FOUND;
     int status = lsm_table_get_unfiltered(t, key, n, snapshot, level, out, pin, e);
     if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_tally(t->env->ledger, LSM_N_FILTER_FALSE, 1);

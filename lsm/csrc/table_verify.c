@@ -17,7 +17,7 @@ typedef struct walk {
 static int damaged(walk *w, uint64_t at, const char *what) { return lsm_fail(w->e, LSM_CORRUPT, w->t->path, at, "%s", what); }
 
 /* Checks that the block stands right behind the one before, and its trailer; adds it to the chain. out may be NULL. */
-static int walk_block(walk *w, lsm_handle h, lsm_block **out) {
+static int walk_block(walk *w, lsm_handle h, int component, lsm_block **out) {
     lsm_table *t = w->t;
     if (h.offset != w->at) return damaged(w, h.offset, "a gap or an overlap between blocks");
     size_t n = (size_t)h.size + LSM_TRAILER;
@@ -26,17 +26,23 @@ static int walk_block(walk *w, lsm_handle h, lsm_block **out) {
     int64_t got = t->file->ops->pread(t->file, raw, n, h.offset);
     lsm_block *b = NULL;
     int status;
-    if (got < 0) status = lsm_fail_io(w->e, (int)got, t->path, "read");
-    else if ((size_t)got != n) status = damaged(w, h.offset, "the file ends early");
-    else status = lsm_unpack_block(t, h, raw, &b, w->e);
+    if (got < 0)
+        status = lsm_fail_io(w->e, (int)got, t->path, "read");
+    else if ((size_t)got != n)
+        status = damaged(w, h.offset, "the file ends early");
+    else {
+        lsm_count(t->env->ledger, LSM_OP_READ, -1, component, LSM_BY_CHECK, n);
+        status = lsm_unpack_block(t, h, raw, &b, w->e);
+    }
     if (status == LSM_OK) {
-        lsm_count(t->env->ledger, LSM_OP_READ, -1, LSM_C_DATA, LSM_BY_CHECK, n);
         w->chain = t->env->crc32c(w->chain, raw + h.size, LSM_TRAILER);
         w->at += n;
     }
     free(raw);
-    if (out && status == LSM_OK) *out = b;
-    else lsm_block_release(b);
+    if (out && status == LSM_OK)
+        *out = b;
+    else
+        lsm_block_release(b);
     return status;
 }
 
@@ -71,14 +77,16 @@ static int walk_data(walk *w, const lsm_index_part *part) {
         lsm_block_iter it;
         size_t sn;
         const uint8_t *sep = lsm_index_key(part, i, &sn);
-        int status = walk_block(w, part->handles[i], &b);
+        int status = walk_block(w, part->handles[i], LSM_C_DATA, &b);
         if (status != LSM_OK) return status;
         w->blocks++;
         lsm_block_iter_new(&it);
-        status = lsm_block_view_init(&v, b->data, b->size) == LSM_OK ? LSM_OK : damaged(w, part->handles[i].offset, "the block does not parse");
+        status =
+            lsm_block_view_init(&v, b->data, b->size) == LSM_OK ? LSM_OK : damaged(w, part->handles[i].offset, "the block does not parse");
         if (status == LSM_OK) {
             lsm_block_iter_init(&it, &v);
-            for (lsm_block_first(&it); status == LSM_OK && it.valid; lsm_block_next(&it)) status = check_entry(w, &it.e, part->handles[i], sep, sn);
+            for (lsm_block_first(&it); status == LSM_OK && it.valid; lsm_block_next(&it))
+                status = check_entry(w, &it.e, part->handles[i], sep, sn);
             if (status == LSM_OK && it.status != LSM_OK) status = damaged(w, part->handles[i].offset, "the block does not parse");
         }
         lsm_block_iter_free(&it);
@@ -96,7 +104,7 @@ static int walk_two_level(walk *w) {
             const lsm_index_part *part;
             lsm_pin pin = {0};
             if (pass) {
-                status = walk_block(w, t->index->handles[j], NULL);
+                status = walk_block(w, t->index->handles[j], LSM_C_INDEX, NULL);
                 continue;
             }
             status = lsm_read_partition(t, j, (lsm_purpose){-1, LSM_C_INDEX, LSM_BY_CHECK, 0}, &part, &pin, w->e);
@@ -104,7 +112,8 @@ static int walk_two_level(walk *w) {
             status = walk_data(w, part);
             size_t n, m;
             const uint8_t *top = lsm_index_key(t->index, j, &n), *own = lsm_index_key(part, part->n - 1, &m);
-            if (status == LSM_OK && lsm_compare_keys(top, n, own, m)) status = damaged(w, t->index->handles[j].offset, "partition and top disagree");
+            if (status == LSM_OK && lsm_compare_keys(top, n, own, m))
+                status = damaged(w, t->index->handles[j].offset, "partition and top disagree");
             lsm_unpin(&pin);
         }
     return status;
@@ -117,11 +126,12 @@ static int check_totals(walk *w) {
         if (seq < w->min_seq) w->min_seq = seq;
         if (seq > w->max_seq) w->max_seq = seq;
     }
-    if (w->entries != x->entries || w->deletions != x->deletions || w->key_bytes != x->raw_key_bytes || w->value_bytes != x->raw_value_bytes ||
-        w->blocks != x->data_blocks || w->min_seq != x->min_seq || w->max_seq != x->max_seq)
+    if (w->entries != x->entries || w->deletions != x->deletions || w->key_bytes != x->raw_key_bytes ||
+        w->value_bytes != x->raw_value_bytes || w->blocks != x->data_blocks || w->min_seq != x->min_seq || w->max_seq != x->max_seq)
         return damaged(w, w->t->footer.props.offset, "the properties do not agree with the entries");
     if (w->at != w->t->size - LSM_FOOTER) return damaged(w, w->at, "bytes that belong to no block");
-    if (w->chain != w->t->footer.chain) return damaged(w, w->t->size - LSM_FOOTER, "the chain over all blocks does not end as the footer says");
+    if (w->chain != w->t->footer.chain)
+        return damaged(w, w->t->size - LSM_FOOTER, "the chain over all blocks does not end as the footer says");
     return LSM_OK;
 }
 
@@ -129,18 +139,23 @@ int lsm_table_verify(lsm_table *t, lsm_error *error) {
     walk w = {.t = t, .e = error, .min_seq = UINT64_MAX, .last = malloc(LSM_MAX_KEY)};
     if (!w.last) return lsm_fail(error, LSM_NOMEM, t->path, 0, "out of memory");
     int status = t->footer.index_kind == LSM_INDEX_FULL ? walk_data(&w, t->index) : walk_two_level(&w);
-    if (status == LSM_OK) status = walk_block(&w, t->footer.index, NULL);
-    if (status == LSM_OK && t->footer.filter.size) status = walk_block(&w, t->footer.filter, NULL);
-    if (status == LSM_OK && t->footer.tombs.size) status = walk_block(&w, t->footer.tombs, NULL);
-    if (status == LSM_OK) status = walk_block(&w, t->footer.props, NULL);
+    if (status == LSM_OK) status = walk_block(&w, t->footer.index, LSM_C_INDEX, NULL);
+    if (status == LSM_OK && t->footer.filter.size) status = walk_block(&w, t->footer.filter, LSM_C_FILTER, NULL);
+    if (status == LSM_OK && t->footer.tombs.size) status = walk_block(&w, t->footer.tombs, LSM_C_RANGEDEL, NULL);
+    if (status == LSM_OK) status = walk_block(&w, t->footer.props, LSM_C_META, NULL);
     if (status == LSM_OK) status = check_totals(&w);
     if (status == LSM_OK) { /* the footer was read at open; the file may have changed since */
         uint8_t raw[LSM_FOOTER];
         lsm_footer again;
         int64_t got = t->file->ops->pread(t->file, raw, LSM_FOOTER, t->size - LSM_FOOTER);
-        if (got < 0) status = lsm_fail_io(error, (int)got, t->path, "read");
-        else if (got != LSM_FOOTER) status = damaged(&w, t->size - LSM_FOOTER, "the file ends early");
-        else status = lsm_footer_decode(t->env, raw, t->path, t->size, &again, error);
+        if (got < 0)
+            status = lsm_fail_io(error, (int)got, t->path, "read");
+        else if (got != LSM_FOOTER)
+            status = damaged(&w, t->size - LSM_FOOTER, "the file ends early");
+        else {
+            lsm_count(t->env->ledger, LSM_OP_READ, -1, LSM_C_META, LSM_BY_CHECK, LSM_FOOTER);
+            status = lsm_footer_decode(t->env, raw, t->path, t->size, &again, error);
+        }
     }
     free(w.last);
     return status;

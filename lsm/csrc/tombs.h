@@ -26,5 +26,6 @@ lsm_range lsm_tombs_at(const lsm_tombs *t, size_t i);
 /* cdef:end */
 lsm_tombs *lsm_tombs_new(void);
 void lsm_tombs_free(lsm_tombs *t);
-int lsm_tombs_add(lsm_tombs *t, const uint8_t *start, size_t sn, const uint8_t *end, size_t en, uint64_t seq); /* LSM_INVALID unless start < end */
+int lsm_tombs_add(lsm_tombs *t, const uint8_t *start, size_t sn, const uint8_t *end, size_t en,
+                  uint64_t seq); /* LSM_INVALID unless start < end */
 #endif
