@@ -209,7 +209,7 @@ class Table:
         out, e = ffi.new("lsm_table **"), new_error()
         check(lib.lsm_table_open(env.handle, settings.handle, os.fsencode(path), number, size, footer_crc, out, e), e)
         self.env, self.path, self.number = env, path, number
-        self.handle = ffi.gc(out[0], lib.lsm_table_unref)
+        self.handle = ffi.gc(out[0], lambda handle, keep=env: lib.lsm_table_unref(handle))  # its files live as long as it does
         self.props = _props(lib.lsm_table_properties(self.handle))
 
     def verify(self) -> None:

@@ -74,7 +74,7 @@ class TableCursor:
         it = lib.lsm_table_iter(table.handle, level, CAUSES.index(cause), fill_cache, readahead, self._error)
         if it == ffi.NULL:
             raise MemoryError("table cursor")
-        self._it: Any = ffi.gc(it, it.ops.close)
+        self._it: Any = ffi.gc(it, lambda it, keep=table.env: it.ops.close(it))
 
     def _show(self) -> Entry | None:
         check(self._it.status, self._error)
