@@ -17,11 +17,8 @@ def environment() -> dict[str, str]:
     """The environment for it: ours, with the packages found where this process found them, whatever folder it is in."""
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return {
-        **os.environ,
-        "PYTHONPATH": path,
-        "OPENBLAS_NUM_THREADS": "1",
-    }  # nothing here multiplies matrices: no idle pool beside the measured thread
+    # Nothing here multiplies matrices: no idle pool of numpy's beside a measured thread.
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
 
 
 def version(distribution: str) -> str:
