@@ -198,9 +198,9 @@ class Database(RuleBasedStateMachine):
         self.model.made_durable()
         self.open()
 
-    @rule(target=st.integers(0, 1))
-    def checkpoint(self, target: int) -> None:
-        path = f"/copy{target}"
+    @rule(number=st.integers(0, 1))
+    def checkpoint(self, number: int) -> None:
+        path = f"/copy{number}"
         if self.fs.exists(path):
             return
         self.db.checkpoint(path)
