@@ -174,6 +174,8 @@ def write_shares(record: Record) -> dict[str, float]:
 def model_writes(record: Record) -> Prediction | None:
     """The closed form for the layout and the number of levels that the tree ended with; None when there is no model of the layout."""
     compaction = record.options["compaction"]
+    if compaction.get("policy"):
+        return None  # a policy of the user's replaces the layout
     deepest = max((lv["level"] for lv in record.series[-1]["levels"] if lv["bytes"]), default=1)
     try:
         return write_amplification(compaction["layout"], compaction["size_ratio"], max(1, deepest))

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from experiments import cli, runner
+from experiments import cli, plots, results
 from experiments.cli_db import advice
 from experiments.console import parse_bytes, show_bytes
-from experiments.suite import load, parse
+from experiments.suite import load
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = """name = "tiny"
@@ -171,11 +171,37 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tiny: Path, tmp_path: Pa
     assert "teiring" in out and "1 runs done" in out
 
 
+PLUGIN = """
+import lsm
+
+
+class FullMerge:
+    kind = "full-merge"
+
+    def plan(self, view):
+        tables = tuple(t.number for level in view.levels[:2] for run in level.runs for t in run.tables)
+        if len(view.levels[0].runs) < 4 or any(n in view.busy for n in tables):
+            return None
+        return lsm.Plan(inputs=tables, output_level=1, reason="four runs")
+
+
+lsm.register_compaction("full-merge", FullMerge)
+"""
+
+
 def test_a_plugin_takes_part(tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "plug.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').write_text('yes')\n")
-    suite = parse(TINY.replace("records", 'plugins = ["plug.py"]\nrecords'), tiny)
-    assert not runner.run_suite(suite, tmp_path / "a", 1).failed
-    assert (tmp_path / "ran").exists()
+    (tmp_path / "plug.py").write_text(PLUGIN)
+    text = TINY.replace("records", 'plugins = ["plug.py"]\nrecords').replace(
+        '"compaction.layout" = ["leveling", "tiering"]', '"compaction.policy" = ["", "full-merge"]'
+    )
+    tiny.write_text(text)
+    lsmlab("run", tiny, "--out", tmp_path / "a")
+    plain, own = sorted(results.read_all(tmp_path / "a"), key=lambda r: str(r.point["compaction.policy"]))
+    assert own.options["compaction"]["policy"] == "full-merge"
+    assert max(lv["level"] for s in own.series for lv in s["levels"] if lv["runs"]) == 1
+    assert own.files != plain.files
+    assert plots.model_writes(own) is None and plots.model_writes(plain) is not None
+    assert "report.html" in lsmlab("report", tiny, "--out", tmp_path / "a")
 
 
 def test_an_interrupt_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
