@@ -19,7 +19,7 @@ $(READY): pyproject.toml setup.py constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "need $(PYTHON) (3.11 or newer)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "need Python 3.11 or newer, this is " + sys.version.split()[0])'
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel cffi
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'setuptools>=80' wheel cffi
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[arrow,plot,peers,test,check]'
 	@touch $@
 

@@ -8,7 +8,7 @@ import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from .native import NEWEST, SEALED, STALLED, Cache, Env, Ledger
 from .native_db import CoreDB
 from .options import Options, as_options
 from .plan import Plan
-from .recover import Found, RecoveryReport, look, replay
+from .recover import Found, look, replay
 from .scan import Scan
 from .snapshot import Snapshot
 from .stats import LevelStats, Stats, level_stats
@@ -74,11 +74,12 @@ class DB:
             found = look(fs, path)
             if found.state is None and (read_only or not create):
                 raise NotADatabase(f"{path} holds no database; create=True and read_only=False make one")
-            self.state = found.state or manifest.State(_new_id(options, path))
+            if found.state is None:
+                found = self._create(found)
+            assert found.state is not None
+            self.state = found.state
             self._make_env()
-            records, self.recovery_report = (
-                replay(fs, path, found, options.wal.recovery, options.wal.sync) if found.state else ([], RecoveryReport())
-            )
+            records, self.recovery_report = replay(fs, path, found, options.wal.recovery, options.wal.sync)
             self._start(found, records)
         except BaseException as e:
             self._give_up()
@@ -109,6 +110,13 @@ class DB:
             except recovery.LockHeld as e:
                 raise LockedError(path, e.holder) from None
 
+    def _create(self, found: Found) -> Found:
+        """Make an empty database: its manifest is there before its first log, so that a log without one always means damage."""
+        state = manifest.State(_new_id(self.options))
+        state.add_keyspace(0, DEFAULT, {})
+        manifest.Manifest(self.fs, self.path, found.highest + 1, state, None).abandon()
+        return look(self.fs, self.path)
+
     def _make_env(self) -> None:
         o = self.options
         self.ledger = Ledger()
@@ -134,8 +142,6 @@ class DB:
         without_log = self.read_only or not o.wal.enabled
         self.core = CoreDB(self.env, self.path, recovery.wal_ops_address(), wal, log, last, without_log)
         self.executor = Executor(self)
-        if not state.names:
-            state.add_keyspace(0, DEFAULT, {})
         for number in sorted(state.names):
             self._attach(number)
         sealed = False
@@ -176,21 +182,24 @@ class DB:
         state = self.state
         options = self.options.override(state.options[number]) if state.options[number] else self.options
         space = Keyspace(self, number, state.names[number], options, state.versions[number])
+        self.spaces[space.name] = space
         for level, run in space.version.runs():
             for info in run.tables:
                 space.tables[info.number] = space.open_table(info, level)
         space.core.publish([(level, [space.tables[t.number] for t in run.tables]) for level, run in space.version.runs()], 0)
-        self.spaces[space.name] = space
         return space
 
     def _give_up(self) -> None:
         """Opening failed: let go of everything and leave the directory as it was found."""
         self.closed = True
         if hasattr(self, "core"):
-            try:
+            with suppress(Error):
                 self.core.close()
-            except Error:
-                pass
+        for space in self.spaces.values():
+            for table in space.tables.values():
+                table.close()
+        if isinstance(getattr(self, "manifest", None), manifest.Manifest):
+            self.manifest.abandon()
         if self._lock is not None:
             self._lock.close()
 
@@ -495,12 +504,15 @@ class _Pending(manifest.Manifest):
     def commit(self, *edits: Any, **more: Any) -> None:
         """Nothing yet."""
 
+    def abandon(self) -> None:
+        """Nothing to close."""
+
 
 def _end(stop: bytes | None, largest: bytes) -> bytes:
     return largest if stop is None else stop
 
 
-def _new_id(options: Options, path: str) -> int:
+def _new_id(options: Options) -> int:
     """Random, except for the deterministic mode: there it follows from the seed."""
     if options.threads:
         return struct.unpack("<Q", os.urandom(8))[0] | 1

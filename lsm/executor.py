@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .db import DB
     from .keyspace import Keyspace
 
-OUTPUT_NUMBERS = 4096  # file numbers set aside for a job that does not know how many tables it will make
+SPARE_OUTPUTS = 8  # file numbers set aside for a job beyond what its input bytes suggest
 
 
 @contextmanager
@@ -229,7 +229,7 @@ class Executor:
                     cause="compaction",
                     bottom=bottom,
                     output_bytes=output,
-                    numbers=OUTPUT_NUMBERS,
+                    numbers=sum(t.size for t in tables) * 2 // output + len(plan.cuts) + SPARE_OUTPUTS,
                     cuts=plan.cuts,
                 )
                 with self.lock:  # one hold for both: the run that the outputs join must not change in between
@@ -314,9 +314,12 @@ class Executor:
             try:
                 if result is not None and result.outputs:
                     db.fs.sync_dir(db.path)
-                    made = [space.open_table(TableInfo.of(p), edit.added[0][0]) for p in result.outputs]
+                    for p in result.outputs:
+                        made.append(space.open_table(TableInfo.of(p), edit.added[0][0]))
                 version = space.version.apply(edit)
-            except (OSError, Error) as e:
+            except (OSError, Error, ValueError) as e:
+                for t in made:
+                    t.close()
                 for p in result.outputs if result else ():
                     db.remove(f"{p.number:06d}.sst")
                 raise _as_error(e) from e

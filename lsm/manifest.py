@@ -97,9 +97,13 @@ class Manifest:
         self.name = f"MANIFEST-{number:06d}"
         self.records, self.chain, self.bytes = 0, 0, 0
         self._file = fs.open(f"{directory}/{self.name}", "x")
-        self._append(_snapshot(state) | _counters(state))
-        fs.sync_dir(directory)
-        write_current(fs, directory, self.name, self.records)
+        try:
+            self._append(_snapshot(state) | _counters(state))
+            fs.sync_dir(directory)
+            write_current(fs, directory, self.name, self.records)
+        except BaseException:
+            self._file.close()
+            raise
         if old is not None and fs.exists(f"{directory}/{old}"):
             fs.unlink(f"{directory}/{old}")
 
@@ -121,9 +125,11 @@ class Manifest:
     def close(self, log: int, used: int, seq: int) -> None:
         """Record a clean end: log segment, its length, the last sequence number."""
         self.state.last_seq = seq
-        self.commit(close={"log": log, "used": used, "seq": seq})
-        write_current(self.fs, self.directory, self.name, self.records)
-        self._file.close()
+        try:
+            self.commit(close={"log": log, "used": used, "seq": seq})
+            write_current(self.fs, self.directory, self.name, self.records)
+        finally:
+            self._file.close()
 
     def abandon(self) -> None:
         """Close the file and record nothing."""

@@ -26,10 +26,18 @@ def planned(given: TreeView) -> Plan | None:
     return make_policy(given.options).plan(given)
 
 
-FULL = (
-    "L0\n run 5: 9[a..z] 10 entries 500 B\n run 4: 8[c..d] 10 entries 500 B\nL1\n run 3: 5[a..f] 9 entries 400 B; 6[m..p] 9 entries 400 B\n"
-)
-DEEP = "L0\nL1\n run 3: 5[a..c] 9 entries 600 B; 6[g..k] 9 entries 600 B; 7[p..t] 9 entries 600 B\nL2\n run 2: 1[a..i] 9 entries 900 B; 2[j..o] 9 entries 900 B; 3[q..r] 1 entries 100 B\n"
+FULL = """L0
+ run 5: 9[a..z] 10 entries 500 B
+ run 4: 8[c..d] 10 entries 500 B
+L1
+ run 3: 5[a..f] 9 entries 400 B; 6[m..p] 9 entries 400 B
+"""
+DEEP = """L0
+L1
+ run 3: 5[a..c] 9 entries 600 B; 6[g..k] 9 entries 600 B; 7[p..t] 9 entries 600 B
+L2
+ run 2: 1[a..i] 9 entries 900 B; 2[j..o] 9 entries 900 B; 3[q..r] 1 entries 100 B
+"""
 
 
 def test_the_text_form_reads_back() -> None:
@@ -98,10 +106,9 @@ def test_all_plans_are_legal_until_the_tree_is_quiet(layout: str, picker: str) -
                 break
             inputs = validate(plan, version, frozenset())
             number += 1
-            out = TableInfo(
-                number, sum(t.size for t in inputs) * 9 // 10, 10, 0, min(t.smallest for t in inputs), max(t.largest for t in inputs), False,
-                min(t.min_seq for t in inputs), max(t.max_seq for t in inputs),
-            )  # fmt: skip
+            size, seqs = sum(t.size for t in inputs) * 9 // 10, [s for t in inputs for s in (t.min_seq, t.max_seq)]
+            low_key, high_key = min(t.smallest for t in inputs), max(t.largest for t in inputs)
+            out = TableInfo(number, size, 10, 0, low_key, high_key, False, min(seqs), max(seqs))
             target = given.level(plan.output_level).runs
             kept = [r.id for r in target if any(t.number not in plan.inputs for t in r.tables)]
             run = kept[0] if kept and not plan.new_run else number
