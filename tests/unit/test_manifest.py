@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import recovery
 
+import recovery
 from lsm import CorruptionError, NotADatabase, manifest
 from lsm.version import Edit, TableInfo
 

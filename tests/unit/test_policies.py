@@ -1,4 +1,4 @@
-"""Layouts and pickers as pure functions: what they plan for trees in text, and that every plan they make is legal until the tree is quiet."""
+"""Layouts and pickers as pure functions of trees in text: what they plan, and that all of it is legal until the tree is quiet."""
 
 from __future__ import annotations
 
