@@ -262,7 +262,7 @@ def _show_bench(r: bench_kv.Result, stores: list[str], workloads: list[str]) -> 
     rows = [[w, *(f"{(r.rate(s, w) or 0) / 1000:,.0f}" for s in stores), *(ratio(w, p) for p in peers)] for w in workloads]
     rows.append(["peak MiB", *(f"{(r.peak(s) or 0) / 2**20:,.0f}" for s in stores), *("" for _ in peers)])
     print_table(
-        f"thousand operations a second, {r.n:,} records, medians of {r.repeats}",
+        f"thousand operations a second, {r.n:,} records, medians of {r.repeats}; / PEER: ours over theirs",
         ["workload", *stores, *(f"/ {p}" for p in peers)],
         rows,
     )

@@ -25,8 +25,7 @@ from .traces import TraceError
 
 PROBLEMS, USAGE, INTERRUPTED = 1, 2, 130
 out = Console(highlight=False, soft_wrap=True)
-if out.width < 100:
-    out.width = 100  # a table is complete before it is pretty
+out.width = max(out.width, 100)  # a table is complete before it is pretty
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
