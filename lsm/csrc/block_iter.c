@@ -189,7 +189,7 @@ static int remember(lsm_block_iter *it) {
         it->past_keys = keys;
         it->past_cap = cap;
     }
-    memcpy(it->past_keys + it->past_used, it->e.key, it->e.key_len);
+    if (it->e.key_len) memcpy(it->past_keys + it->past_used, it->e.key, it->e.key_len);
     it->past[it->n_past++] = (lsm_past){it->at,         it->next,    (uint32_t)it->past_used, it->e.key_len, it->e.kind,
                                         it->e.value, it->e.seq, it->e.value_len};
     it->past_used += it->e.key_len;

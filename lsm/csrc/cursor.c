@@ -25,6 +25,7 @@ struct lsm_cursor {
     size_t value_cap;
     lsm_entry shown; /* ready to be returned when has_shown */
     int has_shown;
+    int failed; /* a status that ends it: where it stands is not known any more */
     lsm_error error;
 };
 
@@ -53,7 +54,8 @@ static int gather_tombs(lsm_cursor *c) {
     int status = add_tombs(c, s->active->tombs);
     for (uint32_t i = 0; status == LSM_OK && i < s->n_sealed; i++) status = add_tombs(c, s->sealed[i]->tombs);
     for (uint32_t i = 0; status == LSM_OK && s->version && s->version->has_tombs && i < s->version->n_runs; i++)
-        for (uint32_t k = 0; status == LSM_OK && k < s->version->runs[i].n; k++) status = add_tombs(c, lsm_table_tombs(s->version->runs[i].tables[k]));
+        for (uint32_t k = 0; status == LSM_OK && k < s->version->runs[i].n; k++)
+            status = add_tombs(c, lsm_table_tombs(s->version->runs[i].tables[k]));
     return status;
 }
 
@@ -73,15 +75,19 @@ static int open_children(lsm_cursor *c, int fill_cache, size_t readahead) {
         const lsm_mem *m = i ? s->sealed[i - 1] : s->active;
         if (!m->ops->count(m->impl)) continue;
         children[n] = lsm_mem_iter(m);
-        if (children[n]) children[n++]->error = &c->error;
-        else bad = 1;
+        if (children[n])
+            children[n++]->error = &c->error;
+        else
+            bad = 1;
     }
     for (uint32_t i = 0; i < n_runs; i++) {
         const lsm_version_run *r = &s->version->runs[i];
         children[n] = r->n == 1 ? lsm_table_iter(r->tables[0], r->level, LSM_BY_SCAN, fill_cache, readahead, &c->error)
                                 : lsm_run_iter(r->tables, r->n, r->level, LSM_BY_SCAN, fill_cache, readahead, &c->error);
-        if (children[n]) n++;
-        else bad = 1;
+        if (children[n])
+            n++;
+        else
+            bad = 1;
     }
     if (bad) {
         for (uint32_t i = 0; i < n; i++) children[i]->ops->close(children[i]);
@@ -92,8 +98,8 @@ static int open_children(lsm_cursor *c, int fill_cache, size_t readahead) {
     return c->it ? LSM_OK : LSM_NOMEM;
 }
 
-int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, size_t ln, const uint8_t *upper, size_t un, int reverse, int fill_cache,
-                   size_t readahead, lsm_cursor **out, lsm_error *error) {
+int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, size_t ln, const uint8_t *upper, size_t un, int reverse,
+                   int fill_cache, size_t readahead, lsm_cursor **out, lsm_error *error) {
     lsm_db *db = ks->db;
     if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
     lsm_cursor *c = calloc(1, sizeof *c);
@@ -120,8 +126,10 @@ int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, si
     }
     lsm_tally(db->env->ledger, LSM_N_SCAN, 1);
     lsm_leave(db);
-    if (status == LSM_OK) *out = c;
-    else if (c) lsm_cursor_close(c);
+    if (status == LSM_OK)
+        *out = c;
+    else if (c)
+        lsm_cursor_close(c);
     return status == LSM_OK ? LSM_OK : lsm_fail(error, status, "", 0, status == LSM_NOMEM ? "out of memory" : "the keyspace is dropped");
 }
 
@@ -141,11 +149,15 @@ void lsm_cursor_close(lsm_cursor *c) {
 static void place(lsm_cursor *c) {
     lsm_iter *it = c->it;
     if (!c->reverse) {
-        if (c->has_lower) it->ops->seek(it, c->lower, c->lower_len, LSM_SEQ_MAX);
-        else it->ops->first(it);
+        if (c->has_lower)
+            it->ops->seek(it, c->lower, c->lower_len, LSM_SEQ_MAX);
+        else
+            it->ops->first(it);
     } else {
-        if (c->has_upper) it->ops->seek_before(it, c->upper, c->upper_len);
-        else it->ops->last(it);
+        if (c->has_upper)
+            it->ops->seek_before(it, c->upper, c->upper_len);
+        else
+            it->ops->last(it);
     }
     c->has_last = 0;
     c->placed = 1;
@@ -208,8 +220,8 @@ static char *put_number(char *p, uint64_t v) {
     return p;
 }
 
-int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, uint32_t *lens, char *format, size_t format_cap, int keys_only, size_t *used,
-                        size_t *needed, lsm_error *error) {
+int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, uint32_t *lens, char *format, size_t format_cap,
+                        int keys_only, size_t *used, size_t *needed, lsm_error *error) {
     if (lsm_enter(c->db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
     size_t at = 0;
     uint32_t n = 0;
@@ -217,7 +229,11 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
     char *f = format;
     if (!c->placed) place(c);
     while (n < max) {
-        if (!c->has_shown && (status = c->reverse ? find_reverse(c) : find_forward(c)) != 1) break;
+        if (!c->has_shown) {
+            status = c->failed ? c->failed : c->reverse ? find_reverse(c) : find_forward(c);
+            if (status < 0) c->failed = (int)status;
+            if (status != 1) break;
+        }
         size_t kn = c->shown.key_len, vn = keys_only ? 0 : c->shown.value_len;
         if (kn + vn > cap - at || (format && (size_t)(f - format) + 44 > format_cap)) {
             *needed = kn + vn;
@@ -244,8 +260,10 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
     lsm_tally(c->db->env->ledger, LSM_N_SCAN_ENTRIES, n);
     lsm_leave(c->db);
     if (status < 0 && status != LSM_SHORT && !n) {
-        if (c->error.status) *error = c->error;
-        else lsm_fail(error, (int)status, "", 0, status == LSM_NOMEM ? "out of memory" : "the scan failed");
+        if (c->error.status)
+            *error = c->error;
+        else
+            lsm_fail(error, (int)status, "", 0, status == LSM_NOMEM ? "out of memory" : "the scan failed");
         return status;
     }
     return n ? (int64_t)n : status == LSM_SHORT ? LSM_SHORT : 0;
@@ -256,11 +274,15 @@ int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n, lsm_error *erro
     lsm_iter *it = c->it;
     c->has_shown = 0;
     c->has_last = 0;
+    c->failed = 0;
+    c->error.status = 0;
     c->placed = 1;
     int status = LSM_OK;
     if (!c->reverse) {
-        if (c->has_lower && lsm_compare_keys(key, n, c->lower, c->lower_len) < 0) place(c);
-        else it->ops->seek(it, key, n, LSM_SEQ_MAX);
+        if (c->has_lower && lsm_compare_keys(key, n, c->lower, c->lower_len) < 0)
+            place(c);
+        else
+            it->ops->seek(it, key, n, LSM_SEQ_MAX);
     } else if (c->has_upper && lsm_compare_keys(key, n, c->upper, c->upper_len) >= 0) {
         place(c);
     } else { /* the last key <= key: before the shortest key behind it */

@@ -50,10 +50,13 @@ int lsm_db_close(lsm_db *db, lsm_error *error) {
     const struct timespec wait = {0, 20000};
     while (atomic_load_explicit(&db->inside, memory_order_acquire)) nanosleep(&wait, NULL);
     int status = LSM_OK;
+    pthread_mutex_lock(&db->write_lock); /* questions about logs and memory may still come */
     for (uint32_t i = 0; i < db->n_spaces; i++) lsm_super_swap(db->spaces[i], NULL);
-    if (db->wal) {
-        int r = db->wal_ops->close(db->wal);
-        db->wal = NULL;
+    rec_wal *wal = db->wal;
+    db->wal = NULL;
+    pthread_mutex_unlock(&db->write_lock);
+    if (wal) {
+        int r = db->wal_ops->close(wal);
         if (r < 0 && !atomic_load(&db->poison)) status = lsm_fail_io(error, r, "log", "close log");
     }
     return status;
@@ -107,7 +110,8 @@ uint64_t lsm_db_take_numbers(lsm_db *db, uint64_t n) { return atomic_fetch_add(&
 
 void lsm_db_raise_number(lsm_db *db, uint64_t next) {
     uint64_t now = atomic_load(&db->next_number);
-    while (now < next && !atomic_compare_exchange_weak(&db->next_number, &now, next)) {}
+    while (now < next && !atomic_compare_exchange_weak(&db->next_number, &now, next)) {
+    }
 }
 
 static uint64_t ask_log(lsm_db *db, uint64_t (*what)(rec_wal *)) {
@@ -149,9 +153,11 @@ int lsm_db_rotate_log(lsm_db *db, lsm_error *error) {
 uint32_t lsm_db_take_dead(lsm_db *db, uint64_t *out, uint32_t cap) {
     pthread_mutex_lock(&db->misc_lock);
     uint32_t n = db->n_dead < cap ? db->n_dead : cap;
-    memcpy(out, db->dead, n * sizeof *out);
-    memmove(db->dead, db->dead + n, (db->n_dead - n) * sizeof *out);
-    db->n_dead -= n;
+    if (n) {
+        memcpy(out, db->dead, n * sizeof *out);
+        memmove(db->dead, db->dead + n, (db->n_dead - n) * sizeof *out);
+        db->n_dead -= n;
+    }
     pthread_mutex_unlock(&db->misc_lock);
     return n;
 }

@@ -23,6 +23,7 @@ struct lsm_mem {
     void *impl;
     lsm_tombs *tombs;
     uint64_t log, max_seq; /* (w) log: UINT64_MAX while empty */
+    _Atomic size_t tomb_memory; /* what the range deletes hold, by estimate */
 };
 
 typedef struct lsm_version_run {
@@ -56,7 +57,7 @@ struct lsm_keyspace {
     _Atomic int admit;
     _Atomic uint64_t delay_ns_per_kib, delay_debt_ns;
     uint64_t floor, n_memtables; /* (w) */
-    int dropped;                 /* (w) */
+    int dropped; /* (w) */
 };
 
 typedef struct lsm_thread_error {
@@ -76,10 +77,10 @@ struct lsm_db {
     pthread_mutex_t write_lock, misc_lock;
     _Atomic uint64_t last, visible, next_number;
     _Atomic int poison; /* 0, or a status */
-    lsm_error why;      /* under misc_lock */
+    lsm_error why; /* under misc_lock */
     lsm_keyspace **spaces;
     uint32_t n_spaces; /* (w) */
-    uint8_t *scratch;  /* (w) for put_many */
+    uint8_t *scratch; /* (w) for put_many */
     size_t scratch_cap;
     uint64_t *snapshots; /* under misc_lock: sorted, with repeats */
     uint32_t n_snapshots, cap_snapshots;
@@ -109,7 +110,7 @@ int lsm_rotate_locked(lsm_db *db, uint64_t need, lsm_error *e);
 lsm_super *lsm_super_get(lsm_keyspace *ks); /* with a reference; NULL when dropped */
 void lsm_super_unref(lsm_super *s);
 lsm_super *lsm_super_new(lsm_mem *active, lsm_mem *const *sealed, uint32_t n, lsm_version *v); /* takes a reference on each */
-void lsm_super_swap(lsm_keyspace *ks, lsm_super *next);                                        /* (w); takes over the reference */
+void lsm_super_swap(lsm_keyspace *ks, lsm_super *next); /* (w); takes over the reference */
 /* The table of a run that may hold key, or NULL. */
 lsm_table *lsm_run_find(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix);
 static inline uint64_t lsm_key_prefix(const uint8_t *key, size_t n) {

@@ -31,7 +31,9 @@ void lsm_mem_unref(lsm_mem *m) {
 uint64_t lsm_mem_log(const lsm_mem *m) { return m->log; }
 uint64_t lsm_mem_max_seq(const lsm_mem *m) { return m->max_seq; }
 uint64_t lsm_mem_count(const lsm_mem *m) { return m->ops->count(m->impl) + lsm_tombs_count(m->tombs); }
-size_t lsm_mem_memory(const lsm_mem *m) { return m->ops->memory(m->impl); }
+size_t lsm_mem_memory(const lsm_mem *m) {
+    return m->ops->memory(m->impl) + atomic_load_explicit(&((lsm_mem *)m)->tomb_memory, memory_order_relaxed);
+}
 lsm_iter *lsm_mem_iter(const lsm_mem *m) { return m->ops->iter(m->impl); }
 const lsm_tombs *lsm_mem_tombs(const lsm_mem *m) { return m->tombs; }
 
@@ -115,7 +117,8 @@ size_t lsm_keyspace_memory(lsm_keyspace *ks) {
 }
 
 int lsm_keyspace_new(lsm_db *db, const lsm_keyspace_config *c, lsm_keyspace **out, lsm_error *e) {
-    if (c->abi != LSM_ABI || c->size < sizeof *c || !c->memtable || c->memtable->abi != LSM_ABI || c->memtable->size < sizeof(lsm_memtable_ops))
+    if (c->abi != LSM_ABI || c->size < sizeof *c || !c->memtable || c->memtable->abi != LSM_ABI ||
+        c->memtable->size < sizeof(lsm_memtable_ops))
         return lsm_fail(e, LSM_INVALID, "", 0, "keyspace settings or memtable of another version");
     lsm_keyspace *ks = calloc(1, sizeof *ks);
     if (!ks) return lsm_fail(e, LSM_NOMEM, "", 0, "out of memory");

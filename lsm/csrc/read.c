@@ -34,7 +34,8 @@ static inline uint64_t hash_for(hasher *h, const lsm_table *t, const uint8_t *ke
 }
 
 /* One run, likewise; or an error. */
-static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot, found *out, lsm_error *e) {
+static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot, found *out,
+                   lsm_error *e) {
     lsm_table *t = lsm_run_find(r, key, n, prefix);
     if (!t) return LSM_NOT_FOUND;
     const lsm_tombs *tombs = r->has_tombs ? lsm_table_tombs(t) : NULL;
@@ -57,13 +58,19 @@ static int ask_version(const lsm_version *v, const uint8_t *key, size_t n, uint6
     return LSM_NOT_FOUND;
 }
 
+static int closed(lsm_db *db, const char *what) {
+    lsm_error e;
+    lsm_fail(&e, LSM_CLOSED, "", 0, "%s is closed", what);
+    return lsm_remember(db, &e);
+}
+
 int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed) {
     lsm_db *db = ks->db;
-    if (lsm_enter(db) != LSM_OK) return LSM_CLOSED;
+    if (lsm_enter(db) != LSM_OK) return closed(db, "the database");
     lsm_super *s = lsm_super_get(ks);
     if (!s) {
         lsm_leave(db);
-        return LSM_CLOSED;
+        return closed(db, "the keyspace");
     }
     uint64_t visible = atomic_load_explicit(&db->visible, memory_order_acquire);
     if (snapshot > visible) snapshot = visible;
@@ -74,10 +81,11 @@ int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapsho
     for (uint32_t i = 0; status == LSM_NOT_FOUND && i < s->n_sealed; i++) status = ask_mem(s->sealed[i], key, n, snapshot, &f);
     if (status == LSM_NOT_FOUND) status = ask_version(s->version, key, n, snapshot, &f, &e);
     int64_t result = LSM_MISSING;
-    if (status < 0) result = lsm_remember(db, &e);
+    if (status < 0)
+        result = lsm_remember(db, &e);
     else if (status == LSM_OK && f.entry.kind == LSM_PUT) {
         if (f.entry.value_len <= cap) {
-            memcpy(out, f.entry.value, f.entry.value_len);
+            if (f.entry.value_len) memcpy(out, f.entry.value, f.entry.value_len);
             result = (int64_t)f.entry.value_len;
         } else {
             *needed = f.entry.value_len;
@@ -175,7 +183,7 @@ static uint32_t group_copy(group *g, uint8_t *out, size_t cap, size_t *used, int
             *needed = e->value_len;
             break;
         }
-        memcpy(out + *used, e->value, e->value_len);
+        if (e->value_len) memcpy(out + *used, e->value, e->value_len);
         *used += e->value_len;
         lens[i] = (int64_t)e->value_len;
         ++*hits;
@@ -183,8 +191,8 @@ static uint32_t group_copy(group *g, uint8_t *out, size_t cap, size_t *used, int
     return i;
 }
 
-int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, uint64_t snapshot, uint8_t *out, size_t cap, int64_t *lens,
-                     size_t *needed, lsm_error *error) {
+int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, uint64_t snapshot, uint8_t *out,
+                     size_t cap, int64_t *lens, size_t *needed, lsm_error *error) {
     lsm_db *db = ks->db;
     if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
     lsm_super *s = lsm_super_get(ks);
@@ -204,8 +212,10 @@ int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
         int status = group_ask(&g, s, snapshot, error);
         uint32_t copied = status < 0 ? 0 : group_copy(&g, out, cap, &used, lens + answered, needed, &hits);
         for (uint32_t i = 0; i < g.n; i++) lsm_unpin(&g.f[i].pin);
-        if (status < 0) answered = status;
-        else answered += copied;
+        if (status < 0)
+            answered = status;
+        else
+            answered += copied;
         if (copied < g.n) break;
     }
     if (s) lsm_super_unref(s);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define SLEEP_FROM 50000 /* ns of delay saved up before a writer sleeps */
+#define TOMB_BYTES 128 /* of a range in a list of range deletes: itself, two cuts, their sequence numbers */
 
 static int fail_here(lsm_db *db, int status, const char *what) {
     lsm_error e;
@@ -51,20 +52,26 @@ static int append_log(lsm_db *db, uint64_t seq, const rec_slice *parts, size_t n
 
 static int apply(lsm_keyspace *ks, const lsm_entry *e, uint64_t log) {
     lsm_mem *m = ks->super->active;
-    int status = e->kind == LSM_RANGE_DELETE ? lsm_tombs_add(m->tombs, e->key, e->key_len, e->value, e->value_len, e->seq) : m->ops->add(m->impl, e);
+    int status;
+    if (__builtin_expect(e->kind == LSM_RANGE_DELETE, 0)) {
+        status = lsm_tombs_add(m->tombs, e->key, e->key_len, e->value, e->value_len, e->seq);
+        /* Every add leaves a list of all ranges so far behind (tombs.h). */
+        size_t held = lsm_tombs_count(m->tombs) * TOMB_BYTES + e->key_len + e->value_len;
+        atomic_fetch_add_explicit(&m->tomb_memory, held, memory_order_relaxed);
+    } else {
+        status = m->ops->add(m->impl, e);
+    }
     if (log < m->log) m->log = log;
     m->max_seq = e->seq;
     return status;
 }
 
-static inline int is_full(const lsm_keyspace *ks) {
-    const lsm_mem *m = ks->super->active;
-    return m->ops->memory(m->impl) >= ks->config.write_buffer;
-}
+static inline int is_full(const lsm_keyspace *ks) { return lsm_mem_memory(ks->super->active) >= ks->config.write_buffer; }
 
 static void raise_visible(lsm_db *db, uint64_t seq) {
     uint64_t now = atomic_load_explicit(&db->visible, memory_order_relaxed);
-    while (now < seq && !atomic_compare_exchange_weak_explicit(&db->visible, &now, seq, memory_order_release, memory_order_relaxed)) {}
+    while (now < seq && !atomic_compare_exchange_weak_explicit(&db->visible, &now, seq, memory_order_release, memory_order_relaxed)) {
+    }
 }
 
 /* After unlock: makes the record durable where the mode or the caller wants it, then visible. */
@@ -97,7 +104,7 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
     if (kn > LSM_MAX_KEY || vn > LSM_MAX_VALUE) return fail_here(db, LSM_TOO_BIG, kn > LSM_MAX_KEY ? "key" : "value");
     int status = admission(ks, kn + vn), sealed = 0;
     if (status != LSM_OK) return status;
-    if (lsm_enter(db) != LSM_OK) return LSM_CLOSED;
+    if (lsm_enter(db) != LSM_OK) return fail_here(db, LSM_CLOSED, "the database is closed");
     uint8_t head[4 + LSM_OP_HEADER];
     lsm_put32(head, 1);
     head[4] = (uint8_t)kind;
@@ -109,9 +116,12 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
     uint64_t lsn = 0;
     pthread_mutex_lock(&db->write_lock);
     uint64_t seq = atomic_load_explicit(&db->last, memory_order_relaxed) + 1;
-    if (__builtin_expect(atomic_load_explicit(&db->poison, memory_order_relaxed), 0)) status = read_only(db, &e);
-    else if (ks->dropped) status = lsm_fail(&e, LSM_CLOSED, "", 0, "the keyspace is dropped");
-    else status = append_log(db, seq, parts, 3, sizeof head + kn + vn, &lsn, &e);
+    if (__builtin_expect(atomic_load_explicit(&db->poison, memory_order_relaxed), 0))
+        status = read_only(db, &e);
+    else if (ks->dropped)
+        status = lsm_fail(&e, LSM_CLOSED, "", 0, "the keyspace is dropped");
+    else
+        status = append_log(db, seq, parts, 3, sizeof head + kn + vn, &lsn, &e);
     if (status == LSM_OK) {
         lsm_entry entry = {key, value, (uint32_t)kn, (uint32_t)kind, vn, seq};
         if (apply(ks, &entry, db->wal ? db->wal_ops->number(db->wal) : 0) != LSM_OK) {
@@ -131,7 +141,9 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
     return status == LSM_OK && sealed ? LSM_SEALED : status;
 }
 
-int lsm_put(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn) { return write_one(ks, LSM_PUT, key, kn, value, vn); }
+int lsm_put(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn) {
+    return write_one(ks, LSM_PUT, key, kn, value, vn);
+}
 int lsm_delete(lsm_keyspace *ks, const uint8_t *key, size_t kn) { return write_one(ks, LSM_DELETE, key, kn, NULL, 0); }
 
 /* Reads the operation at p; returns its end, or NULL when the bytes do not hold one that is legal. seq is not set. */
@@ -146,7 +158,8 @@ static const uint8_t *parse_op(const uint8_t *p, const uint8_t *end, lsm_entry *
     if ((uint64_t)(end - p) < e->key_len || (uint64_t)(end - p) - e->key_len < e->value_len) return NULL;
     e->key = p;
     e->value = p + e->key_len;
-    if (e->kind == LSM_RANGE_DELETE && (e->value_len > LSM_MAX_KEY || lsm_compare_keys(e->key, e->key_len, e->value, e->value_len) >= 0)) return NULL;
+    if (e->kind == LSM_RANGE_DELETE && (e->value_len > LSM_MAX_KEY || lsm_compare_keys(e->key, e->key_len, e->value, e->value_len) >= 0))
+        return NULL;
     return e->value + e->value_len;
 }
 
@@ -166,7 +179,8 @@ static int check_batch(lsm_db *db, const uint8_t *batch, size_t n, int must_know
         uint32_t space;
         p = parse_op(p, end, &op, &space);
         if (!p) return lsm_fail(e, LSM_INVALID, "", i, "operation %u of the batch is not well formed", i);
-        if (must_know && !find_space(db, space)) return lsm_fail(e, LSM_INVALID, "", i, "operation %u of the batch names unknown keyspace %u", i, space);
+        if (must_know && !find_space(db, space))
+            return lsm_fail(e, LSM_INVALID, "", i, "operation %u of the batch names unknown keyspace %u", i, space);
         *user_bytes += op.key_len + op.value_len;
     }
     return p == end ? LSM_OK : lsm_fail(e, LSM_INVALID, "", 0, "bytes behind the last operation of the batch");
@@ -219,9 +233,13 @@ static int admit_all(lsm_db *db, size_t n) {
     pthread_mutex_lock(&db->write_lock);
     for (uint32_t i = 0; i < db->n_spaces && status == LSM_OK; i++)
         if (!db->spaces[i]->dropped && !atomic_load(&db->spaces[i]->admit)) status = LSM_STALLED;
-    lsm_keyspace *first = db->n_spaces ? db->spaces[0] : NULL;
+    lsm_keyspace *slowest = NULL;
+    for (uint32_t i = 0; i < db->n_spaces && status == LSM_OK; i++)
+        if (!db->spaces[i]->dropped &&
+            (!slowest || atomic_load(&db->spaces[i]->delay_ns_per_kib) > atomic_load(&slowest->delay_ns_per_kib)))
+            slowest = db->spaces[i];
     pthread_mutex_unlock(&db->write_lock);
-    return status == LSM_OK && first ? admission(first, n) : status;
+    return status == LSM_OK && slowest ? admission(slowest, n) : status;
 }
 
 int lsm_write(lsm_db *db, const uint8_t *batch, size_t n, int sync, lsm_error *error) {
@@ -232,16 +250,18 @@ int lsm_write(lsm_db *db, const uint8_t *batch, size_t n, int sync, lsm_error *e
     if (status == LSM_OK) {
         pthread_mutex_lock(&db->write_lock);
         status = atomic_load(&db->poison) ? read_only(db, error) : check_batch(db, batch, n, 1, &count, &user_bytes, error);
-        if (status == LSM_OK && count) status = commit_locked(db, batch, n, count, user_bytes, sync, error);
-        else pthread_mutex_unlock(&db->write_lock);
+        if (status == LSM_OK && count)
+            status = commit_locked(db, batch, n, count, user_bytes, sync, error);
+        else
+            pthread_mutex_unlock(&db->write_lock);
     }
     lsm_leave(db);
     return status;
 }
 
 /* Puts a payload together in the scratch buffer. The write lock is held. */
-static int pack_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *kl, const uint8_t *values, const uint32_t *vl, size_t *n,
-                     lsm_error *e) {
+static int pack_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *kl, const uint8_t *values, const uint32_t *vl,
+                     size_t *n, lsm_error *e) {
     lsm_db *db = ks->db;
     uint64_t total = 4;
     for (uint32_t i = 0; i < count; i++) {
@@ -265,30 +285,37 @@ static int pack_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
         lsm_put32(p + 1, ks->config.id);
         lsm_put32(p + 5, kl[i]);
         lsm_put64(p + 9, v);
-        memcpy(p + LSM_OP_HEADER, keys, kl[i]);
+        if (kl[i]) memcpy(p + LSM_OP_HEADER, keys, kl[i]);
         if (v) memcpy(p + LSM_OP_HEADER + kl[i], values, v);
         p += LSM_OP_HEADER + kl[i] + v;
-        keys += kl[i];
-        values += v;
+        if (kl[i]) keys += kl[i]; /* they may be NULL when all are empty */
+        if (v) values += v;
     }
     *n = total;
     return LSM_OK;
 }
 
-int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, const uint8_t *values, const uint32_t *value_lens, int sync,
-                 lsm_error *error) {
+int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, const uint8_t *values,
+                 const uint32_t *value_lens, int sync, lsm_error *error) {
     lsm_db *db = ks->db;
     if (!count) return LSM_OK;
-    int status = admission(ks, 0);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) bytes += (uint64_t)key_lens[i] + (value_lens ? value_lens[i] : 0);
+    int status = admission(ks, bytes);
     if (status != LSM_OK) return status;
     if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
     size_t n = 0;
     pthread_mutex_lock(&db->write_lock);
-    if (atomic_load(&db->poison)) status = read_only(db, error);
-    else if (ks->dropped) status = lsm_fail(error, LSM_CLOSED, "", 0, "the keyspace is dropped");
-    else status = pack_many(ks, count, keys, key_lens, values, value_lens, &n, error);
-    if (status == LSM_OK) status = commit_locked(db, db->scratch, n, count, n - 4 - (uint64_t)count * LSM_OP_HEADER, sync, error);
-    else pthread_mutex_unlock(&db->write_lock);
+    if (atomic_load(&db->poison))
+        status = read_only(db, error);
+    else if (ks->dropped)
+        status = lsm_fail(error, LSM_CLOSED, "", 0, "the keyspace is dropped");
+    else
+        status = pack_many(ks, count, keys, key_lens, values, value_lens, &n, error);
+    if (status == LSM_OK)
+        status = commit_locked(db, db->scratch, n, count, n - 4 - (uint64_t)count * LSM_OP_HEADER, sync, error);
+    else
+        pthread_mutex_unlock(&db->write_lock);
     lsm_leave(db);
     return status;
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import lsm
 import pytest
-import recovery
 from hypothesis import given
 from hypothesis import strategies as st
-from lsm.native_db import NEWEST, CoreCursor
 
+import lsm
+import recovery
+from lsm.native_db import NEWEST, CoreCursor
 from tests.harness import model as m
 
 KEYS = st.one_of(st.binary(max_size=2), st.integers(0, 25).map(lambda i: b"common/%02d" % i), st.just(b"\xff" * 3))
@@ -84,10 +84,15 @@ def walk(db: lsm.DB, how: dict[str, Any], seq: int, state: dict[bytes, bytes]) -
     cursor.close()
 
 
-@given(steps=st.lists(STEP, max_size=50), walks=st.lists(WALK, min_size=1, max_size=6), memtable=st.sampled_from(["skiplist", "vector", "hash"]))
+@given(
+    steps=st.lists(STEP, max_size=50),
+    walks=st.lists(WALK, min_size=1, max_size=6),
+    memtable=st.sampled_from(["skiplist", "vector", "hash"]),
+)
 def test_any_walk_agrees_with_the_model(steps: list[tuple[Any, ...]], walks: list[dict[str, Any]], memtable: str) -> None:
-    small = {"layout": "tiering", "size_ratio": 3, "output_bytes": 1024, "l0_trigger": 3, "level_base": 4096}
-    with lsm.open("/db", fs=recovery.memory(), threads=0, write_buffer=4096, memtable=memtable, table={"block_size": 128}, compaction=small) as db:
+    tree = {"layout": "tiering", "size_ratio": 3, "output_bytes": 1024, "l0_trigger": 3, "level_base": 4096}
+    options = {"threads": 0, "write_buffer": 4096, "memtable": memtable, "table": {"block_size": 128}, "compaction": tree}
+    with lsm.open("/db", options, fs=recovery.memory()) as db:
         views = play(db, steps)
         for how in walks:
             walk(db, how, *views[how["which"] % len(views)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import lsm
 import pytest
+
+import lsm
 import recovery
 
 

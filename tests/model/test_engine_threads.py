@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import lsm
 import pytest
+
+import lsm
 import recovery
 
 KEYS = [b"key%d" % i for i in range(8)]

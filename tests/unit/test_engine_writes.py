@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import lsm
 import pytest
-import recovery
 from hypothesis import given
 from hypothesis import strategies as st
-from lsm.native import SEALED, STALLED
 
+import lsm
+import recovery
+from lsm.native import SEALED, STALLED
 from tests.harness import model as m
 
 KINDS = {"delete": 0, "put": 1, "delete_range": 3}
@@ -128,7 +128,7 @@ def test_a_closed_door_does_nothing_and_opens_again(db: lsm.DB) -> None:
 
 @pytest.mark.parametrize("how", ["put", "delete_range"])
 def test_a_full_memtable_is_sealed_and_the_log_goes_on_in_a_new_segment(how: str) -> None:
-    with lsm.open("/db", fs=recovery.memory(), threads=0, write_buffer=4096) as db:
+    with lsm.open("/db", fs=recovery.memory(), threads=0, write_buffer=65536) as db:
         log, _ = db.core.log()
         kind = KINDS[how]
         for i in range(4000):
@@ -160,7 +160,7 @@ def test_put_many_is_one_record_and_deletes_without_lengths_of_values(db: lsm.DB
 
 def test_after_close_every_call_says_closed() -> None:
     db = lsm.open("/db", fs=recovery.memory(), threads=0)
-    put, delete, get, handle = db.spaces["default"].core.hot()
+    put, delete, _, handle = db.spaces["default"].core.hot()
     core = db.core
     db.close()
     closed = put(handle, b"k", 1, b"v", 1)

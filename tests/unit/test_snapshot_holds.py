@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-import lsm
 import pytest
+
+import lsm
 import recovery
 
 
