@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from recovery import FileSystem, crc32c, mask
@@ -104,8 +105,9 @@ class Manifest:
         except BaseException:
             self._file.close()
             raise
-        if old is not None and fs.exists(f"{directory}/{old}"):
-            fs.unlink(f"{directory}/{old}")
+        if old is not None:
+            with suppress(OSError):  # the next open sweeps it
+                fs.unlink(f"{directory}/{old}")
 
     def _append(self, row: Mapping[str, Any]) -> None:
         payload = json.dumps(row, separators=(",", ":"), ensure_ascii=True).replace("@", "\\u0040").encode()
