@@ -109,15 +109,19 @@ static void go_restart(lsm_block_iter *it, uint32_t i) {
     uint32_t at = restart_at(it, i);
     it->n_past = 0;
     it->valid = 0;
-    if (at >= it->v.limit) fail(it, LSM_CORRUPT);
-    else decode(it, at);
+    if (at >= it->v.limit)
+        fail(it, LSM_CORRUPT);
+    else
+        decode(it, at);
 }
 
 void lsm_block_first(lsm_block_iter *it) { go_restart(it, 0); }
 
 static inline void step(lsm_block_iter *it) {
-    if (it->next < it->v.limit) decode(it, it->next);
-    else it->valid = 0;
+    if (it->next < it->v.limit)
+        decode(it, it->next);
+    else
+        it->valid = 0;
 }
 
 void lsm_block_next(lsm_block_iter *it) {
@@ -142,8 +146,10 @@ static int64_t find_restart(lsm_block_iter *it, const uint8_t *key, size_t n, ui
             !(p = small_varint(p, end, &value_len)) || shared || unshared > LSM_MAX_KEY || (uint64_t)(end - p) < unshared + 8)
             return -1;
         lsm_entry e = {.key = p, .key_len = (uint32_t)unshared, .seq = lsm_get64(p + unshared) >> 8};
-        if (compare_to(&e, key, n, seq) < 0) lo = mid;
-        else hi = mid;
+        if (compare_to(&e, key, n, seq) < 0)
+            lo = mid;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -190,8 +196,8 @@ static int remember(lsm_block_iter *it) {
         it->past_cap = cap;
     }
     if (it->e.key_len) memcpy(it->past_keys + it->past_used, it->e.key, it->e.key_len);
-    it->past[it->n_past++] = (lsm_past){it->at,         it->next,    (uint32_t)it->past_used, it->e.key_len, it->e.kind,
-                                        it->e.value, it->e.seq, it->e.value_len};
+    it->past[it->n_past++] =
+        (lsm_past){it->at, it->next, (uint32_t)it->past_used, it->e.key_len, it->e.kind, it->e.value, it->e.seq, it->e.value_len};
     it->past_used += it->e.key_len;
     return 1;
 }
@@ -215,7 +221,7 @@ static void decode_interval(lsm_block_iter *it, uint32_t restart, uint32_t end) 
 static void show_past(lsm_block_iter *it) {
     const lsm_past *p = &it->past[--it->past_at];
     if (!grow_key(it, p->key_len)) return;
-    memcpy(it->buf, it->past_keys + p->key_at, p->key_len);
+    if (p->key_len) memcpy(it->buf, it->past_keys + p->key_at, p->key_len);
     it->e = (lsm_entry){it->buf, p->value, p->key_len, p->kind, p->value_len, p->seq};
     it->at = p->at;
     it->next = p->next;
@@ -227,8 +233,10 @@ static int64_t restart_before(const lsm_block_iter *it, uint32_t at) {
     uint32_t lo = 0, hi = it->v.n_restarts;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (restart_at(it, mid) < at) lo = mid + 1;
-        else hi = mid;
+        if (restart_at(it, mid) < at)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return (int64_t)lo - 1;
 }
@@ -247,6 +255,8 @@ static void go_before(lsm_block_iter *it, uint32_t end) {
 void lsm_block_last(lsm_block_iter *it) { go_before(it, it->v.limit); }
 
 void lsm_block_prev(lsm_block_iter *it) {
-    if (it->n_past && it->past_at) show_past(it);
-    else go_before(it, it->at);
+    if (it->n_past && it->past_at)
+        show_past(it);
+    else
+        go_before(it, it->at);
 }

@@ -48,8 +48,7 @@ lsm_block *lsm_block_alloc(size_t size) {
 }
 
 void lsm_block_release(lsm_block *b) {
-    if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_release) != 1) return;
-    atomic_thread_fence(memory_order_acquire);
+    if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1) return;
     free(b->aux);
     free(b);
 }
