@@ -42,7 +42,18 @@ def compile_component(source: str, *, slot: str, name: str, compiler: str | None
     with tempfile.TemporaryDirectory(prefix="lsmlab-") as folder:
         code, library = Path(folder, "component.c"), Path(folder, "component.so")
         code.write_text(source)
-        parts = [*command.split(), "-std=gnu11", "-shared", "-fPIC", "-pthread", *flags, f"-I{get_include()}", str(code), "-o", str(library)]
+        parts = [
+            *command.split(),
+            "-std=gnu11",
+            "-shared",
+            "-fPIC",
+            "-pthread",
+            *flags,
+            f"-I{get_include()}",
+            str(code),
+            "-o",
+            str(library),
+        ]
         done = subprocess.run(parts, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CompileError(f"the component does not compile:\n{done.stderr.replace(str(code), 'component.c')}")

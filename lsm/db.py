@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import struct
@@ -12,11 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import eviction
 import indexes
-import numpy as np
 import recovery
-from numpy.typing import NDArray
 from recovery import FileSystem
 
 from . import checkpoint as checkpoints
@@ -38,6 +40,14 @@ from .stats import LevelStats, Stats, level_stats
 from .version import Version
 
 DEFAULT = "default"
+_open: set[DB] = set()  # a database that is forgotten is closed at exit: the collector would end its parts in any order
+
+
+@atexit.register
+def _close_forgotten() -> None:
+    for db in list(_open):
+        with suppress(Error):
+            db.close()
 
 
 class DB:
@@ -89,6 +99,7 @@ class DB:
         for name in DB.__annotations__:
             if name not in ("manifest", "core", "state"):
                 setattr(self, name, getattr(self.default, name))
+        _open.add(self)
         self.executor.start()
         self.executor.on_sealed()
 
@@ -212,6 +223,7 @@ class DB:
             return
         self.executor.stop()
         self.closed = True
+        _open.discard(self)
         for scan in list(self.cursors):
             scan.close()
         self.sweep(logs=False)  # before the core goes: it lets go of the current version too, and those tables must stay
@@ -355,7 +367,9 @@ class DB:
         with self.executor.lock:
             while self.executor.busy.get(space.name):
                 self.executor.idle.wait(0.02)
-            tables = [t for t in space.version.tables().values() if t.overlaps(start if start is not None else t.smallest, _end(stop, t.largest))]
+            tables = [
+                t for t in space.version.tables().values() if t.overlaps(start if start is not None else t.smallest, _end(stop, t.largest))
+            ]
             if not tables:
                 return
             deepest = max(max(lv.number for lv in space.version.levels if lv.runs), 1)
@@ -397,9 +411,10 @@ class DB:
         if logs and not isinstance(self.manifest, _Pending):
             floor = min((s.core.log_floor() for s in self.spaces.values()), default=NEWEST)
             floor = min(floor, self.core.log()[0])
-            for n in recovery.log_numbers(self.fs, self.path):
-                if n < floor:
-                    self.remove(f"{n:06d}.log")
+            with suppress(OSError):
+                for n in recovery.log_numbers(self.fs, self.path):
+                    if n < floor:
+                        self.remove(f"{n:06d}.log")
 
     def remove(self, name: str) -> None:
         """Unlink a file of ours; a failure leaves it for the next open to sweep."""
@@ -519,7 +534,7 @@ def _new_id(options: Options) -> int:
     return struct.unpack("<Q", hashlib.blake2b(str(options.seed).encode(), digest_size=8).digest())[0] | 1
 
 
-def open(  # noqa: A001 - lsm.open is the name that people expect
+def open(
     path: str | os.PathLike[str],
     options: Options | Mapping[str, Any] | str | Path | None = None,
     *,

@@ -28,7 +28,9 @@ def _parse_key(text: str) -> bytes:
 
 def _table(t: TableInfo) -> str:
     deletions = f" {t.deletions} deletions" if t.deletions else ""
-    return f"{t.number}[{show(t.smallest)}..{show(t.largest)}{')' if t.largest_exclusive else ']'} {t.entries} entries{deletions} {t.size} B"
+    return (
+        f"{t.number}[{show(t.smallest)}..{show(t.largest)}{')' if t.largest_exclusive else ']'} {t.entries} entries{deletions} {t.size} B"
+    )
 
 
 def dump(version: Version) -> str:
@@ -62,7 +64,14 @@ def parse(text: str) -> Version:
             n, low, high, end, entries, deletions, size = found.groups()
             tables.append(
                 TableInfo(
-                    int(n), int(size or 100), int(entries or 1), int(deletions or 0), _parse_key(low), _parse_key(high), end == ")", max_seq=int(n)
+                    int(n),
+                    int(size or 100),
+                    int(entries or 1),
+                    int(deletions or 0),
+                    _parse_key(low),
+                    _parse_key(high),
+                    end == ")",
+                    max_seq=int(n),
                 )
             )
         rows.append((level, int(body[1]), tables))

@@ -125,7 +125,9 @@ class Keyspace:
 
     # Writing
 
-    def put_many(self, pairs: Iterable[tuple[bytes, bytes]] | Sequence[bytes], values: Sequence[bytes] | None = None, *, sync: bool = False) -> None:
+    def put_many(
+        self, pairs: Iterable[tuple[bytes, bytes]] | Sequence[bytes], values: Sequence[bytes] | None = None, *, sync: bool = False
+    ) -> None:
         """Put many pairs as one atomic batch: an iterable of pairs, or keys and values of equal length."""
         keys: Sequence[Any]
         if values is None:

@@ -170,13 +170,17 @@ def read_current(fs: FileSystem, directory: str) -> tuple[str, int]:
     return name, records
 
 
-def _is_torn(raw: bytes, at: int) -> bool:
-    """Tell whether the bad record at `at` is what a crash while appending may leave: cut short, or ending in zeros."""
-    head = raw[at : at + _HEAD.size]
-    if len(head) < _HEAD.size or head.endswith(bytes(4)):
-        return True
-    length = _HEAD.unpack(head)[0]
-    return at + _HEAD.size + length > len(raw) or 0 in raw[at + _HEAD.size : at + _HEAD.size + length]
+def _is_torn(raw: bytes, at: int, head_is_good: bool) -> bool:
+    """Tell whether the bad record at `at` is what a crash while appending may leave: cut short, or with sectors of zeros.
+
+    A length counts only where the head's checksum is right. Behind a damaged head, `{` still begins the payload unless that was lost too.
+    """
+    body = at + _HEAD.size
+    if head_is_good:
+        end = body + _HEAD.unpack_from(raw, at)[0]
+        return end > len(raw) or 0 in raw[body:end]
+    sector = at // 512 * 512 + 512
+    return raw[body : body + 1] in (b"", b"\0") or not any(raw[at : min(at + 8, sector)])
 
 
 def read_rows(raw: bytes, path: str) -> list[dict[str, Any]]:
@@ -192,7 +196,7 @@ def read_rows(raw: bytes, path: str) -> list[dict[str, Any]]:
         whole = good and len(payload) == length
         if not whole or mask(crc32c(payload)) != crc:
             last = not good or at + _HEAD.size + length >= len(raw)
-            if rows and last and _is_torn(raw, at):
+            if rows and last and _is_torn(raw, at, good):
                 break
             raise CorruptionError(f"record {len(rows)} of the manifest is damaged", path, at)
         rows.append(json.loads(payload))

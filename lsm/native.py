@@ -28,10 +28,25 @@ OPERATIONS = ("read", "write", "hit", "probe", "skip")
 COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal")
 CAUSES = ("get", "scan", "flush", "compaction", "open", "check", "write")
 LEVELS = lib.LSM_LEDGER_LEVELS
-COUNTERS = (
-    "puts deletes batches gets_missed gets_hit scans scan_entries user_bytes entries_in entries_out dropped_shadowed dropped_tombstones "
-    "dropped_range filter_false_positives cache_evictions cache_inserts cache_ghost_hits"
-).split()
+COUNTERS = [
+    "puts",
+    "deletes",
+    "batches",
+    "gets_missed",
+    "gets_hit",
+    "scans",
+    "scan_entries",
+    "user_bytes",
+    "entries_in",
+    "entries_out",
+    "dropped_shadowed",
+    "dropped_tombstones",
+    "dropped_range",
+    "filter_false_positives",
+    "cache_evictions",
+    "cache_inserts",
+    "cache_ghost_hits",
+]
 _WAL_DAMAGE = 74  # EBADMSG
 
 
@@ -132,16 +147,23 @@ class Cache:
     """A block cache; see cache.h."""
 
     def __init__(self, capacity: int, shards: int, policy: int, params: str, seed: int) -> None:
-        self.handle = ffi.gc(lib.lsm_cache_new(capacity, shards, _pointer("const evi_ops *", policy), params.encode(), seed), lib.lsm_cache_free)
+        self.handle = ffi.gc(
+            lib.lsm_cache_new(capacity, shards, _pointer("const evi_ops *", policy), params.encode(), seed), lib.lsm_cache_free
+        )
         if self.handle == ffi.NULL:
-            raise InvalidOptions("cache", {"capacity": capacity, "shards": shards, "params": params}, "shards a power of two, params of the policy")
+            raise InvalidOptions(
+                "cache", {"capacity": capacity, "shards": shards, "params": params}, "shards a power of two, params of the policy"
+            )
         self._recording: tuple[Any, Any] | None = None
 
     def stats(self) -> dict[str, int]:
         """Return capacity, charge (bytes), blocks, hits, misses, inserts, evictions, ghost_hits, bypassed."""
         s = ffi.new("lsm_cache_stats *")
         lib.lsm_cache_get_stats(self.handle, s)
-        return {name: getattr(s, name) for name in "capacity charge blocks hits misses inserts evictions ghost_hits bypassed".split()}
+        return {
+            name: getattr(s, name)
+            for name in ["capacity", "charge", "blocks", "hits", "misses", "inserts", "evictions", "ghost_hits", "bypassed"]
+        }
 
     def resize(self, capacity: int) -> None:
         """Change the capacity, in bytes; evicts down to it."""
@@ -202,6 +224,25 @@ class TableSettings:
             setattr(self.handle, name, value)
 
 
+_held: dict[int, list[Any]] = {}
+"""What open C objects borrow, by address: the garbage collector ends a cycle in any order, and the borrower must go first."""
+
+
+def holding(handle: Any, free: Callable[[Any], Any], *borrowed: Any) -> Any:
+    """Return the handle, freed with its last reference; what it borrows stays alive until that has been done."""
+    key = int(ffi.cast("uintptr_t", handle))
+    _held.setdefault(key, []).append(borrowed)
+
+    def release(it: Any) -> None:
+        keep = _held[key].pop()
+        if not _held[key]:
+            del _held[key]
+        free(it)
+        del keep
+
+    return ffi.gc(handle, release)
+
+
 class Table:
     """An open table. Reference-counted in C; close lets go of this reference."""
 
@@ -209,7 +250,7 @@ class Table:
         out, e = ffi.new("lsm_table **"), new_error()
         check(lib.lsm_table_open(env.handle, settings.handle, os.fsencode(path), number, size, footer_crc, out, e), e)
         self.env, self.path, self.number = env, path, number
-        self.handle = ffi.gc(out[0], lambda handle, keep=env: lib.lsm_table_unref(handle))  # its files live as long as it does
+        self.handle = holding(out[0], lib.lsm_table_unref, env)
         self.props = _props(lib.lsm_table_properties(self.handle))
 
     def verify(self) -> None:

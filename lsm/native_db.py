@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .native import NEWEST, SHORT, Env, Table, check, ffi, lib, new_error, raise_for
+from .native import NEWEST, SHORT, Env, Table, check, ffi, holding, lib, new_error, raise_for
 
 FIRST_ROOM = 64 * 1024  # bytes of a result buffer; it grows when a value does not fit
 
@@ -30,7 +30,9 @@ class Mem:
 class CoreDB:
     """lsm_db: log, sequence numbers, snapshots."""
 
-    def __init__(self, env: Env, directory: str, wal_ops: int, wal: dict[str, int], first_log: int, last_sequence: int, disable_wal: bool) -> None:
+    def __init__(
+        self, env: Env, directory: str, wal_ops: int, wal: dict[str, int], first_log: int, last_sequence: int, disable_wal: bool
+    ) -> None:
         c, self._dir = ffi.new("lsm_db_config *"), ffi.new("char[]", os.fsencode(directory))
         c.abi, c.size, c.env, c.dir = lib.LSM_ABI, ffi.sizeof("lsm_db_config"), env.handle, self._dir
         c.wal = ffi.cast("const rec_wal_ops *", wal_ops)
@@ -40,7 +42,7 @@ class CoreDB:
         out, e = ffi.new("lsm_db **"), new_error()
         check(lib.lsm_db_open(c, out, e), e)
         self.env = env
-        self.handle = ffi.gc(out[0], lib.lsm_db_free)
+        self.handle = holding(out[0], lib.lsm_db_free, env)
         self.closed = False
 
     def close(self) -> None:
@@ -227,7 +229,14 @@ class CoreCursor:
     """lsm_cursor: a scan's position, filled chunk by chunk."""
 
     def __init__(
-        self, space: CoreKeyspace, snapshot: int, lower: bytes | None, upper: bytes | None, reverse: bool, fill_cache: bool = True, readahead: int = 0
+        self,
+        space: CoreKeyspace,
+        snapshot: int,
+        lower: bytes | None,
+        upper: bytes | None,
+        reverse: bool,
+        fill_cache: bool = True,
+        readahead: int = 0,
     ) -> None:
         out, e = ffi.new("lsm_cursor **"), new_error()
         low = ffi.NULL if lower is None else ffi.from_buffer("uint8_t[]", lower)
@@ -237,7 +246,7 @@ class CoreCursor:
         )
         check(status, e)
         self.space = space  # the environment must outlive the cursor
-        self.handle = ffi.gc(out[0], lib.lsm_cursor_close)
+        self.handle = holding(out[0], lib.lsm_cursor_close, space.db.env)
         self._room, self._pairs = 0, 0
         self._used, self._needed, self._error = ffi.new("size_t *"), ffi.new("size_t *"), e
 

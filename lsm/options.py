@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import tomli_w
+
 import eviction
 import indexes
 import recovery
-import tomli_w
 
 from .codecs import CODECS
 from .errors import InvalidOptions, one_of

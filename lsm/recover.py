@@ -63,7 +63,9 @@ def look(fs: FileSystem, path: str) -> Found:
         found.state, found.manifest_name = manifest.load(fs, path)
         _check_tables(found, path)
     elif found.tables or found.logs:
-        raise CorruptionError("CURRENT is missing, and there are tables or logs: this is a database that lost its pointer", f"{path}/CURRENT")
+        raise CorruptionError(
+            "CURRENT is missing, and there are tables or logs: this is a database that lost its pointer", f"{path}/CURRENT"
+        )
     elif foreign:
         raise NotADatabase(f"{path} is not a database and not empty: it holds {', '.join(foreign[:5])}")
     return found
@@ -76,9 +78,7 @@ def _check_tables(found: Found, path: str) -> None:
         raise CorruptionError("the table is missing", f"{path}/{missing[0]:06d}.sst")
 
 
-def replay(
-    fs: FileSystem, path: str, found: Found, mode: str, sync: str
-) -> tuple[list[tuple[int, bytes]], RecoveryReport]:
+def replay(fs: FileSystem, path: str, found: Found, mode: str, sync: str) -> tuple[list[tuple[int, bytes]], RecoveryReport]:
     """Read the live log segments. Returns the records (sequence, payload) and the report. CorruptionError as the mode says."""
     state = found.state
     assert state is not None
@@ -91,7 +91,9 @@ def replay(
             size += report.bytes
             dropped += report.dropped_records
             if report.torn_tail or report.dropped_records:
-                reasons.append(f"{number:06d}.log: {report.reason}; {report.dropped_records} records dropped behind byte {report.end_offset}")
+                reasons.append(
+                    f"{number:06d}.log: {report.reason}; {report.dropped_records} records dropped behind byte {report.end_offset}"
+                )
     except recovery.WalCorruption as e:
         damage = e.report.damage_offset
         raise CorruptionError(f"the log is damaged: {e.strerror}", os.fspath(e.filename or path), damage) from None

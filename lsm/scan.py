@@ -50,7 +50,7 @@ def bounds(start: bytes | None, stop: bytes | None, prefix: bytes | None) -> tup
 class Scan(Iterator[tuple[bytes, bytes]]):
     """An iterator over (key, value) pairs as they were when it began. Close it early, or let it end; one thread."""
 
-    __slots__ = ("_close", "_cursor", "_items", "_left", "_mode", "_size", "_space", "__weakref__")
+    __slots__ = ("__weakref__", "_close", "_cursor", "_items", "_left", "_mode", "_size", "_space")
 
     def __init__(self, space: Keyspace, cursor: CoreCursor, limit: int | None, mode: str) -> None:
         self._space, self._cursor, self._mode = space, cursor, mode
@@ -122,7 +122,9 @@ class Chunk:
         return list(zip(fields[::2], fields[1::2], strict=True))
 
 
-def open_cursor(space: Keyspace, lower: bytes | None, upper: bytes | None, reverse: bool, snapshot: Snapshot | None, fill_cache: bool) -> CoreCursor:
+def open_cursor(
+    space: Keyspace, lower: bytes | None, upper: bytes | None, reverse: bool, snapshot: Snapshot | None, fill_cache: bool
+) -> CoreCursor:
     """Open a cursor at a snapshot, or now. ClosedError when the snapshot is closed."""
     if snapshot is not None and snapshot.seq is None:
         raise ClosedError("the snapshot is closed")

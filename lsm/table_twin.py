@@ -25,10 +25,20 @@ FOOTER = struct.Struct("<8sIIQQQIQIQIQII")  # magic, version, index kind, databa
 FOOTER_SIZE = FOOTER.size + 4
 FULL, TWO_LEVEL = 0, 1
 NONE, MANY = 255, 254  # buckets without a restart, and with several
-NUMBERS = (
-    "entries deletions range_deletes data_blocks raw_key_bytes raw_value_bytes data_bytes index_bytes filter_bytes "
-    "min_seq max_seq largest_exclusive"
-).split()
+NUMBERS = [
+    "entries",
+    "deletions",
+    "range_deletes",
+    "data_blocks",
+    "raw_key_bytes",
+    "raw_value_bytes",
+    "data_bytes",
+    "index_bytes",
+    "filter_bytes",
+    "min_seq",
+    "max_seq",
+    "largest_exclusive",
+]
 _WORD = 2**64 - 1
 
 

@@ -37,6 +37,10 @@ class LockHeld(BlockingIOError):
     holder: str = ""
 
 
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
+
+
 def _path(path: Path) -> bytes:
     raw = os.fsencode(path)
     if b"\0" in raw:
@@ -82,13 +86,17 @@ def crc32c_address() -> int:
     return int(ffi.cast("uintptr_t", ffi.addressof(lib, "rec_crc32c")))
 
 
+_held: dict[int, FileSystem] = {}
+"""File system of every open file: the garbage collector ends a cycle in any order, and a file must go before its file system."""
+
+
 class File:
     """An open file. Methods raise OSError with errno and the path. Close it, or use it in a ``with``; calls may come from any thread."""
 
     def __init__(self, fs: FileSystem, handle: Any, path: Path) -> None:
         """Take over an open handle; use :meth:`FileSystem.open`."""
-        self._fs = fs
         self._handle: Any = handle
+        _held[_address(handle)] = fs
         self.path = path
 
     @property
@@ -147,7 +155,9 @@ class File:
         """Close; a second call does nothing. An error of the close is raised, and the file is closed all the same."""
         handle, self._handle = self._handle, None
         if handle is not None:
+            fs = _held.pop(_address(handle))  # alive until the handle is closed
             check(handle.ops.close(handle), self.path)
+            del fs
 
     def __enter__(self) -> Self:
         """Return the file."""
@@ -161,7 +171,9 @@ class File:
         """Close a forgotten file without raising."""
         handle, self._handle = getattr(self, "_handle", None), None
         if handle is not None:
+            fs = _held.pop(_address(handle))
             handle.ops.close(handle)
+            del fs
 
 
 class Mapping:

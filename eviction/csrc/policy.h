@@ -26,7 +26,7 @@
 
 typedef struct evi_config {
     uint64_t capacity; /* in weight units: bytes, or objects when every weight is 1 */
-    uint32_t slots;    /* upper bound of residents at once */
+    uint32_t slots; /* upper bound of residents at once */
     uint64_t seed;
     const char *params; /* "key=value key=value", may be "" */
 } evi_config;
@@ -49,7 +49,7 @@ typedef struct evi_ops {
     uint64_t (*ghost_hits)(void *policy);
     void (*listen)(void *policy, evi_event_fn fn, void *arg); /* NULL ends it */
     size_t (*dump)(void *policy, char *out, size_t n); /* text of the queues by key; bytes needed, as snprintf */
-    int (*check)(void *policy, char *why, size_t n);   /* 1 when every invariant holds, else 0 and why */
+    int (*check)(void *policy, char *why, size_t n); /* 1 when every invariant holds, else 0 and why */
 } evi_ops;
 /* cdef:end */
 #endif

@@ -33,7 +33,7 @@ void lsm_block_builder_reset(lsm_block_builder *b);
 
 typedef struct lsm_block_view {
     const uint8_t *data;
-    uint32_t limit;      /* end of the entries */
+    uint32_t limit; /* end of the entries */
     uint32_t n_restarts, n_buckets;
 } lsm_block_view;
 

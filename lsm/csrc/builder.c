@@ -23,7 +23,7 @@ struct lsm_builder {
     uint32_t chain;
     lsm_block_builder block;
     lsm_index_builder index, top; /* top: over partitions, when two-level */
-    uint8_t **parts;              /* finished partitions wait for the end of the data */
+    uint8_t **parts; /* finished partitions wait for the end of the data */
     size_t *part_sizes;
     size_t n_parts;
     uint8_t *pending; /* last key of the block that has ended; its separator waits for the next key */
@@ -45,8 +45,8 @@ static int fail_at(lsm_builder *b, int status, lsm_error *e, const char *what) {
 
 static int no_memory(lsm_builder *b, lsm_error *e) { return fail_at(b, LSM_NOMEM, e, "out of memory"); }
 
-int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, int level, int cause, lsm_builder **out,
-                    lsm_error *error) {
+int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const char *path, uint64_t number, int level, int cause,
+                    lsm_builder **out, lsm_error *error) {
     lsm_builder *b = calloc(1, sizeof *b);
     if (!b) return lsm_fail(error, LSM_NOMEM, path, 0, "out of memory");
     b->env = env;
@@ -223,7 +223,8 @@ int lsm_builder_add(lsm_builder *b, const lsm_entry *e, lsm_error *error) {
     int c = first ? 1 : lsm_compare_keys(e->key, e->key_len, b->last, last_len);
     if (e->key_len > LSM_MAX_KEY || e->value_len > LSM_MAX_VALUE) return fail_at(b, LSM_TOO_BIG, error, "key or value is too long");
     if (c < 0 || (c == 0 && e->seq >= b->last_seq)) return fail_at(b, LSM_INVALID, error, "entries must come in order");
-    if (b->block.entries && lsm_block_builder_size(&b->block) + e->key_len + e->value_len + 16 > b->opt.block_size && end_block(b, error) != LSM_OK)
+    if (b->block.entries && lsm_block_builder_size(&b->block) + e->key_len + e->value_len + 16 > b->opt.block_size &&
+        end_block(b, error) != LSM_OK)
         return b->status;
     if (b->has_pending && settle(b, e->key, e->key_len) != LSM_OK) return no_memory(b, error);
     if (lsm_block_builder_add(&b->block, e) != LSM_OK) return no_memory(b, error);
@@ -283,7 +284,8 @@ static int write_filter(lsm_builder *b, lsm_handle *out, lsm_error *e) {
     if (!bound || bound > LSM_MAX_META) return LSM_OK;
     uint8_t *data = malloc(bound + 1);
     if (!data) return no_memory(b, e);
-    if (f->build(b->hashes, b->n_hashes, b->opt.bits_per_key, data, bound, &n)) fail_at(b, LSM_PLUGIN, e, "the filter could not be built");
+    if (f->build(b->hashes, b->n_hashes, b->opt.bits_per_key, data, bound, &n))
+        fail_at(b, LSM_PLUGIN, e, "the filter could not be built");
     else if (write_block(b, data, n, LSM_C_FILTER, 0, out, e) == LSM_OK) {
         b->props.filter_bytes = n + LSM_TRAILER;
         b->props.bits_per_key = b->opt.bits_per_key;
@@ -332,7 +334,8 @@ static int write_tail(lsm_builder *b, lsm_error *e) {
     if (settle(b, NULL, 0) != LSM_OK) return no_memory(b, e);
     if (x->entries && set_key(&x->largest, &x->largest_len, b->last, x->largest_len) != LSM_OK) return no_memory(b, e);
     if (b->opt.codec) strncpy(x->codec_name, b->opt.codec->name, sizeof x->codec_name - 1);
-    if (write_index(b, &f.index, e) != LSM_OK || write_filter(b, &f.filter, e) != LSM_OK || write_tombs(b, &f.tombs, e) != LSM_OK) return b->status;
+    if (write_index(b, &f.index, e) != LSM_OK || write_filter(b, &f.filter, e) != LSM_OK || write_tombs(b, &f.tombs, e) != LSM_OK)
+        return b->status;
     if (!x->smallest) return fail_at(b, LSM_INVALID, e, "a table needs an entry or a range tombstone");
     uint8_t *props = NULL, footer[LSM_FOOTER];
     size_t n = lsm_props_encode(x, &props);

@@ -31,8 +31,8 @@ typedef struct lsm_db_config {
     const rec_wal_ops *wal;
     const char *dir; /* of the log segments */
     rec_wal_config wal_config;
-    uint64_t first_log;      /* number of the first segment to create */
-    uint64_t last_sequence;  /* recovered */
+    uint64_t first_log; /* number of the first segment to create */
+    uint64_t last_sequence; /* recovered */
     int disable_wal;
 } lsm_db_config;
 
@@ -44,12 +44,12 @@ uint64_t lsm_db_last_sequence(lsm_db *db);
 uint64_t lsm_db_visible(lsm_db *db);
 uint64_t lsm_db_log_number(lsm_db *db);
 uint64_t lsm_db_log_used(lsm_db *db);
-int lsm_db_sync(lsm_db *db, lsm_error *error);              /* everything acknowledged is durable on return */
-int lsm_db_rotate_log(lsm_db *db, lsm_error *error);        /* a new segment begins */
+int lsm_db_sync(lsm_db *db, lsm_error *error); /* everything acknowledged is durable on return */
+int lsm_db_rotate_log(lsm_db *db, lsm_error *error); /* a new segment begins */
 void lsm_db_poison(lsm_db *db, int status, const char *why); /* read-only from now on */
-int lsm_db_status(lsm_db *db, lsm_error *out);              /* LSM_OK, or why it is read-only */
+int lsm_db_status(lsm_db *db, lsm_error *out); /* LSM_OK, or why it is read-only */
 /* File numbers for tables and logs come from one counter. */
-uint64_t lsm_db_take_numbers(lsm_db *db, uint64_t n);       /* first of n */
+uint64_t lsm_db_take_numbers(lsm_db *db, uint64_t n); /* first of n */
 void lsm_db_raise_number(lsm_db *db, uint64_t next);
 
 typedef struct lsm_keyspace_config {
@@ -73,7 +73,8 @@ int lsm_delete(lsm_keyspace *ks, const uint8_t *key, size_t kn);
  * For LSM_RANGE_DELETE key is the start, value the end. Little-endian. Verified before anything is applied. */
 int lsm_write(lsm_db *db, const uint8_t *batch, size_t n, int sync, lsm_error *error);
 /* count puts: keys and values packed, with their lengths; one record (atomic). value_lens NULL: deletes. */
-int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, const uint8_t *values, const uint32_t *value_lens, int sync, lsm_error *error);
+int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, const uint8_t *values,
+                 const uint32_t *value_lens, int sync, lsm_error *error);
 /* Applies a replayed record to the memtables without logging it; keyspaces that are unknown (dropped) or whose floor >= seq are skipped. LSM_SEALED when a flush is due. */
 int lsm_replay(lsm_db *db, uint64_t seq, const uint8_t *batch, size_t n, lsm_error *error);
 void lsm_keyspace_replay_floor(lsm_keyspace *ks, uint64_t flushed_seq);
@@ -88,7 +89,8 @@ uint64_t lsm_mem_log(const lsm_mem *m); /* smallest segment that holds any of it
 uint64_t lsm_mem_max_seq(const lsm_mem *m);
 uint64_t lsm_mem_count(const lsm_mem *m);
 size_t lsm_mem_memory(const lsm_mem *m);
-uint64_t lsm_keyspace_log_floor(lsm_keyspace *ks); /* smallest segment that the active and sealed memtables still need; UINT64_MAX when all empty */
+uint64_t
+lsm_keyspace_log_floor(lsm_keyspace *ks); /* smallest segment that the active and sealed memtables still need; UINT64_MAX when all empty */
 size_t lsm_keyspace_memory(lsm_keyspace *ks);
 
 /* Versions. runs in search order (newest first); tables of a run in key order. Drops the n_flushed oldest sealed memtables in the same step. */
@@ -112,16 +114,18 @@ uint32_t lsm_snapshots(lsm_db *db, uint64_t *out, uint32_t cap); /* ascending, d
 int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed);
 /* Values of count packed keys: values packed into out, lens[i] = length or -100 for none. Returns how many keys were answered (< count: out is full, go on from
  * there with more room; *needed = room for the next value), or a negative status. */
-int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, uint64_t snapshot, uint8_t *out, size_t cap, int64_t *lens, size_t *needed,
-                     lsm_error *error);
+int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, uint64_t snapshot, uint8_t *out,
+                     size_t cap, int64_t *lens, size_t *needed, lsm_error *error);
 
 /* A cursor sees one superversion and one sequence number, whatever happens meanwhile. [lower, upper) bound it; NULL: open. */
-int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, size_t ln, const uint8_t *upper, size_t un, int reverse, int fill_cache, size_t readahead,
-                   lsm_cursor **out, lsm_error *error);
+int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, size_t ln, const uint8_t *upper, size_t un, int reverse,
+                   int fill_cache, size_t readahead, lsm_cursor **out, lsm_error *error);
 /* The next entries in the cursor's direction, packed key, value, key, value ... into out; lens has 2 a pair: key length, value length. format (may be NULL) becomes the text
  * of a Python struct format ("16s100s16s100s...") with its NUL. Returns the number of pairs (0 = end), LSM_SHORT (*needed bytes for the next pair) or an error. */
-int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, uint32_t *lens, char *format, size_t format_cap, int keys_only, size_t *used, size_t *needed, lsm_error *error);
-int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n, lsm_error *error); /* next fill begins at the first key >= key (reverse: last key <= key) */
+int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, uint32_t *lens, char *format, size_t format_cap,
+                        int keys_only, size_t *used, size_t *needed, lsm_error *error);
+int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n,
+                    lsm_error *error); /* next fill begins at the first key >= key (reverse: last key <= key) */
 void lsm_cursor_close(lsm_cursor *c);
 /* cdef:end */
 

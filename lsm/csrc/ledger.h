@@ -11,15 +11,47 @@
 /* cdef:begin */
 enum lsm_operation { LSM_OP_READ = 0, LSM_OP_WRITE = 1, LSM_OP_HIT = 2, LSM_OP_PROBE = 3, LSM_OP_SKIP = 4, LSM_OPS = 5 };
 /* READ, WRITE: backend bytes and blocks. HIT: block found in the cache. PROBE: filter asked. SKIP: filter said absent. */
-enum lsm_component { LSM_C_DATA = 0, LSM_C_INDEX = 1, LSM_C_FILTER = 2, LSM_C_META = 3, LSM_C_RANGEDEL = 4, LSM_C_WAL = 5, LSM_COMPONENTS = 6 };
-enum lsm_cause { LSM_BY_GET = 0, LSM_BY_SCAN = 1, LSM_BY_FLUSH = 2, LSM_BY_COMPACTION = 3, LSM_BY_OPEN = 4, LSM_BY_CHECK = 5, LSM_BY_WRITE = 6, LSM_CAUSES = 7 };
+enum lsm_component {
+    LSM_C_DATA = 0,
+    LSM_C_INDEX = 1,
+    LSM_C_FILTER = 2,
+    LSM_C_META = 3,
+    LSM_C_RANGEDEL = 4,
+    LSM_C_WAL = 5,
+    LSM_COMPONENTS = 6
+};
+enum lsm_cause {
+    LSM_BY_GET = 0,
+    LSM_BY_SCAN = 1,
+    LSM_BY_FLUSH = 2,
+    LSM_BY_COMPACTION = 3,
+    LSM_BY_OPEN = 4,
+    LSM_BY_CHECK = 5,
+    LSM_BY_WRITE = 6,
+    LSM_CAUSES = 7
+};
 #define LSM_LEDGER_LEVELS 33
 
 /* Scalars beside the table. */
 enum lsm_counter {
-    LSM_N_PUT = 0, LSM_N_DELETE = 1, LSM_N_BATCH = 2, LSM_N_GET = 3, LSM_N_GET_HIT = 4, LSM_N_SCAN = 5, LSM_N_SCAN_ENTRIES = 6,
-    LSM_N_USER_BYTES = 7, LSM_N_ENTRIES_IN = 8, LSM_N_ENTRIES_OUT = 9, LSM_N_DROP_SHADOWED = 10, LSM_N_DROP_TOMBSTONE = 11,
-    LSM_N_DROP_RANGE = 12, LSM_N_FILTER_FALSE = 13, LSM_N_EVICTIONS = 14, LSM_N_CACHE_INSERTS = 15, LSM_N_GHOST_HITS = 16, LSM_COUNTERS = 17
+    LSM_N_PUT = 0,
+    LSM_N_DELETE = 1,
+    LSM_N_BATCH = 2,
+    LSM_N_GET = 3,
+    LSM_N_GET_HIT = 4,
+    LSM_N_SCAN = 5,
+    LSM_N_SCAN_ENTRIES = 6,
+    LSM_N_USER_BYTES = 7,
+    LSM_N_ENTRIES_IN = 8,
+    LSM_N_ENTRIES_OUT = 9,
+    LSM_N_DROP_SHADOWED = 10,
+    LSM_N_DROP_TOMBSTONE = 11,
+    LSM_N_DROP_RANGE = 12,
+    LSM_N_FILTER_FALSE = 13,
+    LSM_N_EVICTIONS = 14,
+    LSM_N_CACHE_INSERTS = 15,
+    LSM_N_GHOST_HITS = 16,
+    LSM_COUNTERS = 17
 };
 
 typedef struct lsm_ledger lsm_ledger;

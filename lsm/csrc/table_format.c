@@ -36,7 +36,8 @@ static int handle_fits(lsm_handle h, uint64_t end, int required) {
 
 int lsm_footer_decode(const lsm_env *env, const uint8_t in[LSM_FOOTER], const char *path, uint64_t file_size, lsm_footer *f, lsm_error *e) {
     uint64_t at = file_size - LSM_FOOTER;
-    if (memcmp(in, LSM_TABLE_MAGIC, 8)) return lsm_fail(e, LSM_CORRUPT, path, at, "not a table: the footer does not begin with %s", LSM_TABLE_MAGIC);
+    if (memcmp(in, LSM_TABLE_MAGIC, 8))
+        return lsm_fail(e, LSM_CORRUPT, path, at, "not a table: the footer does not begin with %s", LSM_TABLE_MAGIC);
     uint32_t stored = lsm_get32(in + LSM_FOOTER - 4), found = lsm_mask_crc(env->crc32c(0, in, LSM_FOOTER - 4));
     if (stored != found) return lsm_fail(e, LSM_CORRUPT, path, at, "footer checksum: stored %08x, computed %08x", stored, found);
     uint32_t version = lsm_get32(in + 8);
@@ -65,8 +66,9 @@ void lsm_props_clear(lsm_table_props *p) {
 }
 
 /* The fixed-width properties by name, for both directions. */
-#define NUMBERS(X)                                                                                                                                   \
-    X(entries) X(deletions) X(range_deletes) X(data_blocks) X(raw_key_bytes) X(raw_value_bytes) X(data_bytes) X(index_bytes) X(filter_bytes)        \
+#define NUMBERS(X)                                                                                                                         \
+    X(entries)                                                                                                                             \
+    X(deletions) X(range_deletes) X(data_blocks) X(raw_key_bytes) X(raw_value_bytes) X(data_bytes) X(index_bytes) X(filter_bytes)          \
         X(min_seq) X(max_seq) X(largest_exclusive)
 
 static uint8_t *put_property(uint8_t *p, const char *name, const void *data, size_t n) {
@@ -129,10 +131,10 @@ static int take_property(const char *name, size_t len, const uint8_t *data, uint
     if (IS("filter")) return copy_name(data, n, x->filter_name);
     if (IS("codec")) return copy_name(data, n, x->codec_name);
     uint64_t v = n == 8 ? lsm_get64(data) : 0;
-#define TAKE(field)                                                                                                                                  \
-    if (IS(#field)) {                                                                                                                                \
-        x->field = (__typeof__(x->field))v;                                                                                                          \
-        return n == 8 ? LSM_OK : LSM_CORRUPT;                                                                                                        \
+#define TAKE(field)                                                                                                                        \
+    if (IS(#field)) {                                                                                                                      \
+        x->field = (__typeof__(x->field))v;                                                                                                \
+        return n == 8 ? LSM_OK : LSM_CORRUPT;                                                                                              \
     }
     NUMBERS(TAKE)
 #undef TAKE
@@ -158,8 +160,10 @@ int lsm_props_decode(const uint8_t *data, size_t n, const char *path, lsm_table_
         const char *name = (const char *)p + 1;
         uint32_t size = lsm_get32(p + 1 + len);
         p += len + 5;
-        if (size > (size_t)(end - p)) status = LSM_CORRUPT;
-        else status = take_property(name, len, p, size, x, &bits);
+        if (size > (size_t)(end - p))
+            status = LSM_CORRUPT;
+        else
+            status = take_property(name, len, p, size, x, &bits);
         p += size;
     }
     if (status == LSM_OK && (p != end || !x->smallest || !x->largest)) status = LSM_CORRUPT;

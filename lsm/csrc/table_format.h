@@ -17,7 +17,7 @@
 #define LSM_TRAILER 5
 #define LSM_HANDLE 12
 #define LSM_FOOTER (8 + 4 + 4 + 8 + 8 + 4 * LSM_HANDLE + 4 + 4)
-#define LSM_MAX_BLOCK ((uint32_t)1 << 31)   /* one entry of the largest value fits */
+#define LSM_MAX_BLOCK ((uint32_t)1 << 31) /* one entry of the largest value fits */
 #define LSM_MAX_META ((uint32_t)256 << 20) /* index, filter, tombstones, properties */
 
 typedef struct lsm_handle {
@@ -37,7 +37,9 @@ static inline void lsm_put32(uint8_t *p, uint32_t v) {
 static inline void lsm_put64(uint8_t *p, uint64_t v) {
     for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> 8 * i);
 }
-static inline uint32_t lsm_get32(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static inline uint32_t lsm_get32(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 static inline uint64_t lsm_get64(const uint8_t *p) { return (uint64_t)lsm_get32(p) | (uint64_t)lsm_get32(p + 4) << 32; }
 
 /* Varints, 7 bits a byte, at most 10 bytes. put returns the end; get returns the end or NULL when the bytes do not hold one. */
@@ -75,7 +77,8 @@ static inline uint32_t lsm_block_crc(const lsm_env *env, uint64_t number, uint64
 
 void lsm_footer_encode(const lsm_env *env, const lsm_footer *f, uint8_t out[LSM_FOOTER]);
 /* LSM_CORRUPT with what is wrong; LSM_INVALID for a newer format. */
-int lsm_footer_decode(const lsm_env *env, const uint8_t in[LSM_FOOTER], const char *path, uint64_t file_size, lsm_footer *out, lsm_error *e);
+int lsm_footer_decode(const lsm_env *env, const uint8_t in[LSM_FOOTER], const char *path, uint64_t file_size, lsm_footer *out,
+                      lsm_error *e);
 
 /* Properties block: u16 count, then per property: u8 name length | name | u32 length | bytes; numbers are u64 or IEEE double as u64. */
 size_t lsm_props_encode(const lsm_table_props *p, uint8_t **out); /* malloc'ed; 0: out of memory */

@@ -63,8 +63,10 @@ uint32_t lsm_index_find(const lsm_index_part *p, const uint8_t *key, size_t n) {
         uint32_t mid = lo + (hi - lo) / 2;
         size_t len;
         const uint8_t *k = lsm_index_key(p, mid, &len);
-        if (lsm_compare_keys(k, len, key, n) < 0) lo = mid + 1;
-        else hi = mid;
+        if (lsm_compare_keys(k, len, key, n) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }

@@ -33,6 +33,6 @@ typedef struct lsm_index_builder {
     uint32_t count;
 } lsm_index_builder;
 int lsm_index_add(lsm_index_builder *b, const uint8_t *key, size_t n, lsm_handle h); /* LSM_NOMEM */
-int lsm_index_finish(lsm_index_builder *b);                                          /* data, n are the block */
+int lsm_index_finish(lsm_index_builder *b); /* data, n are the block */
 void lsm_index_reset(lsm_index_builder *b);
 #endif

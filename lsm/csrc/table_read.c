@@ -127,7 +127,7 @@ int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_inde
         }
         b->aux = part;
         b->size = (uint32_t)part->memory; /* what the cache charges */
-        if (t->env->cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset + 1, b);
+        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset + 1, b);
     } else {
         lsm_count(t->env->ledger, LSM_OP_HIT, why.level, LSM_C_INDEX, why.cause, h.size);
     }

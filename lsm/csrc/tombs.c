@@ -1,51 +1,82 @@
-/* tombs.c: range tombstones, fragmented on each add into a new list that replaces the old one atomically.
+/* tombs.c: range tombstones in a few immutable parts, merged as they grow, each a segment tree over the gaps between its end points.
  *
- * A list is: cuts[0] < cuts[1] < ... and for the gap [cuts[i], cuts[i+1]) the sequence numbers that cover it, newest first, in
- * seqs[first[i] .. first[i+1]). An add costs O(n^2) over n ranges at worst; memtables and tables hold few.
+ *    parts, oldest first: 64 16 16 4 1 1      four neighbours of one size become one part, so that there are O(log n) of them
+ *    a part: cuts c0 < c1 < ... ; leaf g of the tree is the gap [cg, cg+1); a range hangs on the O(log m) nodes that make it up,
+ *            and every node keeps its sequence numbers newest first
+ *
+ * Memory O(n log^2 n), adding O(log^2 n) amortised, looking up O(log^2 n) times a binary search. A list of parts is never changed once
+ * published; replaced lists and parts are kept for readers until free.
  */
 #include "lsm/csrc/tombs.h"
 #include <stdatomic.h>
 #include <stdlib.h>
+
+#define FAN 4 /* parts of one size that are merged */
+#define CHUNKS 28 /* chunk i holds 16 << i ranges, and never moves */
 
 typedef struct key {
     const uint8_t *data;
     uint32_t n;
 } key;
 
-typedef struct list {
-    struct list *older; /* kept for readers until free */
-    size_t n_ranges, n_cuts;
-    lsm_range *ranges; /* as added */
+typedef struct part {
+    struct part *made_before; /* all parts ever made, for free */
+    size_t n_ranges, n_cuts, leaves;
+    const lsm_range **ranges; /* newest sequence number first */
     key *cuts;
-    uint32_t *first; /* n_cuts + 1 */
+    size_t *first; /* of node i in seqs; 2 * leaves + 1 */
     uint64_t *seqs;
+} part;
+
+typedef struct list {
+    struct list *older;
+    size_t n;
+    const part *parts[];
 } list;
 
 struct lsm_tombs {
     _Atomic(list *) now;
     _Atomic size_t count;
-    uint8_t **bytes; /* one copy of start and end an add */
-    size_t n_bytes;
+    part *made;
+    _Atomic(lsm_range *) chunks[CHUNKS];
 };
 
 lsm_tombs *lsm_tombs_new(void) { return calloc(1, sizeof(lsm_tombs)); }
 
-static void free_list(list *l) {
-    free(l->ranges);
-    free(l->cuts);
-    free(l->first);
-    free(l->seqs);
-    free(l);
+static void free_part(part *p) {
+    if (!p) return;
+    free(p->ranges);
+    free(p->cuts);
+    free(p->first);
+    free(p->seqs);
+    free(p);
+}
+
+/* Chunk and place in it of the i-th range. */
+static size_t chunk_of(size_t i, size_t *at) {
+    size_t c = 0, room = 16;
+    for (; i >= room; room *= 2, c++) i -= room;
+    *at = i;
+    return c;
+}
+
+static lsm_range *range_at(const lsm_tombs *t, size_t i) {
+    size_t at, c = chunk_of(i, &at);
+    return atomic_load_explicit(&((lsm_tombs *)t)->chunks[c], memory_order_acquire) + at;
 }
 
 void lsm_tombs_free(lsm_tombs *t) {
     if (!t) return;
     for (list *l = atomic_load(&t->now), *older; l; l = older) {
         older = l->older;
-        free_list(l);
+        free(l);
     }
-    for (size_t i = 0; i < t->n_bytes; i++) free(t->bytes[i]);
-    free(t->bytes);
+    for (part *p = t->made, *before; p; p = before) {
+        before = p->made_before;
+        free_part(p);
+    }
+    for (size_t i = 0, n = atomic_load(&t->count); i < n; i++) free((void *)range_at(t, i)->start);
+    for (size_t c = 0; c < CHUNKS; c++) free(atomic_load(&t->chunks[c]));
     free(t);
 }
 
@@ -55,95 +86,156 @@ static int compare_cuts(const void *a, const void *b) {
 }
 
 static int newest_first(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    uint64_t x = (*(const lsm_range *const *)a)->seq, y = (*(const lsm_range *const *)b)->seq;
     return (x < y) - (x > y);
 }
 
-/* Fills cuts, first and seqs from ranges. */
-static int fragment(list *l) {
-    size_t n = l->n_ranges, used = 0, cap = 4 * n;
-    l->cuts = malloc(2 * n * sizeof *l->cuts);
-    l->first = malloc((2 * n + 1) * sizeof *l->first);
-    l->seqs = malloc(cap * sizeof *l->seqs);
-    if (!l->cuts || !l->first || !l->seqs) return LSM_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        l->cuts[2 * i] = (key){l->ranges[i].start, l->ranges[i].start_len};
-        l->cuts[2 * i + 1] = (key){l->ranges[i].end, l->ranges[i].end_len};
+/* How many cuts are <= k. */
+static size_t cuts_up_to(const part *p, const uint8_t *k, size_t n) {
+    size_t lo = 0, hi = p->n_cuts;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (lsm_compare_keys(p->cuts[mid].data, p->cuts[mid].n, k, n) <= 0)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    qsort(l->cuts, 2 * n, sizeof *l->cuts, compare_cuts);
-    size_t m = 0;
-    for (size_t i = 0; i < 2 * n; i++)
-        if (!m || compare_cuts(&l->cuts[m - 1], &l->cuts[i])) l->cuts[m++] = l->cuts[i];
-    l->n_cuts = m;
-    for (size_t i = 0; i < m; i++) {
-        l->first[i] = (uint32_t)used;
-        for (size_t r = 0; r < n; r++) {
-            const lsm_range *x = &l->ranges[r];
-            if (lsm_compare_keys(x->start, x->start_len, l->cuts[i].data, l->cuts[i].n) > 0) continue;
-            if (lsm_compare_keys(x->end, x->end_len, l->cuts[i].data, l->cuts[i].n) <= 0) continue;
-            if (used == cap) {
-                uint64_t *more = realloc(l->seqs, 2 * cap * sizeof *more);
-                if (!more) return LSM_NOMEM;
-                l->seqs = more;
-                cap *= 2;
-            }
-            l->seqs[used++] = x->seq;
-        }
-        qsort(l->seqs + l->first[i], used - l->first[i], sizeof *l->seqs, newest_first);
-    }
-    l->first[m] = (uint32_t)used;
-    return LSM_OK;
+    return lo;
 }
 
-static int keep_bytes(lsm_tombs *t, uint8_t *copy) {
-    uint8_t **more = realloc(t->bytes, (t->n_bytes + 1) * sizeof *more);
-    if (!more) return LSM_NOMEM;
-    t->bytes = more;
-    t->bytes[t->n_bytes++] = copy;
+/* Hangs every range on its nodes: counts them in next (fill 0), or writes the sequence numbers there (fill 1). */
+static void hang(part *p, size_t *next, int fill) {
+    for (size_t i = 0; i < p->n_ranges; i++) {
+        const lsm_range *r = p->ranges[i];
+        size_t lo = cuts_up_to(p, r->start, r->start_len) - 1 + p->leaves, hi = cuts_up_to(p, r->end, r->end_len) - 1 + p->leaves;
+        for (; lo < hi; lo /= 2, hi /= 2) {
+            size_t nodes[2], n = 0;
+            if (lo & 1) nodes[n++] = lo++;
+            if (hi & 1) nodes[n++] = --hi;
+            while (n--) {
+                size_t place = next[nodes[n]]++;
+                if (fill) p->seqs[place] = r->seq;
+            }
+        }
+    }
+}
+
+/* Fills cuts, first and seqs from ranges. */
+static int grow_tree(part *p) {
+    size_t n = p->n_ranges, m = 0;
+    p->cuts = malloc(2 * n * sizeof *p->cuts);
+    if (!p->cuts) return LSM_NOMEM;
+    qsort(p->ranges, n, sizeof *p->ranges, newest_first);
+    for (size_t i = 0; i < n; i++) {
+        p->cuts[2 * i] = (key){p->ranges[i]->start, p->ranges[i]->start_len};
+        p->cuts[2 * i + 1] = (key){p->ranges[i]->end, p->ranges[i]->end_len};
+    }
+    qsort(p->cuts, 2 * n, sizeof *p->cuts, compare_cuts);
+    for (size_t i = 0; i < 2 * n; i++)
+        if (!m || compare_cuts(&p->cuts[m - 1], &p->cuts[i])) p->cuts[m++] = p->cuts[i];
+    p->n_cuts = m;
+    p->leaves = m - 1;
+    size_t nodes = 2 * p->leaves, total = 0, *next = calloc(nodes + 1, sizeof *next);
+    p->first = malloc((nodes + 1) * sizeof *p->first);
+    if (next && p->first) {
+        hang(p, next, 0);
+        for (size_t i = 0; i <= nodes; i++) {
+            size_t here = next[i];
+            p->first[i] = next[i] = total;
+            total += here;
+        }
+        p->seqs = malloc((total ? total : 1) * sizeof *p->seqs);
+        if (p->seqs) hang(p, next, 1);
+    }
+    free(next);
+    return p->first && p->seqs ? LSM_OK : LSM_NOMEM;
+}
+
+/* The list that follows old by one range: as many neighbours at its end as are of one size become one part. */
+static int follow(const list *old, const lsm_range *r, part **made, list **out) {
+    size_t n = old ? old->n : 0, keep = n, ranges = 1;
+    while (keep >= FAN - 1 && old->parts[keep - (FAN - 1)]->n_ranges == ranges && old->parts[keep - 1]->n_ranges == ranges) {
+        ranges *= FAN;
+        keep -= FAN - 1;
+    }
+    list *l = malloc(sizeof *l + (keep + 1) * sizeof *l->parts);
+    part *p = calloc(1, sizeof *p);
+    if (p) p->ranges = malloc(ranges * sizeof *p->ranges);
+    if (!l || !p || !p->ranges) goto no_memory;
+    p->ranges[p->n_ranges++] = r;
+    for (size_t i = keep; i < n; i++) {
+        memcpy(p->ranges + p->n_ranges, old->parts[i]->ranges, old->parts[i]->n_ranges * sizeof *p->ranges);
+        p->n_ranges += old->parts[i]->n_ranges;
+    }
+    if (grow_tree(p) != LSM_OK) goto no_memory;
+    if (keep) memcpy(l->parts, old->parts, keep * sizeof *l->parts);
+    l->parts[keep] = p;
+    l->n = keep + 1;
+    *made = p;
+    *out = l;
     return LSM_OK;
+no_memory:
+    free_part(p);
+    free(l);
+    return LSM_NOMEM;
 }
 
 int lsm_tombs_add(lsm_tombs *t, const uint8_t *start, size_t sn, const uint8_t *end, size_t en, uint64_t seq) {
     if (sn > LSM_MAX_KEY || en > LSM_MAX_KEY || lsm_compare_keys(start, sn, end, en) >= 0) return LSM_INVALID;
-    list *old = atomic_load_explicit(&t->now, memory_order_relaxed), *l = calloc(1, sizeof *l);
+    list *old = atomic_load_explicit(&t->now, memory_order_relaxed), *l;
+    size_t n = atomic_load_explicit(&t->count, memory_order_relaxed), at, c = chunk_of(n, &at);
+    if (c >= CHUNKS) return LSM_NOMEM;
+    lsm_range *chunk = atomic_load_explicit(&t->chunks[c], memory_order_relaxed);
+    if (!chunk) {
+        if (!(chunk = malloc(((size_t)16 << c) * sizeof *chunk))) return LSM_NOMEM;
+        atomic_store_explicit(&t->chunks[c], chunk, memory_order_release);
+    }
     uint8_t *copy = malloc(sn + en);
-    size_t n = old ? old->n_ranges : 0;
-    if (l) l->ranges = malloc((n + 1) * sizeof *l->ranges);
-    if (!l || !copy || !l->ranges) goto no_memory;
+    if (!copy) return LSM_NOMEM;
     if (sn) memcpy(copy, start, sn);
     memcpy(copy + sn, end, en);
-    if (n) memcpy(l->ranges, old->ranges, n * sizeof *l->ranges);
-    l->ranges[n] = (lsm_range){copy, copy + sn, (uint32_t)sn, (uint32_t)en, seq};
-    l->n_ranges = n + 1;
+    chunk[at] = (lsm_range){copy, copy + sn, (uint32_t)sn, (uint32_t)en, seq};
+    part *made;
+    if (follow(old, &chunk[at], &made, &l) != LSM_OK) {
+        free(copy);
+        return LSM_NOMEM;
+    }
+    made->made_before = t->made;
+    t->made = made;
     l->older = old;
-    if (fragment(l) != LSM_OK || keep_bytes(t, copy) != LSM_OK) goto no_memory;
     atomic_store_explicit(&t->now, l, memory_order_release);
     atomic_store_explicit(&t->count, n + 1, memory_order_release);
     return LSM_OK;
-no_memory:
-    free(copy);
-    if (l) free_list(l);
-    return LSM_NOMEM;
 }
 
 size_t lsm_tombs_count(const lsm_tombs *t) { return t ? atomic_load_explicit(&((lsm_tombs *)t)->count, memory_order_acquire) : 0; }
 
-uint64_t lsm_tombs_covering(const lsm_tombs *t, const uint8_t *k, size_t n, uint64_t snapshot) {
-    const list *l = t ? atomic_load_explicit(&((lsm_tombs *)t)->now, memory_order_acquire) : NULL;
-    if (!l) return 0;
-    size_t lo = 0, hi = l->n_cuts; /* the last cut <= k is lo - 1 */
+/* The first of seqs[lo .. hi), newest first, that is <= snapshot; 0 when none is. */
+static uint64_t newest_up_to(const uint64_t *seqs, size_t lo, size_t hi, uint64_t snapshot) {
+    size_t end = hi;
     while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (lsm_compare_keys(l->cuts[mid].data, l->cuts[mid].n, k, n) <= 0) lo = mid + 1;
-        else hi = mid;
+        size_t mid = lo + (hi - lo) / 2;
+        if (seqs[mid] > snapshot)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    if (!lo) return 0;
-    for (uint32_t i = l->first[lo - 1]; i < l->first[lo]; i++)
-        if (l->seqs[i] <= snapshot) return l->seqs[i];
-    return 0;
+    return lo < end ? seqs[lo] : 0;
 }
 
-lsm_range lsm_tombs_at(const lsm_tombs *t, size_t i) {
-    const list *l = atomic_load_explicit(&((lsm_tombs *)t)->now, memory_order_acquire);
-    return l->ranges[i];
+uint64_t lsm_tombs_covering(const lsm_tombs *t, const uint8_t *k, size_t n, uint64_t snapshot) {
+    const list *l = t ? atomic_load_explicit(&((lsm_tombs *)t)->now, memory_order_acquire) : NULL;
+    uint64_t newest = 0;
+    for (size_t i = 0; l && i < l->n; i++) {
+        const part *p = l->parts[i];
+        size_t gap = cuts_up_to(p, k, n);
+        if (!gap || gap == p->n_cuts) continue;
+        for (size_t node = gap - 1 + p->leaves; node; node /= 2) {
+            uint64_t seq = newest_up_to(p->seqs, p->first[node], p->first[node + 1], snapshot);
+            if (seq > newest) newest = seq;
+        }
+    }
+    return newest;
 }
+
+lsm_range lsm_tombs_at(const lsm_tombs *t, size_t i) { return *range_at(t, i); }

@@ -1,10 +1,10 @@
-/* tombs.h: range tombstones [start, end)@seq of one memtable or table, fragmented for look-up.
+/* tombs.h: range tombstones [start, end)@seq of one memtable or table, cut at their end points for look-up.
  *
  *      a-----------------m@7          fragments:  a--f@7   f--m@9,7   m--t@9
  *           f-------------------t@9
  *
- * Ownership: add copies. Threads: add by one writer, covering and the rest by any number of readers at the same time (the list is
- * rebuilt copy-on-write and published atomically; replaced lists are kept until free). Invariant: covering(k, s) is the
+ * Ownership: add copies. Threads: add by one writer, covering and the rest by any number of readers at the same time (lists of
+ * immutable parts are published atomically; replaced ones are kept until free). Invariant: covering(k, s) is the
  * largest seq <= s of a tombstone whose range holds k, 0 when there is none.
  */
 #ifndef LSM_TOMBS_H

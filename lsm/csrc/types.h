@@ -23,10 +23,10 @@
 enum lsm_status {
     LSM_OK = 0,
     LSM_NOT_FOUND = 1,
-    LSM_SEALED = 2,   /* done, and the memtable was sealed: run or wake a flush */
-    LSM_STALLED = 3,  /* nothing was done: admission is closed, wait and try again */
+    LSM_SEALED = 2, /* done, and the memtable was sealed: run or wake a flush */
+    LSM_STALLED = 3, /* nothing was done: admission is closed, wait and try again */
     LSM_CORRUPT = -1, /* bytes that fail a check: path, offset, what */
-    LSM_IO = -2,      /* the file system said no: path, sys_errno, what = operation */
+    LSM_IO = -2, /* the file system said no: path, sys_errno, what = operation */
     LSM_NOMEM = -3,
     LSM_INVALID = -4, /* a wrong argument */
     LSM_READONLY = -5,
@@ -34,7 +34,7 @@ enum lsm_status {
     LSM_CANCELLED = -7,
     LSM_TOO_BIG = -8,
     LSM_PLUGIN = -9, /* a plug-in broke its contract */
-    LSM_SHORT = -10  /* the caller's buffer is too small: nothing was returned, the size needed is told */
+    LSM_SHORT = -10 /* the caller's buffer is too small: nothing was returned, the size needed is told */
 };
 
 enum lsm_kind { LSM_DELETE = 0, LSM_PUT = 1, LSM_MERGE = 2, LSM_RANGE_DELETE = 3, LSM_VALUE_POINTER = 4 };
@@ -61,10 +61,11 @@ typedef struct lsm_iter_ops {
     uint32_t abi, size;
     void (*first)(lsm_iter *it);
     void (*last)(lsm_iter *it);
-    void (*seek)(lsm_iter *it, const uint8_t *key, size_t n, uint64_t seq); /* first entry >= (key, seq): of this key the newest with seq <= seq */
-    void (*seek_before)(lsm_iter *it, const uint8_t *key, size_t n);        /* last entry with user key < key */
-    void (*next)(lsm_iter *it);                                             /* only when valid */
-    void (*prev)(lsm_iter *it);                                             /* only when valid */
+    void (*seek)(lsm_iter *it, const uint8_t *key, size_t n,
+                 uint64_t seq); /* first entry >= (key, seq): of this key the newest with seq <= seq */
+    void (*seek_before)(lsm_iter *it, const uint8_t *key, size_t n); /* last entry with user key < key */
+    void (*next)(lsm_iter *it); /* only when valid */
+    void (*prev)(lsm_iter *it); /* only when valid */
     void (*close)(lsm_iter *it);
 } lsm_iter_ops;
 

@@ -5,8 +5,10 @@
 
 static void spin_lock(lsm_keyspace *ks) {
     for (int n = 0; atomic_flag_test_and_set_explicit(&ks->spin, memory_order_acquire); n++) {
-        if (n > 64) sched_yield();
-        else __builtin_ia32_pause();
+        if (n > 64)
+            sched_yield();
+        else
+            __builtin_ia32_pause();
     }
 }
 static void spin_unlock(lsm_keyspace *ks) { atomic_flag_clear_explicit(&ks->spin, memory_order_release); }
@@ -112,12 +114,16 @@ int lsm_publish(lsm_keyspace *ks, const lsm_run *runs, uint32_t n_runs, uint32_t
     int status = v ? LSM_OK : LSM_NOMEM;
     pthread_mutex_lock(&db->write_lock);
     lsm_super *now = ks->super, *next = NULL;
-    if (!now) status = LSM_CLOSED;
-    else if (n_flushed > now->n_sealed) status = LSM_INVALID;
+    if (!now)
+        status = LSM_CLOSED;
+    else if (n_flushed > now->n_sealed)
+        status = LSM_INVALID;
     if (status == LSM_OK) {
         next = lsm_super_new(now->active, now->sealed, now->n_sealed - n_flushed, v);
-        if (next) lsm_super_swap(ks, next);
-        else status = LSM_NOMEM;
+        if (next)
+            lsm_super_swap(ks, next);
+        else
+            status = LSM_NOMEM;
     }
     pthread_mutex_unlock(&db->write_lock);
     version_unref(v);
@@ -135,8 +141,10 @@ lsm_table *lsm_run_find(const lsm_version_run *r, const uint8_t *key, size_t n, 
             int c = lsm_compare_keys(p->largest, p->largest_len, key, n);
             before = c < 0 || (c == 0 && p->largest_exclusive);
         }
-        if (before) lo = mid + 1;
-        else hi = mid;
+        if (before)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     if (lo == r->n) return NULL;
     const lsm_table_props *p = lsm_table_properties(r->tables[lo]);

@@ -6,9 +6,9 @@ import random
 from bisect import bisect_left
 
 import pytest
+
 from lsm.memtable_twin import MAX_SEQ, Entry, MemtableTwin, order
 from lsm.native_tables import TableCursor, get, scan
-
 from tests.harness.tables import SHAPES, Lab, sample
 
 ENTRIES = sample(300)
@@ -27,7 +27,7 @@ KEYS = sorted({e.key for e in ENTRIES} | {e.key + b"\0" for e in ENTRIES} | {e.k
 
 
 @pytest.fixture(params=[(shape, mode) for shape in SHAPES for mode in MODES], ids=" ".join)
-def table(request: pytest.FixtureRequest):  # noqa: ANN201
+def table(request: pytest.FixtureRequest):
     shape, mode = request.param
     twin, more = SHAPES[shape]
     lab = Lab()

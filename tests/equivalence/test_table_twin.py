@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
+import recovery
 from lsm.memtable_twin import MAX_SEQ, Entry, order
 from lsm.merge_twin import Range
 from lsm.native_tables import covering, get, ranges, scan
-from lsm.table_twin import Settings, write_table
+from lsm.table_twin import Settings, separator, varint, write_table
 from lsm.table_twin_read import Reader, read_varint
-from lsm.table_twin import block_hash, separator, varint
-
-import recovery
 from tests.harness.tables import DATABASE, PATH, Lab
 
 LETTERS = st.binary(max_size=4).map(lambda b: bytes(c % 4 for c in b))

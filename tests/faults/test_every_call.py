@@ -6,11 +6,30 @@ import errno
 from collections.abc import Iterator
 from typing import Any
 
-import lsm
 import pytest
+
+import lsm
 import recovery
 
-OPERATIONS = ["open", "append", "pwrite", "pread", "sync", "allocate", "map", "truncate", "rename", "unlink", "sync_dir", "link", "mkdir", "list", "size_of", "lock", "stat"]
+OPERATIONS = [
+    "open",
+    "append",
+    "pwrite",
+    "pread",
+    "sync",
+    "allocate",
+    "map",
+    "truncate",
+    "rename",
+    "unlink",
+    "sync_dir",
+    "link",
+    "mkdir",
+    "list",
+    "size_of",
+    "lock",
+    "stat",
+]
 OPTIONS: dict[str, Any] = {
     "threads": 0,
     "write_buffer": 4096,

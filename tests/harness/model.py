@@ -27,7 +27,13 @@ def apply(state: State, operations: Iterable[Operation]) -> State:
 
 
 def scan(
-    space: dict[bytes, bytes], start: bytes | None = None, stop: bytes | None = None, *, prefix: bytes | None = None, reverse: bool = False, limit: int | None = None
+    space: dict[bytes, bytes],
+    start: bytes | None = None,
+    stop: bytes | None = None,
+    *,
+    prefix: bytes | None = None,
+    reverse: bool = False,
+    limit: int | None = None,
 ) -> list[tuple[bytes, bytes]]:
     """Return what a scan of one keyspace yields."""
     keys = sorted(
@@ -63,6 +69,8 @@ class Model:
     def lost_power(self, found: State) -> None:
         """Check what a reopen found after a power loss and go on from there."""
         if found not in self.possible:
-            raise AssertionError(f"after power loss: {found}\nis none of the {len(self.possible)} states since the last sync: {self.possible}")
+            raise AssertionError(
+                f"after power loss: {found}\nis none of the {len(self.possible)} states since the last sync: {self.possible}"
+            )
         self.state = found
         self.made_durable()

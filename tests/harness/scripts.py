@@ -75,7 +75,9 @@ def run(path: Path, execute: Callable[[Case], str], *, rewrite: bool = False) ->
     for case in cases:
         case.output = [line.rstrip() for line in execute(case).split("\n") if line.strip()]
         if case.output != case.expected:
-            wrong.append(f"{path.name}:{case.line}: {case.command}\nexpected:\n" + "\n".join(case.expected) + "\ngot:\n" + "\n".join(case.output))
+            wrong.append(
+                f"{path.name}:{case.line}: {case.command}\nexpected:\n" + "\n".join(case.expected) + "\ngot:\n" + "\n".join(case.output)
+            )
     if rewrite:
         path.write_text(text_of(cases))
     elif wrong:

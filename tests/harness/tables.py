@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import indexes
+import recovery
 from lsm.codecs import load_codec
 from lsm.memtable_twin import DELETE, PUT, Entry, order
 from lsm.merge_twin import Range
 from lsm.native import Cache, Env, Ledger, Table, TableProps, TableSettings, lib
 from lsm.native_tables import build_table
 from lsm.table_twin import TWO_LEVEL, Settings
-
-import indexes
-import recovery
 
 DATABASE = 0x1122334455667788
 FILTERS = ("bloom", "blocked_bloom")

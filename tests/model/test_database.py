@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import lsm
-import recovery
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+import lsm
+import recovery
 from tests.harness import model as m
 
 KEYS = st.one_of(st.binary(max_size=3), st.sampled_from([b"a", b"aa", b"ab", b"b", b"k\x00", b"k", b"\xff", b"\xff\xff", b"m" * 40]))
@@ -38,7 +38,9 @@ OPTIONS = st.fixed_dictionaries(
                 "read_mode": st.sampled_from(["buffered", "mapped"]),
             }
         ),
-        "cache": st.fixed_dictionaries({"policy": st.sampled_from(["lru", "clock", "arc"]), "capacity": st.sampled_from([1 << 12, 1 << 20])}),
+        "cache": st.fixed_dictionaries(
+            {"policy": st.sampled_from(["lru", "clock", "arc"]), "capacity": st.sampled_from([1 << 12, 1 << 20])}
+        ),
         "compaction": st.fixed_dictionaries(
             {
                 "layout": st.sampled_from(["leveling", "tiering", "1-leveling", "lazy-leveling"]),
@@ -141,7 +143,11 @@ class Database(RuleBasedStateMachine):
         limit=st.none() | st.integers(0, 5),
     )
     def scan(self, name: str, start: bytes | None, stop: bytes | None, prefix: bytes | None, reverse: bool, limit: int | None) -> None:
-        how: dict[str, Any] = {"prefix": prefix, "reverse": reverse, "limit": limit} if prefix is not None else {"start": start, "stop": stop, "reverse": reverse, "limit": limit}
+        how: dict[str, Any] = (
+            {"prefix": prefix, "reverse": reverse, "limit": limit}
+            if prefix is not None
+            else {"start": start, "stop": stop, "reverse": reverse, "limit": limit}
+        )
         expected = m.scan(self.model.state[name], **how)
         assert list(self.space(name).scan(**how)) == expected
         assert list(self.space(name).keys(**how)) == [k for k, _ in expected]

@@ -64,12 +64,19 @@ SYSTEM_CALLS = re.compile(r"\b(fopen|open|openat|pread|pwrite|read|write|fsync|f
 def test_disk_is_reached_only_through_the_files_table(path: Path) -> None:
     code = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text(), flags=re.S)
     assert not re.search(r"#include <(unistd|fcntl|sys/stat|stdio_ext)\.h>", code)
-    calls = [m.group(0) for m in SYSTEM_CALLS.finditer(code) if code[max(0, m.start() - 2) : m.start()] not in ("->",) and code[m.start() - 1] not in ".>*_"]
+    calls = [
+        m.group(0)
+        for m in SYSTEM_CALLS.finditer(code)
+        if code[max(0, m.start() - 2) : m.start()] not in ("->",) and code[m.start() - 1] not in ".>*_"
+    ]
     assert not calls
 
 
 def test_no_globals_in_c() -> None:
-    writable = re.compile(r"^(?:static\s+)?(?!const|typedef|struct \w+ \{|enum|extern|return)(?:_Atomic\s+)?(?:unsigned |uint\w+|int\w*|char|double|size_t|void \*)\s*\**\w+(?:\[[^\]]*\])?\s*(?:=[^;(]*)?;", re.M)
+    writable = re.compile(
+        r"^(?:static\s+)?(?!const|typedef|struct \w+ \{|enum|extern|return)(?:_Atomic\s+)?(?:unsigned |uint\w+|int\w*|char|double|size_t|void \*)\s*\**\w+(?:\[[^\]]*\])?\s*(?:=[^;(]*)?;",
+        re.M,
+    )
     found = [f"{_name(p)}: {m.group(0)}" for p in C if p.suffix == ".c" for m in writable.finditer(p.read_text())]
     assert not found
 
