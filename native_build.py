@@ -9,7 +9,8 @@ Each package has a ``_build.py`` that is data only::
 Everything between ``/* cdef:begin */`` and ``/* cdef:end */`` of a header is what Python sees: there is one declaration of each
 thing. The extension carries a stamp of its sources; importing a stale one fails with "run make build".
 
-``python native_build.py [PACKAGE ...]`` builds in place (with ``--stale`` only what is out of date); ``LSMLAB_CFLAGS`` adds flags (sanitizers), ``LSMLAB_CHECK=1`` adds
+``python native_build.py [PACKAGE ...]`` builds in place (with ``--stale`` only what is out of date);
+``LSMLAB_CFLAGS`` adds flags (sanitizers), ``LSMLAB_CHECK=1`` adds
 ``-Wall -Wextra -Werror``. Without either, extensions are built optimised.
 """
 

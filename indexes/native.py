@@ -174,7 +174,7 @@ class PythonFilter(FilterOps):
     def _keep(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         self.last_error = error
 
-    def _build(self, hashes: Any, n: int, bits_per_key: float, out: Any, cap: int, size: Any) -> int:  # noqa: PLR0917 (C's signature)
+    def _build(self, hashes: Any, n: int, bits_per_key: float, out: Any, cap: int, size: Any) -> int:
         data = self.inner.build(ffi.unpack(hashes, n) if n else [], bits_per_key)
         if len(data) > cap:
             return -1

@@ -1,6 +1,6 @@
 """What the extension lsm._native is made of; read by native_build.py."""
 
-HEADERS = ["types.h", "ledger.h", "codec.h", "memtable.h", "cache.h", "tombs.h", "table.h", "merge.h", "engine.h"]
+HEADERS = ["types.h", "ledger.h", "codec.h", "memtable.h", "cache.h", "tombs.h", "table.h", "merge.h", "engine.h", "plugin.h"]
 SOURCES: list[str] = [
     "arena.c",
     "block_builder.c",
@@ -17,6 +17,7 @@ SOURCES: list[str] = [
     "mem.c",
     "memtable_find.c",
     "merge.c",
+    "plugin.c",
     "read.c",
     "run_iter.c",
     "skiplist.c",

@@ -59,7 +59,7 @@ def compile_component(source: str, *, slot: str, name: str, compiler: str | None
             raise CompileError(f"the component does not compile:\n{done.stderr.replace(str(code), 'component.c')}")
         try:
             component = LoadedComponent(str(library), slot)
-        except (OSError, ValueError) as e:
+        except ValueError as e:
             raise CompileError(f"the component {name!r} cannot be used: {e}") from None
     _loaded.append(component)
     if slot == "memtable":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
-import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -235,6 +234,7 @@ class DB:
         for space in self.spaces.values():
             for table in space.tables.values():
                 table.close()
+            space.tables.clear()
         if self._lock is not None:
             self._lock.close()
         if failure is not None:
@@ -372,7 +372,7 @@ class DB:
             ]
             if not tables:
                 return
-            deepest = max(max(lv.number for lv in space.version.levels if lv.runs), 1)
+            deepest = max(1, *(lv.number for lv in space.version.levels if lv.runs))
             while True:  # what lies between inputs and output must come along
                 low, high = min(t.smallest for t in tables), max(t.largest for t in tables)
                 wider = [t for t in space.version.tables().values() if t.overlaps(low, high)]
@@ -399,8 +399,9 @@ class DB:
         state = self.state
         state.next_file = max(state.next_file, self.core.take_numbers(1) + 1 if not closed else state.next_file)
         state.last_seq = seq if closed else self.core.sequence()
-        if flushing is None or isinstance(self.manifest, _Pending):
-            return
+        if not closed and not isinstance(self.manifest, _Pending):
+            now = self.core.log()[0]  # before the floors: a write that comes meanwhile goes there or behind
+            state.log_floor = max(state.log_floor, min([now, *(s.core.log_floor() for s in self.spaces.values())]))
 
     def sweep(self, *, logs: bool) -> None:
         """Unlink tables that nobody reads and, after a flush, log segments that nobody needs. A failure only delays it."""
@@ -409,8 +410,9 @@ class DB:
             if number not in live:
                 self.remove(f"{number:06d}.sst")
         if logs and not isinstance(self.manifest, _Pending):
-            floor = min((s.core.log_floor() for s in self.spaces.values()), default=NEWEST)
-            floor = min(floor, self.core.log()[0])
+            floor = (
+                self.state.log_floor
+            )  # durable: unlinks may come undone one by one in a power loss, and recovery must not look for the others
             with suppress(OSError):
                 for n in recovery.log_numbers(self.fs, self.path):
                     if n < floor:
@@ -454,6 +456,8 @@ class DB:
 
     def verify(self) -> list[str]:
         """Read and check every block of every table. Returns what is wrong, a line each; empty when all is well."""
+        if self.closed:
+            raise ClosedError("the database is closed")
         problems = []
         for space in self.spaces.values():
             for table in list(space.tables.values()):
@@ -530,8 +534,8 @@ def _end(stop: bytes | None, largest: bytes) -> bytes:
 def _new_id(options: Options) -> int:
     """Random, except for the deterministic mode: there it follows from the seed."""
     if options.threads:
-        return struct.unpack("<Q", os.urandom(8))[0] | 1
-    return struct.unpack("<Q", hashlib.blake2b(str(options.seed).encode(), digest_size=8).digest())[0] | 1
+        return int.from_bytes(os.urandom(8), "little") | 1
+    return int.from_bytes(hashlib.blake2b(str(options.seed).encode(), digest_size=8).digest(), "little") | 1
 
 
 def open(

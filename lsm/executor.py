@@ -132,7 +132,7 @@ class Executor:
                     return
                 spaces = list(self.db.spaces.values())
             try:
-                worked = any([self.step(space) for space in spaces])
+                worked = sum(self.step(space) for space in spaces) > 0
             except Cancelled:
                 worked = False
             except BaseException as e:
@@ -250,7 +250,10 @@ class Executor:
             return Edit(space.number, plan.inputs, tuple((plan.output_level, run, t) for t in outputs))
 
     def _moved(self, space: Keyspace, plan: Plan, tables: list[TableInfo]) -> bool:
-        """Tables of one run that meet nothing on their way keep their files, unless merging could drop what they hold. True when it was so."""
+        """Tables of one run that meet nothing on their way keep their files, unless merging could drop what they hold.
+
+        True when it was so.
+        """
         with self.lock:
             where = space.version.where()
             places = {where[n] for n in plan.inputs}

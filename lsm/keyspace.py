@@ -87,7 +87,10 @@ class Keyspace:
         snapshot: Snapshot | None = None,
         fill_cache: bool = True,
     ) -> Scan:
-        """Iterate over (key, value) with start <= key < stop, as of now or of a snapshot; reverse: from the end. ValueError for limit < 0."""
+        """Iterate over (key, value) with start <= key < stop, as of now or of a snapshot; reverse: from the end.
+
+        ValueError for limit < 0.
+        """
         return self._scan("items", start, stop, prefix, reverse, limit, snapshot, fill_cache)
 
     def keys(self, start: bytes | None = None, stop: bytes | None = None, **how: Any) -> Iterator[bytes]:

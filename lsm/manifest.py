@@ -2,10 +2,11 @@
 
     CURRENT          = one line of JSON {"manifest", "records"} and a line with the masked CRC32C of the first, in hex
     MANIFEST-NNNNNN  = record*
-    record           = length u32 | masked crc32c of (length, record number, chain) u32 | masked crc32c of payload u32 | payload (JSON, ASCII)
+    record           = length u32 | masked crc32c of (length, record number, chain) u32 | masked crc32c of payload u32 | JSON
 
-All little-endian. chain is the payload checksum of the record before (0 for the first), so a record that is missing, repeated or from another
-file is found. The first record is a snapshot of everything; each open writes a new file, so nothing is ever appended behind a torn tail.
+All little-endian. chain is the payload checksum of the record before (0 for the first), so a record that is missing, repeated or
+from another file is found. The first record is a snapshot of everything; each open writes a new file, so nothing is ever appended
+behind a torn tail.
 `records` in CURRENT is a lower bound: a file with fewer records has lost some. JSON payloads hold no zero byte and no byte with one
 bit set, so that one flipped bit never looks like the zeros of a torn write.
 """
@@ -54,7 +55,7 @@ class State:
     def drop_keyspace(self, number: int) -> None:
         """A keyspace is gone."""
         for table in (self.names, self.options, self.versions, self.flushed):
-            table.pop(number, None)  # type: ignore[attr-defined]
+            table.pop(number, None)
 
     def apply(self, edit: Edit) -> None:
         """Apply an edit to its keyspace."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 try:
-    from ._native import ffi, lib
+    from ._native import ffi as ffi
+    from ._native import lib as lib
 except ImportError as problem:
     raise ImportError("lsm/_native is missing or does not load: run make build") from problem
 

@@ -159,7 +159,7 @@ class CoreKeyspace:
     def seal(self) -> bool:
         """Seal the active memtable; False when it is empty."""
         e = new_error()
-        return check(lib.lsm_seal(self.handle, e), e) == lib.LSM_OK
+        return bool(check(lib.lsm_seal(self.handle, e), e) == lib.LSM_OK)
 
     def sealed_count(self) -> int:
         """Return the number of sealed memtables."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .native import ffi
+import os
+
+from .native import ffi, lib
 
 _TABLES = {"memtable": ("lsm_memtable_ops", 1), "eviction": ("evi_ops", 1), "filter": ("idx_filter_ops", 1)}
 
@@ -11,16 +13,14 @@ class LoadedComponent:
     """A shared library that stays loaded, and the address of the ops table that its `lsmlab_component` returned."""
 
     def __init__(self, path: str, slot: str) -> None:
-        """Load. OSError when it cannot be loaded, ValueError when it does not hold what the slot needs."""
+        """Load. ValueError when it cannot be loaded or does not hold what the slot needs."""
         kind, abi = _TABLES[slot]
-        self._library = ffi.dlopen(path)
-        try:
-            entry = self._library.lsmlab_component
-        except AttributeError:
-            raise ValueError("it does not define const void *lsmlab_component(void)") from None
-        table = ffi.cast(f"const {kind} *", entry())
-        if table == ffi.NULL:
-            raise ValueError("lsmlab_component returned NULL")
+        handle, why = ffi.new("void **"), ffi.new("char[]", 512)
+        found = lib.lsm_plugin_open(os.fsencode(path), handle, why, 512)
+        if found == ffi.NULL:
+            raise ValueError(ffi.string(why).decode(errors="replace"))
+        self._library = handle[0]
+        table = ffi.cast(f"const {kind} *", found)
         if table.abi != abi or table.size < ffi.sizeof(kind):
             raise ValueError(f"its {kind} has abi {table.abi}, size {table.size}; allowed: abi {abi}, size {ffi.sizeof(kind)} or more")
         self.address = int(ffi.cast("uintptr_t", table))

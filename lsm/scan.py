@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,7 +118,7 @@ class Chunk:
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """Return the pairs as tuples."""
         cut = self.offsets().tolist()
-        fields = [self.data[a:b] for a, b in zip(cut, cut[1:], strict=False)]
+        fields = [self.data[a:b] for a, b in pairwise(cut)]
         return list(zip(fields[::2], fields[1::2], strict=True))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from os.path import commonprefix
 
 from indexes.twins import TWINS
 
@@ -97,7 +96,7 @@ class Block:
             self.restarts.append(len(self.data))
             self.since, same = 0, False
         else:
-            shared = len(commonprefix([self.last, e.key]))
+            shared = shared_length(self.last, e.key)
         self.data += varint(shared) + varint(len(e.key) - shared) + varint(len(e.value))
         self.data += e.key[shared:] + struct.pack("<Q", e.seq << 8 | e.kind) + e.value
         self.since, self.last = self.since + 1, e.key
@@ -125,9 +124,14 @@ def index_block(rows: Sequence[tuple[bytes, Handle]]) -> bytes:
     return struct.pack("<I", len(rows)) + b"".join(varint(len(k)) + k + varint(at) + varint(n) for k, (at, n) in rows)
 
 
+def shared_length(a: bytes, b: bytes) -> int:
+    """Return how many bytes two keys have in common at their beginning."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
 def separator(last: bytes, key: bytes) -> bytes:
     """Return what divides a block that ends in last from one that begins with key: last, or shorter where a byte lies between."""
-    n = len(commonprefix([last, key]))
+    n = shared_length(last, key)
     return last[:n] + bytes([last[n] + 1]) if n + 1 < len(last) and n < len(key) and last[n] + 1 < key[n] else last
 
 
@@ -173,7 +177,7 @@ def write_table(database: int, number: int, entries: Sequence[Entry], ranges: Se
     if ranges:
         packed = (varint(len(r.start)) + varint(len(r.end)) + struct.pack("<Q", r.seq) + r.start + r.end for r in ranges)
         handles["tombs"] = f.write(struct.pack("<I", len(ranges)) + b"".join(packed))
-    seqs = [x.seq for x in (*entries, *ranges)]
+    seqs = [e.seq for e in entries] + [r.seq for r in ranges]
     largest = entries[-1].key if entries else None
     ends = max((r.end for r in ranges), default=None)
     exclusive = ends is not None and (largest is None or ends > largest)

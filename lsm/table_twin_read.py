@@ -92,7 +92,7 @@ class Reader:
         if not self.filter_at[1]:
             return True
         twin = TWINS[self.properties()["filter"].decode()]()
-        return twin.may_contain(memoryview(self.block(self.filter_at)), twin.hash(key))
+        return bool(twin.may_contain(memoryview(self.block(self.filter_at)), twin.hash(key)))
 
 
 def read_block(block: bytes) -> Iterator[Entry]:

@@ -4,6 +4,6 @@ from .blocked_bloom import BlockedBloomTwin
 from .bloom import BloomTwin
 from .fence import FenceTwin
 
-TWINS = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
+TWINS: dict[str, type[BloomTwin] | type[BlockedBloomTwin]] = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
 
 __all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin"]

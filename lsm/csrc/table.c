@@ -170,8 +170,7 @@ uint32_t lsm_table_publish(lsm_table *t, int delta) { return atomic_fetch_add(&t
 void lsm_table_ref(lsm_table *t) { atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed); }
 
 void lsm_table_unref(lsm_table *t) {
-    if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_release) != 1) return;
-    atomic_thread_fence(memory_order_acquire);
+    if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1) return;
     if (t->env->cache) lsm_cache_erase(t->env->cache, t->number);
     if (t->map) t->file->ops->unmap(t->file, (void *)t->map, t->size);
     if (t->file) t->file->ops->close(t->file);

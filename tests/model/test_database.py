@@ -240,11 +240,11 @@ class Database(RuleBasedStateMachine):
 
     @invariant()
     def contents_agree(self) -> None:
-        if hasattr(self, "db"):
+        if hasattr(self, "db") and not self.db.closed:
             self.check_everything()
 
     def teardown(self) -> None:
-        if hasattr(self, "db"):
+        if hasattr(self, "db") and not self.db.closed:
             note(self.db.dump())
             self.forget_readers()
             assert self.db.verify() == []

@@ -56,7 +56,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
 def test_the_installed_wheel_runs(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    code = "import lsm; d = lsm.open('db'); d[b'k'] = b'v'; d.close(); d = lsm.open('db'); assert d[b'k'] == b'v'; d.close(); print(lsm.__file__)"
+    code = "import lsm; d = lsm.open('db'); d[b'k'] = b'v'; d.close(); d = lsm.open('db'); assert d[b'k'] == b'v'; d.close(); "
+    code += "print(lsm.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False
     )
