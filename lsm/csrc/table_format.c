@@ -66,11 +66,11 @@ void lsm_props_clear(lsm_table_props *p) {
 }
 
 /* The fixed-width properties by name, for both directions. */
-#define NUMBERS(X)                                                                                                                         \
-    X(entries)                                                                                                                             \
-    X(deletions)                                                                                                                           \
-    X(range_deletes) X(data_blocks) X(raw_key_bytes) X(raw_value_bytes) X(data_bytes) X(index_bytes) X(filter_bytes) X(min_seq) X(max_seq) \
-        X(largest_exclusive)
+/* clang-format off */
+#define NUMBERS(X)                                                                                                     \
+    X(entries) X(deletions) X(range_deletes) X(data_blocks) X(raw_key_bytes) X(raw_value_bytes) X(data_bytes)          \
+    X(index_bytes) X(filter_bytes) X(min_seq) X(max_seq) X(largest_exclusive)
+/* clang-format on */
 
 static uint8_t *put_property(uint8_t *p, const char *name, const void *data, size_t n) {
     size_t len = strlen(name);
