@@ -114,7 +114,7 @@ class DB:
         if not fs.stat(path)[1]:
             raise NotADatabase(f"{path} is a file; a database is a directory")
         if not self.read_only:
-            holder = f"pid {os.getpid()}" if self.options.threads else ""
+            holder = f"pid {os.getpid()}"
             try:
                 self._lock = fs.lock(f"{path}/LOCK", holder)
             except recovery.LockHeld as e:

@@ -150,6 +150,8 @@ class Keyspace:
     def put_packed(self, keys: Any, key_lens: Any, values: Any, value_lens: Any, *, sync: bool = False) -> None:
         """Put pairs packed in buffers, lengths as uint32 (array or numpy), as one atomic batch. ValueError when they do not add up."""
         count = len(key_lens)
+        if memoryview(key_lens).itemsize != 4 or memoryview(value_lens).itemsize != 4:
+            raise ValueError("lengths are uint32: array('I') or numpy.uint32")
         if count != len(value_lens) or sum(key_lens) != memoryview(keys).nbytes or sum(value_lens) != memoryview(values).nbytes:
             raise ValueError("the lengths do not add up to the buffers")
         if count:

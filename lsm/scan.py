@@ -50,11 +50,11 @@ def bounds(start: bytes | None, stop: bytes | None, prefix: bytes | None) -> tup
 class Scan(Iterator[tuple[bytes, bytes]]):
     """An iterator over (key, value) pairs as they were when it began. Close it early, or let it end; one thread."""
 
-    __slots__ = ("__weakref__", "_close", "_cursor", "_items", "_left", "_mode", "_size", "_space")
+    __slots__ = ("__weakref__", "_cursor", "_ended", "_items", "_left", "_mode", "_size", "_space")
 
     def __init__(self, space: Keyspace, cursor: CoreCursor, limit: int | None, mode: str) -> None:
         self._space, self._cursor, self._mode = space, cursor, mode
-        self._left = limit
+        self._left, self._ended = limit, False
         self._size = FIRST_CHUNK if limit is None else min(limit, CHUNK)
         self._items: Iterator[Any] = iter(())
         space.db.cursors.add(self)
@@ -68,12 +68,15 @@ class Scan(Iterator[tuple[bytes, bytes]]):
 
     def _more(self) -> bool:
         if self._cursor is None:
+            if self._space.db.closed and not self._ended:
+                raise ClosedError("the database was closed before the scan came to its end")
             return False
         size = self._size if self._left is None else min(self._size, self._left)
         n = 0
         if size > 0:
             n, view, text, _ = self._cursor.fill(size, self._mode == "keys")
         if n == 0:
+            self._ended = True
             self.close()
             return False
         fields = _layout(text).unpack_from(view) if n > 4 else struct.unpack_from(text, view)
