@@ -7,7 +7,8 @@
 [(b'apple', b'3')]
 """
 
-from . import native  # first: it refuses a stale extension
+from . import keys as keys
+from . import native  # refuses a stale extension
 from . import policies as policies
 from .batch import BadRange, Batch
 from .codecs import CODECS
@@ -84,6 +85,7 @@ __all__ = [
     "WalOptions",
     "compile_component",
     "get_include",
+    "keys",
     "open",
     "register_compaction",
 ]

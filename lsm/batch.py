@@ -82,5 +82,5 @@ def bytes_of(data: object) -> bytes:
         return data
     if isinstance(data, bytearray | memoryview):
         return bytes(data)
-    hint = " (encode it, e.g. key.encode())" if isinstance(data, str) else ""
+    hint = " (encode it, e.g. key.encode())" if isinstance(data, str) else " (typed keys that keep their order: lsm.keys.encode)"
     raise TypeError(f"keys and values are bytes-like, not {type(data).__name__}: {data!r:.60}{hint}")
