@@ -439,6 +439,7 @@ class DB:
         """Return the ledger, the cache's figures, the levels and the memory in use."""
         cells, counters = self.ledger.sum()
         cache = self.cache.stats() if self.cache else {}
+        counters |= {f"cache_{name}": cache.get(name, 0) for name in ("evictions", "inserts", "ghost_hits")}
         memory = {
             "memtables": sum(s.core.memory() for s in self.spaces.values()),
             "tables": sum(t.memory() for s in self.spaces.values() for t in s.tables.values()),
