@@ -3,14 +3,14 @@
  *    key (owner uid, offset) --hash--> shard [ lock | open-addressed table -> slot -> block | policy ]
  *
  * Ownership: a block is reference-counted; the cache holds one reference while resident, every look-up gives one to the caller, who releases it.
- * A block evicted while in use lives until its last release. The cache frees blocks with free().
+ * A block evicted while in use lives until its last release. Blocks of a large cache lie in huge pages (pages.h), others on the heap.
  * Threads: everything may be called by any thread. No lock is held across I/O. A policy whose hit is lock-free still looks up under the shard's lock.
  * Invariants: resident charge <= capacity, except by blocks in use; a block bigger than a shard is handed out and never kept.
  */
 #ifndef LSM_CACHE_H
 #define LSM_CACHE_H
 #include "lsm/csrc/types.h"
-#include "lsm/csrc/ledger.h"
+#include "lsm/csrc/reader.h"
 #include "eviction/csrc/policy.h"
 
 /* cdef:begin */
@@ -36,12 +36,13 @@ struct lsm_block {
     uint32_t size; /* bytes of data */
     uint64_t uid; /* the owner in full, once in a cache: its keys hold 24 bits of it */
     void *aux; /* parsed form that lives and dies with the block; freed with free() unless NULL */
+    struct lsm_pages *home; /* NULL: the heap */
     uint8_t data[]; /* uncompressed, verified */
 };
 
-lsm_block *lsm_block_alloc(size_t size); /* refs = 1; NULL: out of memory */
-/* The block, with a reference for the caller, or NULL on a miss. */
-lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset);
+lsm_block *lsm_block_alloc(lsm_cache *c, size_t size); /* for c, which may be NULL; refs = 1; NULL: out of memory */
+/* The block, with a reference for the caller, or NULL on a miss. by (may be NULL) is asked before the thread waits for a lock. */
+lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_reader *by);
 /* Offers a block just read. Returns the one to use, with a reference for the caller, in place of b: b itself, or the one another thread put first. */
 lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_block *b);
 void lsm_cache_erase(lsm_cache *c, uint64_t uid); /* all blocks of a dead table */

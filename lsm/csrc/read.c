@@ -34,13 +34,13 @@ static inline uint64_t hash_for(hasher *h, const lsm_table *t, const uint8_t *ke
 }
 
 /* One run, likewise; or an error. */
-static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot, found *out,
-                   lsm_error *e) {
+static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot, lsm_reader *by,
+                   found *out, lsm_error *e) {
     lsm_table *t = lsm_run_find(r, key, n, prefix);
     if (!t) return LSM_NOT_FOUND;
     const lsm_tombs *tombs = r->has_tombs ? lsm_table_tombs(t) : NULL;
     uint64_t cover = tombs ? lsm_tombs_covering(tombs, key, n, snapshot) : 0;
-    int status = lsm_table_get(t, key, n, hash_for(h, t, key, n), snapshot, r->level, &out->entry, &out->pin, e);
+    int status = lsm_table_get_by(t, key, n, hash_for(h, t, key, n), snapshot, r->level, by, &out->entry, &out->pin, e);
     if (status < 0 || (status == LSM_OK && out->entry.seq > cover)) return status;
     if (!cover) return status;
     lsm_unpin(&out->pin);
@@ -48,30 +48,26 @@ static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint6
     return LSM_OK;
 }
 
-static int ask_version(const lsm_version *v, const uint8_t *key, size_t n, uint64_t snapshot, found *out, lsm_error *e) {
+static int ask_version(const lsm_version *v, const uint8_t *key, size_t n, uint64_t snapshot, lsm_reader *by, found *out, lsm_error *e) {
     uint64_t prefix = lsm_key_prefix(key, n);
     hasher h = {0};
     for (uint32_t i = 0; v && i < v->n_runs; i++) {
-        int status = ask_run(&v->runs[i], key, n, prefix, &h, snapshot, out, e);
+        int status = ask_run(&v->runs[i], key, n, prefix, &h, snapshot, by, out, e);
         if (status != LSM_NOT_FOUND) return status;
     }
     return LSM_NOT_FOUND;
 }
 
-static int closed(lsm_db *db, const char *what) {
+static int64_t closed(lsm_db *db, const char *what) {
     lsm_error e;
     lsm_fail(&e, LSM_CLOSED, "", 0, "%s is closed", what);
     return lsm_remember(db, &e);
 }
 
-int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed) {
-    lsm_db *db = ks->db;
-    if (lsm_enter(db) != LSM_OK) return closed(db, "the database");
-    lsm_super *s = lsm_super_get(ks);
-    if (!s) {
-        lsm_leave(db);
-        return closed(db, "the keyspace");
-    }
+/* The look-up has its superversion. */
+static int64_t look_up(lsm_lookup *l, const uint8_t *key, size_t n, uint64_t snapshot) {
+    lsm_db *db = l->ks->db;
+    const lsm_super *s = l->super;
     uint64_t visible = atomic_load_explicit(&db->visible, memory_order_acquire);
     if (snapshot > visible) snapshot = visible;
     found f;
@@ -79,23 +75,79 @@ int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapsho
     f.pin.block = NULL;
     int status = ask_mem(s->active, key, n, snapshot, &f);
     for (uint32_t i = 0; status == LSM_NOT_FOUND && i < s->n_sealed; i++) status = ask_mem(s->sealed[i], key, n, snapshot, &f);
-    if (status == LSM_NOT_FOUND) status = ask_version(s->version, key, n, snapshot, &f, &e);
-    int64_t result = LSM_MISSING;
-    if (status < 0)
-        result = lsm_remember(db, &e);
-    else if (status == LSM_OK && f.entry.kind == LSM_PUT) {
-        if (f.entry.value_len <= cap) {
-            if (f.entry.value_len) memcpy(out, f.entry.value, f.entry.value_len);
-            result = (int64_t)f.entry.value_len;
-        } else {
-            *needed = f.entry.value_len;
-            result = LSM_SHORT;
-        }
-    }
-    lsm_unpin(&f.pin);
-    lsm_super_unref(s);
-    lsm_tally(db->env->ledger, result >= 0 ? LSM_N_GET_HIT : LSM_N_GET, 1);
+    if (status == LSM_NOT_FOUND) status = ask_version(s->version, key, n, snapshot, &l->by, &f, &e);
+    l->pin = f.pin;
+    int hit = status == LSM_OK && f.entry.kind == LSM_PUT;
+    lsm_reader_tally(&l->by, db->env->ledger, hit ? LSM_N_GET_HIT : LSM_N_GET, 1);
+    if (status < 0) return lsm_remember(db, &e);
+    if (!hit) return LSM_MISSING;
+    l->value = f.entry.value;
+    return (int64_t)f.entry.value_len;
+}
+
+static int64_t look_up_shared(lsm_lookup *l, const uint8_t *key, size_t n, uint64_t snapshot) {
+    lsm_db *db = l->ks->db;
+    if (lsm_enter(db) != LSM_OK) return closed(db, "the database");
+    l->super = lsm_super_get(l->ks);
+    if (l->super) return look_up(l, key, n, snapshot);
     lsm_leave(db);
+    return closed(db, "the keyspace");
+}
+
+static void end_shared(lsm_lookup *l) {
+    if (!l->super) return;
+    lsm_unpin(&l->pin);
+    lsm_super_unref(l->super);
+    lsm_leave(l->ks->db);
+}
+
+static inline void end_solo(lsm_db *db) {
+    atomic_store_explicit(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1, memory_order_release);
+}
+
+/* What the look-up has seen must outlive the solo section. */
+static void become_shared(lsm_reader *by) {
+    lsm_lookup *l = (lsm_lookup *)by;
+    lsm_db *db = l->ks->db;
+    atomic_fetch_add(&db->inside, 1); /* close waits for it: it swaps the superversion out before its last wait */
+    atomic_fetch_add_explicit(&l->super->refs, 1, memory_order_relaxed);
+    by->solo = 0;
+    end_solo(db);
+    l->let_go(l->arg);
+}
+
+int64_t lsm_lookup_solo(lsm_lookup *l, lsm_keyspace *ks, const uint8_t *key, size_t n, void (*let_go)(void *), void *arg) {
+    lsm_db *db = ks->db;
+    *l = (lsm_lookup){.by = {1, become_shared}, .ks = ks, .let_go = let_go, .arg = arg};
+    if (ks->config.calls_out) { /* a component that runs code of its own may let the lock go, and another look-up in */
+        l->by.solo = 0;
+        let_go(arg);
+        return look_up_shared(l, key, n, UINT64_MAX);
+    }
+    atomic_store(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1); /* before the superversion is read */
+    l->super = atomic_load(&ks->super);
+    return l->super ? look_up(l, key, n, UINT64_MAX) : closed(db, atomic_load(&db->closed) ? "the database" : "the keyspace");
+}
+
+void lsm_lookup_end(lsm_lookup *l) {
+    if (l->by.solo) {
+        lsm_unpin(&l->pin);
+        end_solo(l->ks->db);
+    } else {
+        end_shared(l);
+    }
+}
+
+int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed) {
+    lsm_lookup l = {.ks = ks};
+    int64_t result = look_up_shared(&l, key, n, snapshot);
+    if (result > 0 && (uint64_t)result <= cap)
+        memcpy(out, l.value, (size_t)result);
+    else if (result > 0) {
+        *needed = (size_t)result;
+        result = LSM_SHORT;
+    }
+    end_shared(&l);
     return result;
 }
 
@@ -135,17 +187,17 @@ static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const ui
     if (r->has_tombs) {
         for (uint32_t i = 0; i < g->n; i++) {
             if (!tables[i]) continue;
-            int status = ask_run(r, g->keys[i], g->lens[i], prefixes[i], &h[i], snapshot, &g->f[i], e);
+            int status = ask_run(r, g->keys[i], g->lens[i], prefixes[i], &h[i], snapshot, NULL, &g->f[i], e);
             if (status < 0) return status;
             if (status == LSM_OK) g->done[i] = 1, g->open--;
         }
         return LSM_OK;
     }
     for (uint32_t i = 0; i < g->n; i++)
-        if (tables[i] && !lsm_table_may_contain(tables[i], h[i].value, r->level)) tables[i] = NULL;
+        if (tables[i] && !lsm_table_may_contain(tables[i], h[i].value, r->level, NULL)) tables[i] = NULL;
     for (uint32_t i = 0; i < g->n; i++) {
         if (!tables[i]) continue;
-        int status = lsm_table_get_unfiltered(tables[i], g->keys[i], g->lens[i], snapshot, r->level, &g->f[i].entry, &g->f[i].pin, e);
+        int status = lsm_table_get_unfiltered(tables[i], g->keys[i], g->lens[i], snapshot, r->level, NULL, &g->f[i].entry, &g->f[i].pin, e);
         if (status < 0) return status;
         if (status == LSM_OK) g->done[i] = 1, g->open--;
     }

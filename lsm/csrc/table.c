@@ -40,7 +40,7 @@ static int read_footer(lsm_table *t, uint32_t expect_crc, lsm_error *e) {
     return LSM_OK;
 }
 
-static lsm_purpose at_open(int component) { return (lsm_purpose){-1, component, LSM_BY_OPEN, 0}; }
+static lsm_purpose at_open(int component) { return (lsm_purpose){-1, component, LSM_BY_OPEN, 0, NULL}; }
 
 static int load_props(lsm_table *t, lsm_error *e) {
     lsm_pin pin = {0};

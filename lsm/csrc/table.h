@@ -107,10 +107,12 @@ int lsm_builder_finish(lsm_builder *b, lsm_table_props *props,
 void lsm_builder_abandon(lsm_builder *b); /* unlinks the file and frees b */
 /* cdef:end */
 
-/* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. */
-int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level);
-int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
-                             lsm_error *error);
+/* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. by: see reader.h, may be NULL. */
+int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_reader *by);
+int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out,
+                             lsm_pin *pin, lsm_error *error);
+int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
+                     lsm_entry *out, lsm_pin *pin, lsm_error *error);
 void lsm_table_prefetch(lsm_table *t, uint64_t hash); /* hint: the filter's line for this hash */
 /* How many published versions hold the table: count up or down, the new count is returned. */
 uint32_t lsm_table_publish(lsm_table *t, int delta);

@@ -32,6 +32,7 @@ struct lsm_table {
 /* What a block read is for: ledger and cache. */
 typedef struct lsm_purpose {
     int level, component, cause, fill_cache;
+    lsm_reader *by; /* NULL: shared */
 } lsm_purpose;
 
 /* A verified, uncompressed block: data and size, alive as long as the pin (and the table). */

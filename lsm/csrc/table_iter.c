@@ -229,7 +229,7 @@ lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, siz
     it->base.ops = &ops;
     it->base.error = error;
     it->t = t;
-    it->why = (lsm_purpose){level, LSM_C_DATA, cause, fill_cache};
+    it->why = (lsm_purpose){level, LSM_C_DATA, cause, fill_cache, NULL};
     it->readahead = readahead;
     it->part = t->index;
     lsm_block_iter_new(&it->block);
