@@ -1,6 +1,6 @@
-/* cache.c: shards of one open-addressed table of slots each, with linear probing and backward-shift deletion.
+/* cache.c: shards of one open-addressed table of slots each, with linear probing and backward-shift deletion. A block with a cell is not in the table.
  *
- *    table[hash & mask] -> slot + 1 (0: empty)     slot -> key, block, charge; free slots are a stack
+ *    table[hash & mask] -> slot + 1 (0: empty)     slot -> key, block; free slots are a stack
  */
 #include "lsm/csrc/cache.h"
 #include "lsm/csrc/pages.h"
@@ -12,6 +12,7 @@
 #define MEAN_BLOCK 1024 /* slots are made for blocks of at least this size on average; smaller ones evict as if room were short */
 #define MIN_SLOTS 64
 #define OVERHEAD 96 /* bytes charged beside the data of a block */
+#define NO_SLOT UINT32_MAX
 #define PAGES_FROM ((uint64_t)32 << 20) /* capacity from which huge pages are worth their slack */
 
 typedef struct slot {
@@ -53,6 +54,7 @@ lsm_block *lsm_block_alloc(lsm_cache *c, size_t size) {
     b->size = (uint32_t)size;
     b->aux = NULL;
     b->uid = 0;
+    b->cell = NULL;
     return b;
 }
 
@@ -65,7 +67,7 @@ void lsm_block_release(lsm_block *b) {
         free(b);
 }
 
-static inline uint64_t key_of(uint64_t uid, uint64_t offset) { return uid << 40 | offset; }
+static inline uint64_t key_of(uint64_t uid, uint64_t number) { return uid << 40 | number; }
 
 static inline uint64_t mix(uint64_t k) {
     k ^= k >> 32;
@@ -153,10 +155,7 @@ static inline uint32_t place_of(const shard *s, uint64_t key, uint64_t hash) {
     return i;
 }
 
-/* Takes the entry at place out of the table and gives its slot back. Returns its block, whose reference passes to the caller. */
-static lsm_block *take_out(shard *s, uint32_t i) {
-    uint32_t slot = s->table[i] - 1;
-    lsm_block *b = s->at[slot].block;
+static void leave_table(shard *s, uint32_t i) {
     for (uint32_t j = (i + 1) & s->mask; s->table[j]; j = (j + 1) & s->mask) {
         uint32_t home = (uint32_t)mix(s->at[s->table[j] - 1].key) & s->mask;
         if (((j - home) & s->mask) < ((j - i) & s->mask)) continue;
@@ -164,18 +163,27 @@ static lsm_block *take_out(shard *s, uint32_t i) {
         i = j;
     }
     s->table[i] = 0;
+}
+
+/* Forgets the block in a slot and gives up the reference to it. It is freed under the lock, maybe: that is no I/O. */
+static void take_out(shard *s, uint32_t slot) {
+    lsm_block *b = s->at[slot].block;
+    if (b->cell)
+        b->cell->block = NULL;
+    else
+        leave_table(s, place_of(s, s->at[slot].key, mix(s->at[slot].key)));
     s->at[slot].block = NULL;
     s->free_slots[s->n_free++] = slot;
     s->charge -= charge_of(b);
-    return b;
+    lsm_block_release(b);
 }
 
-/* Evicts until need more bytes and a slot are free. The blocks are freed under the lock: free() is no I/O. 0 when that cannot be. */
+/* Evicts until need more bytes and a slot are free. 0 when that cannot be. */
 static int make_room(lsm_cache *c, shard *s, uint64_t need) {
     while (s->charge + need > s->capacity || !s->n_free) {
         uint32_t slot = c->ops->evict(s->policy);
         if (slot >= s->slots || !s->at[slot].block) return 0;
-        lsm_block_release(take_out(s, place_of(s, s->at[slot].key, mix(s->at[slot].key))));
+        take_out(s, slot);
         s->evictions++;
     }
     return 1;
@@ -187,8 +195,15 @@ static void note_access(lsm_cache *c, uint64_t key) {
     pthread_mutex_unlock(&c->record_lock);
 }
 
-lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_reader *by) {
-    uint64_t key = key_of(uid, offset), hash = mix(key);
+/* The slot of a block that is in the cache, or NO_SLOT. The lock is held. */
+static inline uint32_t find(const shard *s, uint64_t uid, uint64_t key, uint64_t hash, const lsm_cell *cell) {
+    if (cell) return cell->block ? cell->slot : NO_SLOT;
+    uint32_t at = s->table[place_of(s, key, hash)];
+    return at && s->at[at - 1].block->uid == uid ? at - 1 : NO_SLOT;
+}
+
+lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by) {
+    uint64_t key = key_of(uid, number), hash = mix(key);
     if (__builtin_expect(atomic_load_explicit(&c->recording, memory_order_relaxed), 0)) note_access(c, key);
     shard *s = shard_of(c, hash);
     lsm_block *b = NULL;
@@ -196,11 +211,12 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_rea
         lsm_reader_blocks(by);
         pthread_mutex_lock(&s->lock);
     }
-    uint32_t cell = s->table[place_of(s, key, hash)];
-    if (cell && s->at[cell - 1].block->uid == uid) {
-        b = s->at[cell - 1].block;
+    uint32_t slot = find(s, uid, key, hash, cell);
+    if (slot != NO_SLOT) {
+        b = cell ? cell->block : s->at[slot].block;
+        if (cell) __builtin_prefetch(b->data + cell->size - 1); /* where the restarts of a data block are */
+        c->ops->hit(s->policy, slot);
         atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-        c->ops->hit(s->policy, cell - 1);
         s->hits++;
     } else {
         s->misses++;
@@ -209,44 +225,61 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_rea
     return b;
 }
 
-lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_block *b) {
-    uint64_t key = key_of(uid, offset), hash = mix(key), need = charge_of(b);
+static void place(lsm_cache *c, shard *s, uint64_t uid, uint64_t key, uint64_t hash, lsm_cell *cell, lsm_block *b) {
+    uint64_t need = charge_of(b);
+    uint32_t slot = s->free_slots[--s->n_free];
+    if (cell)
+        *cell = (lsm_cell){b, slot, b->size};
+    else
+        s->table[place_of(s, key, hash)] = slot + 1;
+    s->at[slot].key = key;
+    s->at[slot].block = b;
+    b->uid = uid;
+    b->cell = cell;
+    s->charge += need;
+    s->inserts++;
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+    c->ops->insert(s->policy, slot, key, need);
+}
+
+lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_block *b) {
+    uint64_t key = key_of(uid, number), hash = mix(key), need = charge_of(b);
     shard *s = shard_of(c, hash);
     lsm_block *use = b;
     pthread_mutex_lock(&s->lock);
-    uint32_t place = place_of(s, key, hash);
-    if (s->table[place] && s->at[s->table[place] - 1].block->uid != uid) {
-        s->bypassed++; /* another owner, equal in the bits that a key holds */
-    } else if (s->table[place]) {
-        use = s->at[s->table[place] - 1].block;
+    uint32_t slot = find(s, uid, key, hash, cell);
+    if (slot != NO_SLOT) {
+        use = s->at[slot].block;
         atomic_fetch_add_explicit(&use->refs, 1, memory_order_relaxed);
+    } else if (!cell && s->table[place_of(s, key, hash)]) {
+        s->bypassed++; /* another owner, equal in the bits that a key holds */
     } else if (need > s->capacity || !c->ops->miss(s->policy, key, need) || !make_room(c, s, need)) {
         s->bypassed++;
     } else {
-        uint32_t slot = s->free_slots[--s->n_free];
-        s->table[place_of(s, key, hash)] = slot + 1;
-        s->at[slot].key = key;
-        s->at[slot].block = b;
-        b->uid = uid;
-        s->charge += need;
-        s->inserts++;
-        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-        c->ops->insert(s->policy, slot, key, need);
+        place(c, s, uid, key, hash, cell, b);
     }
     pthread_mutex_unlock(&s->lock);
     if (use != b) lsm_block_release(b);
     return use;
 }
 
-void lsm_cache_erase(lsm_cache *c, uint64_t uid) {
-    for (uint32_t i = 0; i < c->n_shards; i++) {
+static void erase(lsm_cache *c, shard *s, uint32_t slot) {
+    c->ops->remove(s->policy, slot);
+    take_out(s, slot);
+}
+
+void lsm_cache_erase(lsm_cache *c, uint64_t uid, lsm_cell *cells, uint32_t n_cells) {
+    for (uint32_t i = 0; i < n_cells; i++) {
+        shard *s = shard_of(c, mix(key_of(uid, i)));
+        pthread_mutex_lock(&s->lock);
+        if (cells[i].block) erase(c, s, cells[i].slot);
+        pthread_mutex_unlock(&s->lock);
+    }
+    for (uint32_t i = 0; !cells && i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
-        for (uint32_t slot = 0; slot < s->slots; slot++) {
-            if (!s->at[slot].block || s->at[slot].block->uid != uid) continue;
-            c->ops->remove(s->policy, slot);
-            lsm_block_release(take_out(s, place_of(s, s->at[slot].key, mix(s->at[slot].key))));
-        }
+        for (uint32_t slot = 0; slot < s->slots; slot++)
+            if (s->at[slot].block && s->at[slot].block->uid == uid) erase(c, s, slot);
         pthread_mutex_unlock(&s->lock);
     }
 }

@@ -60,8 +60,21 @@ static inline int is_verified(const lsm_table *t, uint64_t offset) {
     return atomic_load_explicit(&t->map_verified[offset / 64], memory_order_acquire) >> (offset / 8 % 8) & 1;
 }
 
+static lsm_block *insert(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, lsm_block *b) {
+    if (!t->env->cache || !why.fill_cache) return b;
+    lsm_cell *cell = t->cells && i != LSM_NO_ORDINAL ? &t->cells[i] : NULL;
+    return lsm_cache_insert(t->env->cache, t->number, cell ? i : h.offset, cell, b);
+}
+
+static lsm_block *look_up(lsm_table *t, lsm_handle h, uint32_t i, lsm_reader *by) {
+    if (!t->env->cache) return NULL;
+    if (t->cells && i != LSM_NO_ORDINAL) return lsm_cache_lookup(t->env->cache, t->number, i, &t->cells[i], by);
+    return lsm_cache_lookup(t->env->cache, t->number, h.offset, NULL, by);
+}
+
 /* Mapped, and without a codec: the bytes themselves. 1 when served, 0 when another way is needed, or an error. */
-static int read_mapped(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin, lsm_error *e) {
+static int read_mapped(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
+                       lsm_error *e) {
     const uint8_t *raw = t->map + h.offset;
     if (is_verified(t, h.offset)) {
         lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, h.size);
@@ -78,7 +91,7 @@ static int read_mapped(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_
         lsm_block *b = NULL;
         int status = decompress(t, h, raw, &b, e);
         if (status != LSM_OK) return status;
-        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset, b);
+        b = insert(t, h, i, why, b);
         *pin = (lsm_pin){b};
         *data = b->data;
         *size = b->size;
@@ -90,20 +103,21 @@ static int read_mapped(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_
     return 1;
 }
 
-int lsm_read_block(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin, lsm_error *e) {
+int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
+                   lsm_error *e) {
     lsm_block *b = NULL;
     if (t->map && !is_verified(t, h.offset)) lsm_reader_blocks(why.by); /* a page may have to be read */
     int mapped_raw = t->map && !t->map[h.offset + h.size];
-    if (!mapped_raw && t->env->cache && why.cause != LSM_BY_OPEN) b = lsm_cache_lookup(t->env->cache, t->number, h.offset, why.by);
+    if (!mapped_raw && why.cause != LSM_BY_OPEN) b = look_up(t, h, i, why.by);
     if (b) {
         lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, b->size);
     } else if (t->map) {
-        int status = read_mapped(t, h, why, data, size, pin, e);
+        int status = read_mapped(t, h, i, why, data, size, pin, e);
         return status == 1 ? LSM_OK : status;
     } else {
         int status = load_block(t, h, why, &b, e);
         if (status != LSM_OK) return status;
-        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset, b);
+        b = insert(t, h, i, why, b);
     }
     pin->block = b;
     *data = b->data;
@@ -115,13 +129,13 @@ int lsm_read_block(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **
  * no block begins one byte behind another. */
 int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_index_part **out, lsm_pin *pin, lsm_error *e) {
     lsm_handle h = t->index->handles[i];
-    lsm_block *b = t->env->cache ? lsm_cache_lookup(t->env->cache, t->number, h.offset + 1, why.by) : NULL;
+    lsm_block *b = t->env->cache ? lsm_cache_lookup(t->env->cache, t->number, h.offset + 1, NULL, why.by) : NULL;
     if (!b) {
         lsm_pin raw = {0};
         const uint8_t *data;
         uint32_t n;
         lsm_purpose once = {why.level, LSM_C_INDEX, why.cause, 0, why.by};
-        int status = lsm_read_block(t, h, once, &data, &n, &raw, e);
+        int status = lsm_read_block(t, h, LSM_NO_ORDINAL, once, &data, &n, &raw, e);
         if (status != LSM_OK) return status;
         lsm_index_part *part = lsm_index_parse(data, n, t->size, &status);
         lsm_unpin(&raw);
@@ -134,7 +148,7 @@ int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_inde
         }
         b->aux = part;
         b->size = (uint32_t)part->memory; /* what the cache charges */
-        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset + 1, b);
+        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset + 1, NULL, b);
     } else {
         lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, LSM_C_INDEX, why.cause, h.size);
     }
@@ -161,13 +175,13 @@ void lsm_table_prefetch(lsm_table *t, uint64_t hash) {
 }
 
 /* Looks for key in one block. LSM_NOT_FOUND when it has no version of it that is old enough. */
-static int get_in_block(lsm_table *t, lsm_handle h, const uint8_t *key, size_t n, uint64_t snapshot, int level,
+static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level,
                         lsm_reader *by, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
     const uint8_t *data;
     uint32_t size;
     lsm_block_view v;
     lsm_pin mine = {0};
-    int status = lsm_read_block(t, h, (lsm_purpose){level, LSM_C_DATA, LSM_BY_GET, 1, by}, &data, &size, &mine, e);
+    int status = lsm_read_block(t, h, i, (lsm_purpose){level, LSM_C_DATA, LSM_BY_GET, 1, by}, &data, &size, &mine, e);
     if (status != LSM_OK) return status;
     lsm_block_iter it;
     lsm_block_iter_new(&it);
@@ -194,7 +208,7 @@ static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, con
                        lsm_reader *by, lsm_entry *out, lsm_pin *pin, int *more, lsm_error *e) {
     *more = 0;
     for (; i < part->n; i++) {
-        int status = get_in_block(t, part->handles[i], key, n, snapshot, level, by, out, pin, e);
+        int status = get_in_block(t, part->handles[i], part == t->index ? i : LSM_NO_ORDINAL, key, n, snapshot, level, by, out, pin, e);
         if (status != LSM_NOT_FOUND) return status;
         size_t sn;
         const uint8_t *s = lsm_index_key(part, i, &sn);
