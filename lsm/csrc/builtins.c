@@ -4,6 +4,7 @@
 #include <Python.h>
 #include "lsm/csrc/builtins.h"
 #include "lsm/csrc/db.h"
+#include <stdlib.h>
 
 #define MODULE "lsm._native"
 
@@ -69,6 +70,56 @@ static PyObject *builtin_delete(PyObject *self, PyObject *const *args, Py_ssize_
     return status == LSM_BUSY || status == LSM_STALLED ? call_slow(self, args, n_args, names) : call_after(self, status);
 }
 
+typedef struct many {
+    PyThreadState *saved;
+    PyObject *values; /* a list */
+} many;
+
+static void many_let_go(void *arg) { ((many *)arg)->saved = PyEval_SaveThread(); }
+static void many_take_back(void *arg) { PyEval_RestoreThread(((many *)arg)->saved); }
+
+static int many_give(void *arg, uint32_t i, const uint8_t *value, uint64_t n) {
+    PyObject *o = value ? PyBytes_FromStringAndSize((const char *)value, (Py_ssize_t)n) : Py_NewRef(Py_None);
+    return o ? PyList_SetItem(((many *)arg)->values, (Py_ssize_t)i, o) : -1;
+}
+
+/* The values of a tuple of bytes. NULL with *plain 0: one of them is something else. */
+static PyObject *get_tuple(PyObject *self, PyObject *tuple, int *all_plain) {
+    size_t count = (size_t)PyTuple_Size(tuple);
+    const uint8_t **keys = malloc((count + 1) * (sizeof *keys + sizeof(size_t)));
+    size_t *lens = (size_t *)(keys + count);
+    if (!keys) return PyErr_NoMemory();
+    for (size_t i = 0; i < count && *all_plain; i++) {
+        Py_ssize_t n = 0;
+        keys[i] = plain(PyTuple_GetItem(tuple, (Py_ssize_t)i), &n);
+        lens[i] = (size_t)n;
+        *all_plain = keys[i] != NULL;
+    }
+    many m = {NULL, *all_plain ? PyList_New((Py_ssize_t)count) : NULL};
+    if (m.values) {
+        lsm_caller to = {many_let_go, many_take_back, many_give, &m};
+        lsm_error e = {0};
+        lsm_keyspace *ks = space_of(self);
+        int status = lsm_get_each(ks, (uint32_t)count, keys, lens, &to, &e);
+        if (status != LSM_OK) Py_CLEAR(m.values);
+        if (status != LSM_OK && !PyErr_Occurred()) {
+            lsm_remember(ks->db, &e);
+            Py_XDECREF(call_after(self, status)); /* raises */
+        }
+    }
+    free(keys);
+    return m.values;
+}
+
+static PyObject *builtin_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *names) {
+    if (names || n_args != 1 || !(PyList_Check(args[0]) || PyTuple_Check(args[0]))) return call_slow(self, args, n_args, names);
+    PyObject *tuple = PySequence_Tuple(args[0]); /* holds the keys, whatever happens to a list meanwhile */
+    int all_plain = tuple && PyTuple_Size(tuple) < UINT32_MAX;
+    PyObject *result = all_plain ? get_tuple(self, tuple, &all_plain) : NULL;
+    Py_XDECREF(tuple);
+    return result || all_plain || PyErr_Occurred() ? result : call_slow(self, args, n_args, names);
+}
+
 /* The type of a METH_FASTCALL | METH_KEYWORDS function, by way of void (*)(void), as the manual of the interpreter has it. */
 #define METHOD(f) ((PyCFunction)(void (*)(void))(f))
 
@@ -77,18 +128,23 @@ static PyMethodDef methods[] = {
      "put(key, value)\n--\n\nSet key to value. Bytes-like; keys up to 64 KiB, values up to 1 GiB."},
     {"get", METHOD(builtin_get), METH_FASTCALL | METH_KEYWORDS,
      "get(key, default=None, *, snapshot=None)\n--\n\nReturn the value of key as bytes, or default. O(levels)."},
+    {"get_many", METHOD(builtin_get_many), METH_FASTCALL | METH_KEYWORDS,
+     "get_many(keys, *, snapshot=None)\n--\n\nReturn a list with the value of each key, None where there is none, all as of one moment. "
+     "Look-ups go side by side: much cheaper than a get a key."},
     {"delete", METHOD(builtin_delete), METH_FASTCALL | METH_KEYWORDS, "delete(key)\n--\n\nDelete key, whether it exists or not."},
 };
+
+#define N ((int)(sizeof methods / sizeof *methods))
 
 static PyObject *bind(PyObject *module, PyObject *args) {
     (void)module;
     unsigned long long address;
-    PyObject *slow[3], *after, *owner, *result = PyTuple_New(3);
-    if (!result || !PyArg_ParseTuple(args, "K(OOO)OO", &address, &slow[0], &slow[1], &slow[2], &after, &owner)) {
+    PyObject *slow[N], *after, *owner, *result = PyTuple_New(N);
+    if (!result || !PyArg_ParseTuple(args, "K(OOOO)OO", &address, &slow[0], &slow[1], &slow[2], &slow[3], &after, &owner)) {
         Py_XDECREF(result);
         return NULL;
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < N; i++) {
         PyObject *capsule = PyCapsule_New((void *)(uintptr_t)address, NULL, NULL);
         PyObject *self = capsule ? PyTuple_Pack(4, capsule, slow[i], after, owner) : NULL;
         PyObject *function = self ? PyCFunction_NewEx(&methods[i], self, NULL) : NULL;
@@ -103,8 +159,9 @@ static PyObject *bind(PyObject *module, PyObject *args) {
     return result;
 }
 
-static PyMethodDef bind_method = {"bind", bind, METH_VARARGS,
-                                  "bind(keyspace, (put, get, delete), after, owner)\n--\n\nReturn put, get and delete of the keyspace."};
+static PyMethodDef bind_method = {
+    "bind", bind, METH_VARARGS,
+    "bind(keyspace, (put, get, get_many, delete), after, owner)\n--\n\nReturn these functions of the keyspace."};
 
 int lsm_install_builtins(void) {
     PyGILState_STATE state = PyGILState_Ensure();

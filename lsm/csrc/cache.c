@@ -169,7 +169,7 @@ static void leave_table(shard *s, uint32_t i) {
 static void take_out(shard *s, uint32_t slot) {
     lsm_block *b = s->at[slot].block;
     if (b->cell)
-        b->cell->block = NULL;
+        atomic_store_explicit(&b->cell->block, NULL, memory_order_relaxed);
     else
         leave_table(s, place_of(s, s->at[slot].key, mix(s->at[slot].key)));
     s->at[slot].block = NULL;
@@ -197,7 +197,7 @@ static void note_access(lsm_cache *c, uint64_t key) {
 
 /* The slot of a block that is in the cache, or NO_SLOT. The lock is held. */
 static inline uint32_t find(const shard *s, uint64_t uid, uint64_t key, uint64_t hash, const lsm_cell *cell) {
-    if (cell) return cell->block ? cell->slot : NO_SLOT;
+    if (cell) return atomic_load_explicit(&cell->block, memory_order_relaxed) ? cell->slot : NO_SLOT;
     uint32_t at = s->table[place_of(s, key, hash)];
     return at && s->at[at - 1].block->uid == uid ? at - 1 : NO_SLOT;
 }
@@ -213,8 +213,8 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
     }
     uint32_t slot = find(s, uid, key, hash, cell);
     if (slot != NO_SLOT) {
-        b = cell ? cell->block : s->at[slot].block;
-        if (cell) __builtin_prefetch(b->data + cell->size - 1); /* where the restarts of a data block are */
+        if (cell) lsm_cell_prefetch(cell);
+        b = cell ? atomic_load_explicit(&cell->block, memory_order_relaxed) : s->at[slot].block;
         c->ops->hit(s->policy, slot);
         atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
         s->hits++;
@@ -228,10 +228,13 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
 static void place(lsm_cache *c, shard *s, uint64_t uid, uint64_t key, uint64_t hash, lsm_cell *cell, lsm_block *b) {
     uint64_t need = charge_of(b);
     uint32_t slot = s->free_slots[--s->n_free];
-    if (cell)
-        *cell = (lsm_cell){b, slot, b->size};
-    else
+    if (cell) {
+        atomic_store_explicit(&cell->block, b, memory_order_relaxed);
+        atomic_store_explicit(&cell->size, b->size, memory_order_relaxed);
+        cell->slot = slot;
+    } else {
         s->table[place_of(s, key, hash)] = slot + 1;
+    }
     s->at[slot].key = key;
     s->at[slot].block = b;
     b->uid = uid;

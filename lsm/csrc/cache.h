@@ -15,6 +15,7 @@
 #include "lsm/csrc/types.h"
 #include "lsm/csrc/reader.h"
 #include "eviction/csrc/policy.h"
+#include <stdatomic.h>
 
 /* cdef:begin */
 typedef struct lsm_cache lsm_cache;
@@ -44,11 +45,21 @@ struct lsm_block {
     uint8_t data[]; /* uncompressed, verified */
 };
 
-/* The owner's own way to a block; zeroed at first. Touched under the lock of the block's shard only. */
+/* The owner's own way to a block; zeroed at first. Written under the lock of the block's shard, read under it too, but for hints. */
 typedef struct lsm_cell {
-    lsm_block *block; /* NULL: not in the cache */
-    uint32_t slot, size; /* of the block */
+    _Atomic(lsm_block *) block; /* NULL: not in the cache */
+    _Atomic uint32_t size; /* of the block */
+    uint32_t slot;
 } lsm_cell;
+
+/* Brings the block of a cell near, if it is there: its head and its end, where the restarts of a data block are. No lock: it may be gone by now. */
+static inline void lsm_cell_prefetch(const lsm_cell *cell) {
+    const lsm_block *b = atomic_load_explicit(&cell->block, memory_order_relaxed);
+    uintptr_t end = (uintptr_t)b + sizeof *b + atomic_load_explicit(&cell->size, memory_order_relaxed);
+    __builtin_prefetch(b);
+    __builtin_prefetch((const void *)(end - 1));
+    __builtin_prefetch((const void *)(end - 65));
+}
 
 lsm_block *lsm_block_alloc(lsm_cache *c, size_t size); /* for c, which may be NULL; refs = 1; NULL: out of memory */
 /* The block, with a reference for the caller, or NULL on a miss. by (may be NULL) is asked before the thread waits for a lock. */

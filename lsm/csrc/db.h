@@ -124,6 +124,15 @@ typedef struct lsm_lookup {
 } lsm_lookup;
 int64_t lsm_lookup_solo(lsm_lookup *l, lsm_keyspace *ks, const uint8_t *key, size_t n, void (*let_go)(void *), void *arg);
 void lsm_lookup_end(lsm_lookup *l); /* always */
+/* Many look-ups that see the same state. give is called in order, with the interpreter's lock held (taken back before where it was let go); value
+ * NULL: none; other than 0 ends it with LSM_CANCELLED. The lock is held on return. */
+typedef struct lsm_caller {
+    void (*let_go)(void *arg);
+    void (*take_back)(void *arg);
+    int (*give)(void *arg, uint32_t i, const uint8_t *value, uint64_t n);
+    void *arg;
+} lsm_caller;
+int lsm_get_each(lsm_keyspace *ks, uint32_t count, const uint8_t *const *keys, const size_t *lens, const lsm_caller *to, lsm_error *error);
 /* version.c */
 lsm_super *lsm_super_get(lsm_keyspace *ks); /* with a reference; NULL when dropped */
 void lsm_super_unref(lsm_super *s);

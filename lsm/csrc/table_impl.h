@@ -38,7 +38,6 @@ typedef struct lsm_purpose {
 
 /* A verified, uncompressed block: data and size, alive as long as the pin (and the table). i: its ordinal among the data blocks of a whole
  * index, LSM_NO_ORDINAL for others. */
-#define LSM_NO_ORDINAL UINT32_MAX
 int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
                    lsm_error *e);
 /* The same from bytes already in memory (readahead): raw = stored block and trailer. */

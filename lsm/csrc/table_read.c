@@ -168,15 +168,23 @@ int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_read
     return maybe;
 }
 
-void lsm_table_prefetch(lsm_table *t, uint64_t hash) {
-    (void)hash;
-    __builtin_prefetch(t->filter_bytes);
-    __builtin_prefetch(t->index);
+uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n) {
+    if (!t->cells) return LSM_NO_ORDINAL;
+    uint32_t i = lsm_table_find(t, key, n);
+    if (i < t->index->n) {
+        __builtin_prefetch(&t->cells[i]);
+        __builtin_prefetch(&t->index->handles[i]);
+    }
+    return i;
+}
+
+void lsm_table_near(const lsm_table *t, uint32_t i) {
+    if (i < t->index->n && t->cells) lsm_cell_prefetch(&t->cells[i]);
 }
 
 /* Looks for key in one block. LSM_NOT_FOUND when it has no version of it that is old enough. */
-static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level,
-                        lsm_reader *by, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
+                        lsm_entry *out, lsm_pin *pin, lsm_error *e) {
     const uint8_t *data;
     uint32_t size;
     lsm_block_view v;
@@ -231,6 +239,14 @@ int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_
         status = get_in_part(t, part, lsm_index_find(part, key, n), key, n, snapshot, level, by, out, pin, &more, e);
         lsm_unpin(&hold);
     }
+    return status;
+}
+
+int lsm_table_get_aimed(lsm_table *t, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
+                        lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+    int more, status = i == LSM_NO_ORDINAL ? lsm_table_get_unfiltered(t, key, n, snapshot, level, by, out, pin, e)
+                                           : get_in_part(t, t->index, i, key, n, snapshot, level, by, out, pin, &more, e);
+    if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_reader_tally(by, t->env->ledger, LSM_N_FILTER_FALSE, 1);
     return status;
 }
 
