@@ -12,11 +12,12 @@ from . import native
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """What is known of a policy: its name, where it comes from, and whether its hits need no lock."""
+    """What is known of a policy: its name, where it comes from, whether its hits need no lock, whether it is one of ours."""
 
     kind: str
     source: str
     hit_is_lock_free: bool = False
+    built_in: bool = False
 
 
 _SOURCES = {
@@ -31,7 +32,7 @@ _bridges: dict[str, native.Bridge] = {}
 _kept: list[native.Bridge] = []  # replaced ones: a cache may still use them
 
 POLICIES: dict[str, PolicySettings] = {
-    kind: PolicySettings(kind, source, native.hit_is_lock_free(_addresses[kind])) for kind, source in _SOURCES.items()
+    kind: PolicySettings(kind, source, native.hit_is_lock_free(_addresses[kind]), True) for kind, source in _SOURCES.items()
 }
 
 

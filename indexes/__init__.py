@@ -8,6 +8,7 @@ BloomSettings(bits_per_key=8)
 from .filters import BlockedBloom, Bloom, PointFilter, filter_class
 from .native import FilterObject, FilterOps, OpenSearch, PythonFilter, SearchOps, xxh3
 from .registry import (
+    BUILT_IN,
     FILTERS,
     SEARCHES,
     BinarySettings,
@@ -26,6 +27,7 @@ from .registry import (
 )
 
 __all__ = [
+    "BUILT_IN",
     "FILTERS",
     "SEARCHES",
     "BinarySettings",

@@ -82,6 +82,8 @@ class BinarySettings(SearchSettings):
 
 
 FILTERS: dict[str, type[NoFilter] | type[FilterSettings]] = {c.kind: c for c in (NoFilter, BloomSettings, BlockedBloomSettings)}
+BUILT_IN = frozenset(FILTERS)
+"""The kinds of filter that are ours; others may run code of the interpreter."""
 SEARCHES: dict[str, type[SearchSettings]] = {c.kind: c for c in (FenceSettings, BinarySettings)}
 _filter_ops: dict[str, FilterOps] = {kind: native_filter(kind) for kind in ("bloom", "blocked_bloom")}
 _search_ops: dict[str, SearchOps] = {kind: SearchOps(native_search_address(kind)) for kind in ("fence", "binary")}

@@ -1,12 +1,13 @@
 """What the extension lsm._native is made of; read by native_build.py."""
 
-HEADERS = ["types.h", "ledger.h", "codec.h", "memtable.h", "cache.h", "tombs.h", "table.h", "merge.h", "engine.h", "plugin.h"]
+HEADERS = ["types.h", "ledger.h", "codec.h", "memtable.h", "cache.h", "tombs.h", "table.h", "merge.h", "engine.h", "plugin.h", "builtins.h"]
 SOURCES: list[str] = [
     "arena.c",
     "block_builder.c",
     "block_iter.c",
     "bucket.c",
     "builder.c",
+    "builtins.c",
     "cache.c",
     "codec.c",
     "cursor.c",
@@ -17,6 +18,7 @@ SOURCES: list[str] = [
     "mem.c",
     "memtable_find.c",
     "merge.c",
+    "pages.c",
     "plugin.c",
     "read.c",
     "run_iter.c",

@@ -13,7 +13,7 @@ import indexes
 
 from .errors import Error
 from .native_plugin import LoadedComponent
-from .registry import MEMTABLES
+from .registry import COMPILED, MEMTABLES
 
 SLOTS = ("memtable", "eviction", "filter")
 _loaded: list[LoadedComponent] = []  # a component stays loaded as long as the process lives
@@ -62,6 +62,7 @@ def compile_component(source: str, *, slot: str, name: str, compiler: str | None
         except ValueError as e:
             raise CompileError(f"the component {name!r} cannot be used: {e}") from None
     _loaded.append(component)
+    COMPILED.add(component.address)
     if slot == "memtable":
         MEMTABLES[name] = component.address
     elif slot == "eviction":

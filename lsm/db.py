@@ -33,6 +33,7 @@ from .native_db import CoreDB
 from .options import Options, as_options
 from .plan import Plan
 from .recover import Found, look, replay
+from .registry import COMPILED
 from .scan import Scan
 from .snapshot import Snapshot
 from .stats import LevelStats, Stats, level_stats
@@ -131,10 +132,14 @@ class DB:
         o = self.options
         self.ledger = Ledger()
         self.cache = None
+        self.calls_out = False  # a component of the read path may run code of the interpreter
         if o.cache.capacity:
             policy = eviction.ops_address(o.cache.policy)
+            known = eviction.POLICIES[o.cache.policy].built_in or policy in COMPILED
+            self.calls_out |= not known
             self.cache = Cache(o.cache.capacity, o.cache.shards, policy, o.cache.params, o.seed)
         codecs = [load_codec(name) for name in available_codecs() if name != "none"]
+        self.calls_out |= any(kind not in indexes.BUILT_IN and indexes.filter_ops_address(kind) not in COMPILED for kind in indexes.FILTERS)
         filters = [indexes.filter_ops_address(kind) for kind in indexes.FILTERS if kind != "none"]
         self.env = Env(self.fs, recovery.crc32c_address(), self.cache, self.ledger, self.state.database_id, codecs, filters)
 

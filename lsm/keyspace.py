@@ -17,7 +17,7 @@ from .native_memtables import builtin_memtable
 from .options import INDEXES, READ_MODES, Options
 from .plan import TreeView
 from .policies import make_policy
-from .registry import ALLOCATIONS, MEMTABLES
+from .registry import ALLOCATIONS, COMPILED, MEMTABLES
 from .scan import Chunk, Scan, arrow, bounds, chunks, open_cursor
 from .version import TableInfo, Version
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Keyspace:
-    """The data methods of one keyspace. `put`, `get` and `delete` are attributes: closures that make one C call each.
+    """The data methods of one keyspace. `put`, `get`, `get_many` and `delete` are attributes: built-in functions of the extension.
 
     put(key, value): set. delete(key): whether it exists or not. get(key, default=None, *, snapshot=None): the value or default.
     Keys are bytes-like, up to 64 KiB, values up to 1 GiB; TooLarge and TypeError past that. Writes raise ReadOnlyError after a failure
@@ -36,27 +36,27 @@ class Keyspace:
 
     put: Callable[[bytes, bytes], None]
     get: Callable[..., Any]
+    get_many: Callable[..., list[bytes | None]]
     delete: Callable[[bytes], None]
 
     def __init__(self, db: DB, number: int, name: str, options: Options, version: Version) -> None:
         self.db, self.number, self.name, self.options = db, number, name, options
         address = MEMTABLES[options.memtable]
         self.memtable = builtin_memtable(options.memtable).address if address is None else address
-        self.core = CoreKeyspace(db.core, number, self.memtable, options.write_buffer, options.seed)
+        self.core = CoreKeyspace(db.core, number, self.memtable, options.write_buffer, options.seed, db.calls_out or not in_c(address))
         self.codec = CODECS[options.table.codec]().build()
         self.bucket = Bucket(options.compaction.rate_limit)
         self.policy = make_policy(options)
         self.version, self.tables = version, dict[int, Table]()
         self.cursors: dict[int, bytes] = {}
         self.step, self.dropped = 0, False
-        self.put = make_put(self)
-        self.get = make_get(self)
-        self.delete = make_delete(self)
+        slow = (make_put(self), make_get(self), self._get_many, make_delete(self))
+        self.put, self.get, self.get_many, self.delete = self.core.bind(slow, lambda status: _after(self, status))
 
     # Reading
 
-    def get_many(self, keys: Sequence[bytes], *, snapshot: Snapshot | None = None) -> list[bytes | None]:
-        """Return the value of each key, None where there is none. One C call, look-ups side by side: O(keys)."""
+    def _get_many(self, keys: Sequence[bytes], *, snapshot: Snapshot | None = None) -> list[bytes | None]:
+        """The get_many that takes every bytes-like and a snapshot: one cffi call."""
         if not keys:
             return []
         try:
@@ -155,31 +155,20 @@ class Keyspace:
         if count != len(value_lens) or sum(key_lens) != memoryview(keys).nbytes or sum(value_lens) != memoryview(values).nbytes:
             raise ValueError("the lengths do not add up to the buffers")
         if count:
-            self._settle(lambda: self.core.put_many(count, keys, key_lens, values, value_lens, sync))
+            _settled(self, lambda: self.core.put_many(count, keys, key_lens, values, value_lens, sync))
 
     def delete_many(self, keys: Sequence[bytes], *, sync: bool = False) -> None:
         """Delete many keys as one atomic batch."""
         keys = [bytes_of(k) for k in keys]
         if keys:
             packed, lens = b"".join(keys), array("I", map(len, keys))
-            self._settle(lambda: self.core.put_many(len(keys), packed, lens, b"", None, sync))
+            _settled(self, lambda: self.core.put_many(len(keys), packed, lens, b"", None, sync))
 
     def delete_range(self, start: bytes, stop: bytes) -> None:
         """Delete every key with start <= key < stop. ValueError unless start < stop. O(1) now, paid by compaction."""
         batch = Batch()
         batch.delete_range(start, stop, keyspace=self)
         self.db.write(batch)
-
-    def _settle(self, call: Callable[[], int]) -> None:
-        """Make a write that may be stalled or due for a flush."""
-        while True:
-            status = call()
-            if status == STALLED:
-                self.db.executor.wait_for_room()
-                continue
-            if status == SEALED:
-                self.db.executor.on_sealed()
-            return
 
     # The tree
 
@@ -250,63 +239,56 @@ class Keyspace:
         return self.keys()
 
 
-def _after(space: Keyspace, status: int, again: Callable[[], int]) -> None:
-    """The rest of a write that was not simply done."""
-    while status == STALLED:
-        space.db.executor.wait_for_room()
-        status = again()
+def in_c(address: int | None) -> bool:
+    """Tell whether a component is known to be C all through: None, a built-in's, or one that `compile_component` made."""
+    return address is None or address in COMPILED
+
+
+def _after(space: Keyspace, status: int) -> None:
+    """The rest of a call that was done but not simply: a flush is due, or an error is to be raised."""
     if status == SEALED:
         space.db.executor.on_sealed()
     elif status < 0:
-        _raise(space.db.core, status)
+        if space.db.core.closed:
+            raise ClosedError("the database is closed")
+        space.db.core.raise_last(status)
 
 
-def _raise(core: CoreDB, status: int) -> None:
-    if core.closed:
-        raise ClosedError("the database is closed")
-    core.raise_last(status)
+def _settled(space: Keyspace, call: Callable[[], int]) -> None:
+    """Make a write, again as long as it finds the door closed."""
+    while (status := call()) == STALLED:
+        space.db.executor.wait_for_room()
+    _after(space, status)
 
 
 def make_put(space: Keyspace) -> Callable[[bytes, bytes], None]:
-    """Return put as a closure with everything in cells: one C call, no attribute look-ups."""
+    """Return the put that may wait and takes every bytes-like: one cffi call."""
     c_put, _, _, handle = space.core.hot()
-    size = len
 
     def put(key: bytes, value: bytes) -> None:
-        try:
-            status = c_put(handle, key, size(key), value, size(value))
-        except TypeError:
-            key, value = bytes_of(key), bytes_of(value)
-            status = c_put(handle, key, len(key), value, len(value))
-        if status:
-            _after(space, status, lambda: c_put(handle, key, len(key), value, len(value)))
+        key, value = bytes_of(key), bytes_of(value)
+        _settled(space, lambda: c_put(handle, key, len(key), value, len(value)))
 
     return put
 
 
 def make_delete(space: Keyspace) -> Callable[[bytes], None]:
-    """Return delete as a closure."""
+    """Return the delete that may wait and takes every bytes-like."""
     _, c_delete, _, handle = space.core.hot()
 
     def delete(key: bytes) -> None:
-        try:
-            status = c_delete(handle, key, len(key))
-        except TypeError:
-            key = bytes_of(key)
-            status = c_delete(handle, key, len(key))
-        if status:
-            _after(space, status, lambda: c_delete(handle, key, len(key)))
+        key = bytes_of(key)
+        _settled(space, lambda: c_delete(handle, key, len(key)))
 
     return delete
 
 
 def make_get(space: Keyspace) -> Callable[..., Any]:
-    """Return get as a closure. Result buffers come from a free list: taking and giving back is atomic under the interpreter's lock."""
+    """Return the get that takes every bytes-like and a snapshot."""
     _, _, c_get, handle = space.core.hot()
-    free = [result_buffer()]
-    take, give, size, newest = free.pop, free.append, len, NEWEST
 
-    def slow(key: Any, default: Any, seq: int) -> Any:
+    def get(key: bytes, default: Any = None, *, snapshot: Snapshot | None = None) -> Any:
+        seq = NEWEST if snapshot is None else snapshot.held()
         key = bytes_of(key)
         out, view, room, needed = result_buffer()
         while True:
@@ -316,26 +298,7 @@ def make_get(space: Keyspace) -> Callable[..., Any]:
             if n == MISSING:
                 return default
             if n != SHORT or needed[0] > MAX_VALUE:
-                _raise(space.db.core, n)
+                _after(space, n)
             out, view, room, needed = result_buffer(needed[0])
-
-    def get(key: bytes, default: Any = None, *, snapshot: Snapshot | None = None) -> Any:
-        seq = newest if snapshot is None else snapshot.held()
-        try:
-            slot = take()
-        except IndexError:
-            slot = result_buffer()
-        try:
-            n = c_get(handle, key, size(key), seq, slot[0], 65536, slot[3])
-        except TypeError:
-            n = SHORT
-        if n >= 0:
-            value = slot[1][:n]
-            give(slot)
-            return value
-        give(slot)
-        if n == MISSING:
-            return default
-        return slow(key, default, seq)
 
     return get

@@ -6,8 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import _native as builtins
 from .native import NEWEST, SHORT, Env, Table, check, ffi, holding, lib, new_error, raise_for
 
+if lib.lsm_install_builtins():
+    raise ImportError("lsm/_native does not fit this interpreter: run make build")
 FIRST_ROOM = 64 * 1024  # bytes of a result buffer; it grows when a value does not fit
 
 
@@ -135,11 +138,11 @@ class CoreDB:
 class CoreKeyspace:
     """lsm_keyspace: one tree in memory."""
 
-    def __init__(self, db: CoreDB, number: int, memtable: int, write_buffer: int, seed: int) -> None:
+    def __init__(self, db: CoreDB, number: int, memtable: int, write_buffer: int, seed: int, calls_out: bool) -> None:
         c = ffi.new("lsm_keyspace_config *")
         c.abi, c.size, c.id = lib.LSM_ABI, ffi.sizeof("lsm_keyspace_config"), number
         c.memtable = ffi.cast("const lsm_memtable_ops *", memtable)
-        c.write_buffer, c.seed = write_buffer, seed
+        c.write_buffer, c.seed, c.calls_out = write_buffer, seed, calls_out
         out, e = ffi.new("lsm_keyspace **"), new_error()
         check(lib.lsm_keyspace_new(db.handle, c, out, e), e)
         self.db, self.handle = db, out[0]
@@ -217,6 +220,11 @@ class CoreKeyspace:
     def hot(self) -> tuple[Callable[..., int], Callable[..., int], Callable[..., int], Any]:
         """Return the C functions put, delete, get, and the keyspace to call them with."""
         return lib.lsm_put, lib.lsm_delete, lib.lsm_get, self.handle
+
+    def bind(self, slow: tuple[Callable[..., Any], ...], after: Callable[[int], None]) -> tuple[Callable[..., Any], ...]:
+        """Return put, get, get_many, delete as built-in functions (builtins.h): slow takes over what they cannot do, after a status that is not OK."""
+        bound: tuple[Callable[..., Any], ...] = builtins.bind(int(ffi.cast("uintptr_t", self.handle)), slow, after, self)
+        return bound
 
 
 def result_buffer(size: int = FIRST_ROOM) -> tuple[Any, Any, int, Any]:

@@ -51,8 +51,8 @@ class TableOptions:
     """The format of new tables and how tables are read."""
 
     block_size: int = 4096
-    restart_interval: int = 16
-    hash_index: bool = False
+    restart_interval: int = 4
+    hash_index: bool = True
     hash_util: float = 0.75
     index: str = "full"
     search: str = "fence"

@@ -11,6 +11,8 @@ from typing import Any
 
 MEMTABLES: dict[str, int | None] = {"skiplist": None, "vector": None, "hash": None}
 """Kind -> address of its lsm_memtable_ops; None: built in, found by name."""
+COMPILED: set[int] = set()
+"""Addresses of the ops tables that `compile_component` loaded: C that never calls the interpreter."""
 LAYOUTS: dict[str, Callable[..., Any]] = {}
 """Kind -> class of the layout; see lsm.policies.layouts."""
 PICKERS: dict[str, Callable[..., Any]] = {}

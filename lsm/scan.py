@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .keyspace import Keyspace
     from .snapshot import Snapshot
 
-FIRST_CHUNK, CHUNK = 16, 512  # pairs; the first is small so that a short scan reads little
+FIRST_CHUNK, CHUNK = 16, 1024  # pairs; the first is small so that a short scan reads little
 
 
 @lru_cache(maxsize=256)
@@ -58,6 +58,15 @@ class Scan(Iterator[tuple[bytes, bytes]]):
         self._size = FIRST_CHUNK if limit is None else min(limit, CHUNK)
         self._items: Iterator[Any] = iter(())
         space.db.cursors.add(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate without a Python frame a pair: over the same position as `next`."""
+        return chain.from_iterable(self._chunks())
+
+    def _chunks(self) -> Iterator[Iterator[Any]]:
+        yield self._items
+        while self._more():
+            yield self._items
 
     def __next__(self) -> Any:
         for item in self._items:

@@ -1,8 +1,9 @@
-/* cache.c: shards of one open-addressed table of slots each, with linear probing and backward-shift deletion.
+/* cache.c: shards of one open-addressed table of slots each, with linear probing and backward-shift deletion. A block with a cell is not in the table.
  *
- *    table[hash & mask] -> slot + 1 (0: empty)     slot -> key, block, charge; free slots are a stack
+ *    table[hash & mask] -> slot + 1 (0: empty)     slot -> key, block; free slots are a stack
  */
 #include "lsm/csrc/cache.h"
+#include "lsm/csrc/pages.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,14 +12,20 @@
 #define MEAN_BLOCK 1024 /* slots are made for blocks of at least this size on average; smaller ones evict as if room were short */
 #define MIN_SLOTS 64
 #define OVERHEAD 96 /* bytes charged beside the data of a block */
+#define NO_SLOT UINT32_MAX
+#define PAGES_FROM ((uint64_t)32 << 20) /* capacity from which huge pages are worth their slack */
+
+typedef struct slot {
+    uint64_t key;
+    lsm_block *block;
+} slot;
 
 typedef struct shard {
     pthread_mutex_t lock;
     uint64_t capacity, charge, hits, misses, inserts, evictions, bypassed;
     uint32_t mask, slots, n_free;
     uint32_t *table, *free_slots;
-    uint64_t *keys;
-    lsm_block **blocks;
+    slot *at;
     void *policy;
     char pad[64];
 } shard;
@@ -32,28 +39,35 @@ struct lsm_cache {
     uint32_t n_shards, shift;
     uint64_t capacity;
     shard *shards;
+    lsm_pages *pages; /* NULL: the heap */
     pthread_mutex_t record_lock;
     _Atomic int recording;
     record record;
 };
 
-lsm_block *lsm_block_alloc(size_t size) {
-    lsm_block *b = malloc(sizeof *b + size);
+lsm_block *lsm_block_alloc(lsm_cache *c, size_t size) {
+    int from_heap;
+    lsm_block *b = lsm_pages_take(c ? c->pages : NULL, sizeof *b + size, &from_heap);
     if (!b) return NULL;
+    b->home = from_heap ? NULL : c->pages;
     atomic_init(&b->refs, 1);
     b->size = (uint32_t)size;
     b->aux = NULL;
     b->uid = 0;
+    b->cell = NULL;
     return b;
 }
 
 void lsm_block_release(lsm_block *b) {
     if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1) return;
     free(b->aux);
-    free(b);
+    if (b->home)
+        lsm_pages_give(b->home, b);
+    else
+        free(b);
 }
 
-static inline uint64_t key_of(uint64_t uid, uint64_t offset) { return uid << 40 | offset; }
+static inline uint64_t key_of(uint64_t uid, uint64_t number) { return uid << 40 | number; }
 
 static inline uint64_t mix(uint64_t k) {
     k ^= k >> 32;
@@ -74,11 +88,10 @@ static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const cha
     s->capacity = capacity;
     s->table = calloc(size, sizeof *s->table);
     s->free_slots = malloc(s->slots * sizeof *s->free_slots);
-    s->keys = malloc(s->slots * sizeof *s->keys);
-    s->blocks = calloc(s->slots, sizeof *s->blocks);
+    s->at = calloc(s->slots, sizeof *s->at);
     evi_config config = {.capacity = capacity, .slots = s->slots, .seed = seed, .params = params ? params : ""};
     s->policy = c->ops->create(&config);
-    if (!s->table || !s->free_slots || !s->keys || !s->blocks || !s->policy) return -1;
+    if (!s->table || !s->free_slots || !s->at || !s->policy) return -1;
     for (uint32_t i = 0; i < s->slots; i++) s->free_slots[i] = s->slots - 1 - i;
     s->n_free = s->slots;
     return pthread_mutex_init(&s->lock, NULL) ? -1 : 0;
@@ -96,6 +109,12 @@ lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *poli
     c->shift = 64;
     for (uint32_t n = shards; n > 1; n /= 2) c->shift--;
     pthread_mutex_init(&c->record_lock, NULL);
+#ifndef __SANITIZE_ADDRESS__ /* the heap shows what strays over the end of a block */
+    if (capacity >= PAGES_FROM && !(c->pages = lsm_pages_new())) {
+        lsm_cache_free(c);
+        return NULL;
+    }
+#endif
     c->shards = calloc(shards, sizeof *c->shards);
     for (; c->shards && c->n_shards < shards; c->n_shards++)
         if (shard_init(&c->shards[c->n_shards], c, capacity / shards, params, seed + c->n_shards)) {
@@ -114,16 +133,16 @@ void lsm_cache_free(lsm_cache *c) {
     if (!c) return;
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
-        for (uint32_t k = 0; s->blocks && k < s->slots; k++) lsm_block_release(s->blocks[k]);
+        for (uint32_t k = 0; s->at && k < s->slots; k++) lsm_block_release(s->at[k].block);
         if (s->policy) c->ops->destroy(s->policy);
         free(s->table);
         free(s->free_slots);
-        free(s->keys);
-        free(s->blocks);
+        free(s->at);
         pthread_mutex_destroy(&s->lock);
     }
     pthread_mutex_destroy(&c->record_lock);
     free(c->shards);
+    lsm_pages_free(c->pages);
     free(c);
 }
 
@@ -132,33 +151,39 @@ static inline shard *shard_of(lsm_cache *c, uint64_t hash) { return &c->shards[c
 /* The place in the table of key, or of the empty cell that ends its search. */
 static inline uint32_t place_of(const shard *s, uint64_t key, uint64_t hash) {
     uint32_t i = (uint32_t)hash & s->mask;
-    while (s->table[i] && s->keys[s->table[i] - 1] != key) i = (i + 1) & s->mask;
+    while (s->table[i] && s->at[s->table[i] - 1].key != key) i = (i + 1) & s->mask;
     return i;
 }
 
-/* Takes the entry at place out of the table and gives its slot back. Returns its block, whose reference passes to the caller. */
-static lsm_block *take_out(shard *s, uint32_t i) {
-    uint32_t slot = s->table[i] - 1;
-    lsm_block *b = s->blocks[slot];
+static void leave_table(shard *s, uint32_t i) {
     for (uint32_t j = (i + 1) & s->mask; s->table[j]; j = (j + 1) & s->mask) {
-        uint32_t home = (uint32_t)mix(s->keys[s->table[j] - 1]) & s->mask;
+        uint32_t home = (uint32_t)mix(s->at[s->table[j] - 1].key) & s->mask;
         if (((j - home) & s->mask) < ((j - i) & s->mask)) continue;
         s->table[i] = s->table[j];
         i = j;
     }
     s->table[i] = 0;
-    s->blocks[slot] = NULL;
-    s->free_slots[s->n_free++] = slot;
-    s->charge -= charge_of(b);
-    return b;
 }
 
-/* Evicts until need more bytes and a slot are free. The blocks are freed under the lock: free() is no I/O. 0 when that cannot be. */
+/* Forgets the block in a slot and gives up the reference to it. It is freed under the lock, maybe: that is no I/O. */
+static void take_out(shard *s, uint32_t slot) {
+    lsm_block *b = s->at[slot].block;
+    if (b->cell)
+        atomic_store_explicit(&b->cell->block, NULL, memory_order_relaxed);
+    else
+        leave_table(s, place_of(s, s->at[slot].key, mix(s->at[slot].key)));
+    s->at[slot].block = NULL;
+    s->free_slots[s->n_free++] = slot;
+    s->charge -= charge_of(b);
+    lsm_block_release(b);
+}
+
+/* Evicts until need more bytes and a slot are free. 0 when that cannot be. */
 static int make_room(lsm_cache *c, shard *s, uint64_t need) {
     while (s->charge + need > s->capacity || !s->n_free) {
         uint32_t slot = c->ops->evict(s->policy);
-        if (slot >= s->slots || !s->blocks[slot]) return 0;
-        lsm_block_release(take_out(s, place_of(s, s->keys[slot], mix(s->keys[slot]))));
+        if (slot >= s->slots || !s->at[slot].block) return 0;
+        take_out(s, slot);
         s->evictions++;
     }
     return 1;
@@ -170,17 +195,28 @@ static void note_access(lsm_cache *c, uint64_t key) {
     pthread_mutex_unlock(&c->record_lock);
 }
 
-lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset) {
-    uint64_t key = key_of(uid, offset), hash = mix(key);
+/* The slot of a block that is in the cache, or NO_SLOT. The lock is held. */
+static inline uint32_t find(const shard *s, uint64_t uid, uint64_t key, uint64_t hash, const lsm_cell *cell) {
+    if (cell) return atomic_load_explicit(&cell->block, memory_order_relaxed) ? cell->slot : NO_SLOT;
+    uint32_t at = s->table[place_of(s, key, hash)];
+    return at && s->at[at - 1].block->uid == uid ? at - 1 : NO_SLOT;
+}
+
+lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by) {
+    uint64_t key = key_of(uid, number), hash = mix(key);
     if (__builtin_expect(atomic_load_explicit(&c->recording, memory_order_relaxed), 0)) note_access(c, key);
     shard *s = shard_of(c, hash);
     lsm_block *b = NULL;
-    pthread_mutex_lock(&s->lock);
-    uint32_t cell = s->table[place_of(s, key, hash)];
-    if (cell && s->blocks[cell - 1]->uid == uid) {
-        b = s->blocks[cell - 1];
+    if (pthread_mutex_trylock(&s->lock)) {
+        lsm_reader_blocks(by);
+        pthread_mutex_lock(&s->lock);
+    }
+    uint32_t slot = find(s, uid, key, hash, cell);
+    if (slot != NO_SLOT) {
+        if (cell) lsm_cell_prefetch(cell);
+        b = cell ? atomic_load_explicit(&cell->block, memory_order_relaxed) : s->at[slot].block;
+        c->ops->hit(s->policy, slot);
         atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-        c->ops->hit(s->policy, cell - 1);
         s->hits++;
     } else {
         s->misses++;
@@ -189,44 +225,64 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t offset) {
     return b;
 }
 
-lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t offset, lsm_block *b) {
-    uint64_t key = key_of(uid, offset), hash = mix(key), need = charge_of(b);
+static void place(lsm_cache *c, shard *s, uint64_t uid, uint64_t key, uint64_t hash, lsm_cell *cell, lsm_block *b) {
+    uint64_t need = charge_of(b);
+    uint32_t slot = s->free_slots[--s->n_free];
+    if (cell) {
+        atomic_store_explicit(&cell->block, b, memory_order_relaxed);
+        atomic_store_explicit(&cell->size, b->size, memory_order_relaxed);
+        cell->slot = slot;
+    } else {
+        s->table[place_of(s, key, hash)] = slot + 1;
+    }
+    s->at[slot].key = key;
+    s->at[slot].block = b;
+    b->uid = uid;
+    b->cell = cell;
+    s->charge += need;
+    s->inserts++;
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+    c->ops->insert(s->policy, slot, key, need);
+}
+
+lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_block *b) {
+    uint64_t key = key_of(uid, number), hash = mix(key), need = charge_of(b);
     shard *s = shard_of(c, hash);
     lsm_block *use = b;
     pthread_mutex_lock(&s->lock);
-    uint32_t place = place_of(s, key, hash);
-    if (s->table[place] && s->blocks[s->table[place] - 1]->uid != uid) {
-        s->bypassed++; /* another owner, equal in the bits that a key holds */
-    } else if (s->table[place]) {
-        use = s->blocks[s->table[place] - 1];
+    uint32_t slot = find(s, uid, key, hash, cell);
+    if (slot != NO_SLOT) {
+        use = s->at[slot].block;
         atomic_fetch_add_explicit(&use->refs, 1, memory_order_relaxed);
+    } else if (!cell && s->table[place_of(s, key, hash)]) {
+        s->bypassed++; /* another owner, equal in the bits that a key holds */
     } else if (need > s->capacity || !c->ops->miss(s->policy, key, need) || !make_room(c, s, need)) {
         s->bypassed++;
     } else {
-        uint32_t slot = s->free_slots[--s->n_free];
-        s->table[place_of(s, key, hash)] = slot + 1;
-        s->keys[slot] = key;
-        s->blocks[slot] = b;
-        b->uid = uid;
-        s->charge += need;
-        s->inserts++;
-        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-        c->ops->insert(s->policy, slot, key, need);
+        place(c, s, uid, key, hash, cell, b);
     }
     pthread_mutex_unlock(&s->lock);
     if (use != b) lsm_block_release(b);
     return use;
 }
 
-void lsm_cache_erase(lsm_cache *c, uint64_t uid) {
-    for (uint32_t i = 0; i < c->n_shards; i++) {
+static void erase(lsm_cache *c, shard *s, uint32_t slot) {
+    c->ops->remove(s->policy, slot);
+    take_out(s, slot);
+}
+
+void lsm_cache_erase(lsm_cache *c, uint64_t uid, lsm_cell *cells, uint32_t n_cells) {
+    for (uint32_t i = 0; i < n_cells; i++) {
+        shard *s = shard_of(c, mix(key_of(uid, i)));
+        pthread_mutex_lock(&s->lock);
+        if (cells[i].block) erase(c, s, cells[i].slot);
+        pthread_mutex_unlock(&s->lock);
+    }
+    for (uint32_t i = 0; !cells && i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
-        for (uint32_t slot = 0; slot < s->slots; slot++) {
-            if (!s->blocks[slot] || s->blocks[slot]->uid != uid) continue;
-            c->ops->remove(s->policy, slot);
-            lsm_block_release(take_out(s, place_of(s, s->keys[slot], mix(s->keys[slot]))));
-        }
+        for (uint32_t slot = 0; slot < s->slots; slot++)
+            if (s->at[slot].block && s->at[slot].block->uid == uid) erase(c, s, slot);
         pthread_mutex_unlock(&s->lock);
     }
 }

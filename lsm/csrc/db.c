@@ -55,6 +55,7 @@ int lsm_db_close(lsm_db *db, lsm_error *error) {
     rec_wal *wal = db->wal;
     db->wal = NULL;
     pthread_mutex_unlock(&db->write_lock);
+    while (atomic_load_explicit(&db->inside, memory_order_acquire)) nanosleep(&wait, NULL); /* look-ups that were solo and had to wait */
     if (wal) {
         int r = db->wal_ops->close(wal);
         if (r < 0 && !atomic_load(&db->poison)) status = lsm_fail_io(error, r, "log", "close log");

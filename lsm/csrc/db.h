@@ -5,6 +5,7 @@
  * Ownership: a superversion holds its memtables and its version, a version its tables; all are reference-counted. The lsm_db object itself is
  * reference-counted by cursors, so that a cursor that outlives close gets LSM_CLOSED and nothing worse.
  * Threads: everything marked (w) is touched under the write lock only; the spin lock is held for a pointer and a count, never for I/O.
+ * A look-up that runs solo holds no reference: who swaps a superversion waits until the one that may have seen the old one is done.
  * Invariants: visible <= last; sealed memtables are newest first; a flushed memtable leaves in the step that adds its tables.
  */
 #ifndef LSM_DB_H
@@ -53,7 +54,7 @@ struct lsm_keyspace {
     lsm_db *db;
     lsm_keyspace_config config;
     atomic_flag spin;
-    lsm_super *super; /* under spin; NULL once dropped */
+    _Atomic(lsm_super *) super; /* changed under spin; NULL once dropped */
     _Atomic int admit;
     _Atomic uint64_t delay_ns_per_kib, delay_debt_ns;
     uint64_t floor, n_memtables; /* (w) */
@@ -69,6 +70,7 @@ typedef struct lsm_thread_error {
 struct lsm_db {
     _Atomic uint32_t refs;
     _Atomic uint64_t inside; /* calls that are under way */
+    _Atomic uint64_t solo; /* odd while a look-up runs solo (reader.h) */
     _Atomic int closed;
     const lsm_env *env;
     const rec_wal_ops *wal_ops;
@@ -106,6 +108,31 @@ int lsm_add_dead(lsm_db *db, uint64_t number);
 lsm_mem *lsm_mem_new(lsm_keyspace *ks); /* (w) */
 int lsm_seal_locked(lsm_keyspace *ks, int rotate, lsm_error *e);
 int lsm_rotate_locked(lsm_db *db, uint64_t need, lsm_error *e);
+/* write.c: as lsm_put and lsm_delete, but LSM_BUSY, and nothing done, where they might have to wait (a new log segment excepted: it is rare). */
+int lsm_put_now(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn);
+int lsm_delete_now(lsm_keyspace *ks, const uint8_t *key, size_t kn);
+/* read.c: a look-up by a thread that holds the interpreter's lock. let_go(arg) is called once, before the first thing that may block; by.solo is 0
+ * from then on. Returns the length of the value, which is at l->value until the end, or as lsm_get. */
+typedef struct lsm_lookup {
+    lsm_reader by; /* first */
+    lsm_keyspace *ks;
+    lsm_super *super; /* NULL: closed */
+    const uint8_t *value;
+    lsm_pin pin;
+    void (*let_go)(void *arg);
+    void *arg;
+} lsm_lookup;
+int64_t lsm_lookup_solo(lsm_lookup *l, lsm_keyspace *ks, const uint8_t *key, size_t n, void (*let_go)(void *), void *arg);
+void lsm_lookup_end(lsm_lookup *l); /* always */
+/* Many look-ups that see the same state. give is called in order, with the interpreter's lock held (taken back before where it was let go); value
+ * NULL: none; other than 0 ends it with LSM_CANCELLED. The lock is held on return. */
+typedef struct lsm_caller {
+    void (*let_go)(void *arg);
+    void (*take_back)(void *arg);
+    int (*give)(void *arg, uint32_t i, const uint8_t *value, uint64_t n);
+    void *arg;
+} lsm_caller;
+int lsm_get_each(lsm_keyspace *ks, uint32_t count, const uint8_t *const *keys, const size_t *lens, const lsm_caller *to, lsm_error *error);
 /* version.c */
 lsm_super *lsm_super_get(lsm_keyspace *ks); /* with a reference; NULL when dropped */
 void lsm_super_unref(lsm_super *s);

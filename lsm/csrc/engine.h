@@ -58,7 +58,7 @@ typedef struct lsm_keyspace_config {
     const lsm_memtable_ops *memtable;
     size_t write_buffer; /* bytes after which the active memtable is sealed */
     uint64_t seed;
-    const idx_filter_ops *filter; /* of new tables; its hash is computed once a get */
+    int calls_out; /* 1: a component of the read path runs code of the interpreter */
 } lsm_keyspace_config;
 int lsm_keyspace_new(lsm_db *db, const lsm_keyspace_config *config, lsm_keyspace **out, lsm_error *error);
 void lsm_keyspace_drop(lsm_keyspace *ks); /* writes and reads fail with LSM_CLOSED; memory goes with the last reader */

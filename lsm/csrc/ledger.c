@@ -19,7 +19,7 @@ typedef struct stripe {
 } stripe;
 
 struct lsm_ledger {
-    stripe stripes[STRIPES];
+    stripe stripes[STRIPES + 1]; /* the last is the solo one */
 };
 
 lsm_ledger *lsm_ledger_new(void) { return calloc(1, sizeof(lsm_ledger)); }
@@ -32,10 +32,14 @@ static inline stripe *mine(lsm_ledger *l) {
 
 static inline void add(_Atomic uint64_t *to, uint64_t n) { atomic_fetch_add_explicit(to, n, memory_order_relaxed); }
 
+static inline cell *cell_of(stripe *s, int op, int level, int component, int cause) {
+    if (level < 0 || level >= LSM_LEDGER_LEVELS) level = LSM_LEDGER_LEVELS - 1;
+    return &s->cells[((op * LSM_LEDGER_LEVELS + level) * LSM_COMPONENTS + component) * LSM_CAUSES + cause];
+}
+
 void lsm_count(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes) {
     if (!l) return;
-    if (level < 0 || level >= LSM_LEDGER_LEVELS) level = LSM_LEDGER_LEVELS - 1;
-    cell *c = &mine(l)->cells[((op * LSM_LEDGER_LEVELS + level) * LSM_COMPONENTS + component) * LSM_CAUSES + cause];
+    cell *c = cell_of(mine(l), op, level, component, cause);
     add(&c->count, 1);
     if (bytes) add(&c->bytes, bytes);
 }
@@ -44,11 +48,27 @@ void lsm_tally(lsm_ledger *l, int counter, uint64_t n) {
     if (l && n) add(&mine(l)->counters[counter], n);
 }
 
+/* Only one thread at a time writes here; others only read. */
+static inline void add_solo(_Atomic uint64_t *to, uint64_t n) {
+    atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+void lsm_count_solo(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes) {
+    if (!l) return;
+    cell *c = cell_of(&l->stripes[STRIPES], op, level, component, cause);
+    add_solo(&c->count, 1);
+    if (bytes) add_solo(&c->bytes, bytes);
+}
+
+void lsm_tally_solo(lsm_ledger *l, int counter, uint64_t n) {
+    if (l && n) add_solo(&l->stripes[STRIPES].counters[counter], n);
+}
+
 void lsm_ledger_sum(lsm_ledger *l, uint64_t *counts, uint64_t *bytes, uint64_t *counters) {
     memset(counts, 0, CELLS * sizeof *counts);
     memset(bytes, 0, CELLS * sizeof *bytes);
     memset(counters, 0, LSM_COUNTERS * sizeof *counters);
-    for (int s = 0; s < STRIPES; s++) {
+    for (int s = 0; s <= STRIPES; s++) {
         for (int i = 0; i < CELLS; i++) {
             counts[i] += atomic_load_explicit(&l->stripes[s].cells[i].count, memory_order_relaxed);
             bytes[i] += atomic_load_explicit(&l->stripes[s].cells[i].bytes, memory_order_relaxed);

@@ -1,6 +1,7 @@
 /* ledger.h: exact counts of what the data plane did: bytes and calls by (operation, level, component, cause).
  *
- * Fixed arrays, striped by thread so that counting costs one relaxed add in a line that is the thread's own; summed on read.
+ * Fixed arrays, striped by thread so that counting costs one relaxed add in a line that is the thread's own; summed on read. One more stripe
+ * belongs to whoever reads solo (reader.h): its only writer adds without a locked instruction.
  * Threads: count from anywhere; sum sees every count made before it was called.
  * Invariant: counts only grow.
  */
@@ -64,4 +65,6 @@ void lsm_ledger_sum(lsm_ledger *l, uint64_t *counts, uint64_t *bytes, uint64_t *
 /* level is the tree level, or LSM_LEDGER_LEVELS - 1 for what has none (WAL, memtable). l may be NULL. */
 void lsm_count(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes);
 void lsm_tally(lsm_ledger *l, int counter, uint64_t n);
+void lsm_count_solo(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes);
+void lsm_tally_solo(lsm_ledger *l, int counter, uint64_t n);
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define GROUP 32 /* look-ups of a batch that go side by side */
+#define SOLO_MAX 256 /* look-ups of a batch during which others may have to wait */
 
 typedef struct found {
     lsm_entry entry;
@@ -11,6 +12,7 @@ typedef struct found {
 
 /* One memtable: LSM_OK when the answer is known (out->entry.kind tells what), LSM_NOT_FOUND when older sources must be asked. */
 static int ask_mem(const lsm_mem *m, const uint8_t *key, size_t n, uint64_t snapshot, found *out) {
+    if (!lsm_mem_count(m)) return LSM_NOT_FOUND;
     uint64_t cover = lsm_tombs_count(m->tombs) ? lsm_tombs_covering(m->tombs, key, n, snapshot) : 0;
     int status = m->ops->get(m->impl, key, n, snapshot, &out->entry);
     if (status == LSM_OK && out->entry.seq > cover) return LSM_OK;
@@ -34,13 +36,13 @@ static inline uint64_t hash_for(hasher *h, const lsm_table *t, const uint8_t *ke
 }
 
 /* One run, likewise; or an error. */
-static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot, found *out,
-                   lsm_error *e) {
+static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot, lsm_reader *by,
+                   found *out, lsm_error *e) {
     lsm_table *t = lsm_run_find(r, key, n, prefix);
     if (!t) return LSM_NOT_FOUND;
     const lsm_tombs *tombs = r->has_tombs ? lsm_table_tombs(t) : NULL;
     uint64_t cover = tombs ? lsm_tombs_covering(tombs, key, n, snapshot) : 0;
-    int status = lsm_table_get(t, key, n, hash_for(h, t, key, n), snapshot, r->level, &out->entry, &out->pin, e);
+    int status = lsm_table_get_by(t, key, n, hash_for(h, t, key, n), snapshot, r->level, by, &out->entry, &out->pin, e);
     if (status < 0 || (status == LSM_OK && out->entry.seq > cover)) return status;
     if (!cover) return status;
     lsm_unpin(&out->pin);
@@ -48,30 +50,26 @@ static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint6
     return LSM_OK;
 }
 
-static int ask_version(const lsm_version *v, const uint8_t *key, size_t n, uint64_t snapshot, found *out, lsm_error *e) {
+static int ask_version(const lsm_version *v, const uint8_t *key, size_t n, uint64_t snapshot, lsm_reader *by, found *out, lsm_error *e) {
     uint64_t prefix = lsm_key_prefix(key, n);
     hasher h = {0};
     for (uint32_t i = 0; v && i < v->n_runs; i++) {
-        int status = ask_run(&v->runs[i], key, n, prefix, &h, snapshot, out, e);
+        int status = ask_run(&v->runs[i], key, n, prefix, &h, snapshot, by, out, e);
         if (status != LSM_NOT_FOUND) return status;
     }
     return LSM_NOT_FOUND;
 }
 
-static int closed(lsm_db *db, const char *what) {
+static int64_t closed(lsm_db *db, const char *what) {
     lsm_error e;
     lsm_fail(&e, LSM_CLOSED, "", 0, "%s is closed", what);
     return lsm_remember(db, &e);
 }
 
-int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed) {
-    lsm_db *db = ks->db;
-    if (lsm_enter(db) != LSM_OK) return closed(db, "the database");
-    lsm_super *s = lsm_super_get(ks);
-    if (!s) {
-        lsm_leave(db);
-        return closed(db, "the keyspace");
-    }
+/* The look-up has its superversion. */
+static int64_t look_up(lsm_lookup *l, const uint8_t *key, size_t n, uint64_t snapshot) {
+    lsm_db *db = l->ks->db;
+    const lsm_super *s = l->super;
     uint64_t visible = atomic_load_explicit(&db->visible, memory_order_acquire);
     if (snapshot > visible) snapshot = visible;
     found f;
@@ -79,23 +77,89 @@ int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapsho
     f.pin.block = NULL;
     int status = ask_mem(s->active, key, n, snapshot, &f);
     for (uint32_t i = 0; status == LSM_NOT_FOUND && i < s->n_sealed; i++) status = ask_mem(s->sealed[i], key, n, snapshot, &f);
-    if (status == LSM_NOT_FOUND) status = ask_version(s->version, key, n, snapshot, &f, &e);
-    int64_t result = LSM_MISSING;
-    if (status < 0)
-        result = lsm_remember(db, &e);
-    else if (status == LSM_OK && f.entry.kind == LSM_PUT) {
-        if (f.entry.value_len <= cap) {
-            if (f.entry.value_len) memcpy(out, f.entry.value, f.entry.value_len);
-            result = (int64_t)f.entry.value_len;
-        } else {
-            *needed = f.entry.value_len;
-            result = LSM_SHORT;
-        }
-    }
-    lsm_unpin(&f.pin);
-    lsm_super_unref(s);
-    lsm_tally(db->env->ledger, result >= 0 ? LSM_N_GET_HIT : LSM_N_GET, 1);
+    if (status == LSM_NOT_FOUND) status = ask_version(s->version, key, n, snapshot, &l->by, &f, &e);
+    l->pin = f.pin;
+    int hit = status == LSM_OK && f.entry.kind == LSM_PUT;
+    lsm_reader_tally(&l->by, db->env->ledger, hit ? LSM_N_GET_HIT : LSM_N_GET, 1);
+    if (status < 0) return lsm_remember(db, &e);
+    if (!hit) return LSM_MISSING;
+    l->value = f.entry.value;
+    return (int64_t)f.entry.value_len;
+}
+
+static int64_t look_up_shared(lsm_lookup *l, const uint8_t *key, size_t n, uint64_t snapshot) {
+    lsm_db *db = l->ks->db;
+    if (lsm_enter(db) != LSM_OK) return closed(db, "the database");
+    l->super = lsm_super_get(l->ks);
+    if (l->super) return look_up(l, key, n, snapshot);
     lsm_leave(db);
+    return closed(db, "the keyspace");
+}
+
+static void end_shared(lsm_lookup *l) {
+    if (!l->super) return;
+    lsm_unpin(&l->pin);
+    lsm_super_unref(l->super);
+    lsm_leave(l->ks->db);
+}
+
+static inline void end_solo(lsm_db *db) {
+    atomic_store_explicit(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1, memory_order_release);
+}
+
+/* What the look-up has seen must outlive the solo section. */
+static void become_shared(lsm_reader *by) {
+    lsm_lookup *l = (lsm_lookup *)by;
+    lsm_db *db = l->ks->db;
+    atomic_fetch_add(&db->inside, 1); /* close waits for it: it swaps the superversion out before its last wait */
+    atomic_fetch_add_explicit(&l->super->refs, 1, memory_order_relaxed);
+    by->solo = 0;
+    end_solo(db);
+    l->let_go(l->arg);
+}
+
+/* Takes the superversion: solo, or (shared: because it may take long or calls out) the lock let go. LSM_CLOSED when there is none. */
+static int begin_solo(lsm_lookup *l, lsm_keyspace *ks, int shared, void (*let_go)(void *), void *arg) {
+    lsm_db *db = ks->db;
+    *l = (lsm_lookup){.by = {1, become_shared}, .ks = ks, .let_go = let_go, .arg = arg};
+    if (!shared && !ks->config.calls_out) { /* who calls out may let the lock go, and another look-up in */
+        atomic_store(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1); /* before the superversion is read */
+        l->super = atomic_load(&ks->super);
+        return l->super ? LSM_OK : LSM_CLOSED;
+    }
+    l->by.solo = 0;
+    let_go(arg);
+    if (lsm_enter(db) != LSM_OK) return LSM_CLOSED;
+    l->super = lsm_super_get(ks);
+    if (l->super) return LSM_OK;
+    lsm_leave(db);
+    return LSM_CLOSED;
+}
+
+int64_t lsm_lookup_solo(lsm_lookup *l, lsm_keyspace *ks, const uint8_t *key, size_t n, void (*let_go)(void *), void *arg) {
+    if (begin_solo(l, ks, 0, let_go, arg) == LSM_OK) return look_up(l, key, n, UINT64_MAX);
+    return closed(ks->db, atomic_load(&ks->db->closed) ? "the database" : "the keyspace");
+}
+
+void lsm_lookup_end(lsm_lookup *l) {
+    if (l->by.solo) {
+        lsm_unpin(&l->pin);
+        end_solo(l->ks->db);
+    } else {
+        end_shared(l);
+    }
+}
+
+int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed) {
+    lsm_lookup l = {.ks = ks};
+    int64_t result = look_up_shared(&l, key, n, snapshot);
+    if (result > 0 && (uint64_t)result <= cap)
+        memcpy(out, l.value, (size_t)result);
+    else if (result > 0) {
+        *needed = (size_t)result;
+        result = LSM_SHORT;
+    }
+    end_shared(&l);
     return result;
 }
 
@@ -107,10 +171,16 @@ typedef struct group {
     uint8_t done[GROUP]; /* 1: f holds the answer */
 } group;
 
+static void group_answer(group *g, uint32_t i) {
+    g->done[i] = 1;
+    g->open--;
+}
+
 static void group_ask_mem(group *g, const lsm_mem *m, uint64_t snapshot) {
+    if (!lsm_mem_count(m)) return;
     if (!m->ops->get_many || lsm_tombs_count(m->tombs) || g->open < 2) {
         for (uint32_t i = 0; i < g->n; i++)
-            if (!g->done[i] && ask_mem(m, g->keys[i], g->lens[i], snapshot, &g->f[i]) == LSM_OK) g->done[i] = 1, g->open--;
+            if (!g->done[i] && ask_mem(m, g->keys[i], g->lens[i], snapshot, &g->f[i]) == LSM_OK) group_answer(g, i);
         return;
     }
     const uint8_t *keys[GROUP];
@@ -121,38 +191,41 @@ static void group_ask_mem(group *g, const lsm_mem *m, uint64_t snapshot) {
     for (uint32_t i = 0; i < g->n; i++)
         if (!g->done[i]) keys[n] = g->keys[i], lens[n] = g->lens[i], which[n++] = i;
     m->ops->get_many(m->impl, keys, lens, n, snapshot, out, hit);
-    for (uint32_t i = 0; i < n; i++)
-        if (hit[i]) g->f[which[i]].entry = out[i], g->done[which[i]] = 1, g->open--;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!hit[i]) continue;
+        g->f[which[i]].entry = out[i];
+        group_answer(g, which[i]);
+    }
 }
 
-/* A run for all open look-ups: first every filter, then the blocks of those that may be there. */
-static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const uint64_t *prefixes, uint64_t snapshot, lsm_error *e) {
+/* A run for all open look-ups, step by step: the filters, the blocks' places, the blocks, what is in them. */
+static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const uint64_t *prefixes, uint64_t snapshot, lsm_reader *by,
+                         lsm_error *e) {
     lsm_table *tables[GROUP];
+    uint32_t which[GROUP], ordinals[GROUP], n = 0;
     for (uint32_t i = 0; i < g->n; i++) {
-        tables[i] = g->done[i] ? NULL : lsm_run_find(r, g->keys[i], g->lens[i], prefixes[i]);
-        if (tables[i]) lsm_table_prefetch(tables[i], hash_for(&h[i], tables[i], g->keys[i], g->lens[i]));
-    }
-    if (r->has_tombs) {
-        for (uint32_t i = 0; i < g->n; i++) {
-            if (!tables[i]) continue;
-            int status = ask_run(r, g->keys[i], g->lens[i], prefixes[i], &h[i], snapshot, &g->f[i], e);
-            if (status < 0) return status;
-            if (status == LSM_OK) g->done[i] = 1, g->open--;
-        }
-        return LSM_OK;
-    }
-    for (uint32_t i = 0; i < g->n; i++)
-        if (tables[i] && !lsm_table_may_contain(tables[i], h[i].value, r->level)) tables[i] = NULL;
-    for (uint32_t i = 0; i < g->n; i++) {
-        if (!tables[i]) continue;
-        int status = lsm_table_get_unfiltered(tables[i], g->keys[i], g->lens[i], snapshot, r->level, &g->f[i].entry, &g->f[i].pin, e);
+        if (g->done[i] || !(tables[i] = lsm_run_find(r, g->keys[i], g->lens[i], prefixes[i]))) continue;
+        int status = LSM_NOT_FOUND;
+        if (r->has_tombs)
+            status = ask_run(r, g->keys[i], g->lens[i], prefixes[i], &h[i], snapshot, by, &g->f[i], e);
+        else if (lsm_table_may_contain(tables[i], hash_for(&h[i], tables[i], g->keys[i], g->lens[i]), r->level, by))
+            which[n++] = i;
         if (status < 0) return status;
-        if (status == LSM_OK) g->done[i] = 1, g->open--;
+        if (status == LSM_OK) group_answer(g, i);
+    }
+    for (uint32_t k = 0; k < n; k++) ordinals[k] = lsm_table_aim(tables[which[k]], g->keys[which[k]], g->lens[which[k]]);
+    for (uint32_t k = 0; k < n; k++) lsm_table_near(tables[which[k]], ordinals[k]);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t i = which[k];
+        found *f = &g->f[i];
+        int status = lsm_table_get_aimed(tables[i], ordinals[k], g->keys[i], g->lens[i], snapshot, r->level, by, &f->entry, &f->pin, e);
+        if (status < 0) return status;
+        if (status == LSM_OK) group_answer(g, i);
     }
     return LSM_OK;
 }
 
-static int group_ask(group *g, const lsm_super *s, uint64_t snapshot, lsm_error *e) {
+static int group_ask(group *g, const lsm_super *s, uint64_t snapshot, lsm_reader *by, lsm_error *e) {
     hasher h[GROUP];
     uint64_t prefixes[GROUP];
     g->open = g->n;
@@ -166,8 +239,20 @@ static int group_ask(group *g, const lsm_super *s, uint64_t snapshot, lsm_error 
     }
     int status = LSM_OK;
     for (uint32_t i = 0; status == LSM_OK && g->open && i < s->version->n_runs; i++)
-        status = group_ask_run(g, &s->version->runs[i], h, prefixes, snapshot, e);
+        status = group_ask_run(g, &s->version->runs[i], h, prefixes, snapshot, by, e);
     return status;
+}
+
+static int is_there(const group *g, uint32_t i) { return g->done[i] && g->f[i].entry.kind == LSM_PUT; }
+
+static void group_begin(group *g, uint32_t n) {
+    g->n = n;
+    memset(g->done, 0, sizeof g->done);
+    for (uint32_t i = 0; i < n; i++) g->f[i].pin.block = NULL;
+}
+
+static void group_end(group *g) {
+    for (uint32_t i = 0; i < g->n; i++) lsm_unpin(&g->f[i].pin);
 }
 
 /* Copies the answers out in order. Returns how many fit. */
@@ -175,7 +260,7 @@ static uint32_t group_copy(group *g, uint8_t *out, size_t cap, size_t *used, int
     uint32_t i = 0;
     for (; i < g->n; i++) {
         const lsm_entry *e = &g->f[i].entry;
-        if (!g->done[i] || e->kind != LSM_PUT) {
+        if (!is_there(g, i)) {
             lens[i] = LSM_MISSING;
             continue;
         }
@@ -202,16 +287,14 @@ int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
     size_t used = 0;
     group g;
     while (s && answered >= 0 && answered < count) {
-        for (g.n = 0; g.n < GROUP && answered + g.n < count; g.n++) {
-            g.keys[g.n] = keys;
-            g.lens[g.n] = key_lens[answered + g.n];
-            g.done[g.n] = 0;
-            g.f[g.n].pin.block = NULL;
-            keys += g.lens[g.n];
+        group_begin(&g, count - answered < GROUP ? (uint32_t)(count - answered) : GROUP);
+        for (uint32_t i = 0; i < g.n; i++) {
+            g.keys[i] = keys;
+            keys += g.lens[i] = key_lens[answered + i];
         }
-        int status = group_ask(&g, s, snapshot, error);
+        int status = group_ask(&g, s, snapshot, NULL, error);
         uint32_t copied = status < 0 ? 0 : group_copy(&g, out, cap, &used, lens + answered, needed, &hits);
-        for (uint32_t i = 0; i < g.n; i++) lsm_unpin(&g.f[i].pin);
+        group_end(&g);
         if (status < 0)
             answered = status;
         else
@@ -223,4 +306,40 @@ int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
     if (answered > 0) lsm_tally(db->env->ledger, LSM_N_GET, (uint64_t)answered - hits);
     lsm_leave(db);
     return answered;
+}
+
+/* One group, its superversion at hand. */
+static int each_group(lsm_lookup *l, group *g, uint32_t from, uint64_t snapshot, const lsm_caller *to, lsm_error *e) {
+    uint64_t hits = 0;
+    int status = group_ask(g, l->super, snapshot, &l->by, e), held = l->by.solo;
+    if (status == LSM_OK) {
+        if (!held) to->take_back(l->arg);
+        for (uint32_t i = 0; i < g->n && status == LSM_OK; i++) {
+            int hit = is_there(g, i);
+            hits += hit;
+            if (to->give(l->arg, from + i, hit ? g->f[i].entry.value : NULL, hit ? g->f[i].entry.value_len : 0)) status = LSM_CANCELLED;
+        }
+        if (!held) l->let_go(l->arg);
+    }
+    group_end(g);
+    lsm_reader_tally(&l->by, l->ks->db->env->ledger, LSM_N_GET_HIT, hits);
+    lsm_reader_tally(&l->by, l->ks->db->env->ledger, LSM_N_GET, g->n - hits);
+    return status;
+}
+
+int lsm_get_each(lsm_keyspace *ks, uint32_t count, const uint8_t *const *keys, const size_t *lens, const lsm_caller *to, lsm_error *e) {
+    lsm_lookup l;
+    int status = begin_solo(&l, ks, count > SOLO_MAX, to->let_go, to->arg);
+    uint64_t snapshot = atomic_load_explicit(&ks->db->visible, memory_order_acquire);
+    group g;
+    if (status != LSM_OK) lsm_fail(e, LSM_CLOSED, "", 0, "the database is closed");
+    for (uint32_t at = 0; at < count && status == LSM_OK; at += g.n) {
+        group_begin(&g, count - at < GROUP ? count - at : GROUP);
+        memcpy(g.keys, keys + at, g.n * sizeof *keys);
+        memcpy(g.lens, lens + at, g.n * sizeof *lens);
+        status = each_group(&l, &g, at, snapshot, to, e);
+    }
+    lsm_lookup_end(&l);
+    if (!l.by.solo) to->take_back(l.arg);
+    return status;
 }

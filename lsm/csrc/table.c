@@ -40,13 +40,13 @@ static int read_footer(lsm_table *t, uint32_t expect_crc, lsm_error *e) {
     return LSM_OK;
 }
 
-static lsm_purpose at_open(int component) { return (lsm_purpose){-1, component, LSM_BY_OPEN, 0}; }
+static lsm_purpose at_open(int component) { return (lsm_purpose){-1, component, LSM_BY_OPEN, 0, NULL}; }
 
 static int load_props(lsm_table *t, lsm_error *e) {
     lsm_pin pin = {0};
     const uint8_t *data;
     uint32_t n;
-    int status = lsm_read_block(t, t->footer.props, at_open(LSM_C_META), &data, &n, &pin, e);
+    int status = lsm_read_block(t, t->footer.props, LSM_NO_ORDINAL, at_open(LSM_C_META), &data, &n, &pin, e);
     if (status != LSM_OK) return status;
     status = lsm_props_decode(data, n, t->path, &t->props, e);
     lsm_unpin(&pin);
@@ -60,7 +60,7 @@ static int load_index(lsm_table *t, const lsm_table_options *o, lsm_error *e) {
     lsm_pin pin = {0};
     const uint8_t *data;
     uint32_t n;
-    int status = lsm_read_block(t, t->footer.index, at_open(LSM_C_INDEX), &data, &n, &pin, e);
+    int status = lsm_read_block(t, t->footer.index, LSM_NO_ORDINAL, at_open(LSM_C_INDEX), &data, &n, &pin, e);
     if (status != LSM_OK) return status;
     t->index = lsm_index_parse(data, n, t->size, &status);
     lsm_unpin(&pin);
@@ -69,6 +69,8 @@ static int load_index(lsm_table *t, const lsm_table_options *o, lsm_error *e) {
     if (t->footer.index_kind == LSM_INDEX_FULL && t->index->n != t->props.data_blocks)
         return lsm_fail(e, LSM_CORRUPT, t->path, t->footer.index.offset, "the index names %u blocks, the properties say %llu", t->index->n,
                         (unsigned long long)t->props.data_blocks);
+    if (t->env->cache && t->footer.index_kind == LSM_INDEX_FULL && t->index->n && !(t->cells = calloc(t->index->n, sizeof *t->cells)))
+        return lsm_fail(e, LSM_NOMEM, t->path, 0, "out of memory");
     if (o && o->search && t->index->n) {
         t->search = o->search;
         t->searcher = o->search->open(t->index->keys, t->index->offsets, t->index->n);
@@ -87,7 +89,7 @@ static int load_filter(lsm_table *t, lsm_error *e) {
     lsm_pin pin = {0};
     const uint8_t *data;
     uint32_t n;
-    int status = lsm_read_block(t, t->footer.filter, at_open(LSM_C_FILTER), &data, &n, &pin, e);
+    int status = lsm_read_block(t, t->footer.filter, LSM_NO_ORDINAL, at_open(LSM_C_FILTER), &data, &n, &pin, e);
     if (status != LSM_OK) return status;
     if (t->filter->check(data, n))
         status = lsm_fail(e, LSM_CORRUPT, t->path, t->footer.filter.offset, "the filter is not well formed");
@@ -105,7 +107,7 @@ static int load_tombs(lsm_table *t, lsm_error *e) {
     const uint8_t *data, *p, *end;
     uint32_t n;
     if (!t->footer.tombs.size) return LSM_OK;
-    int status = lsm_read_block(t, t->footer.tombs, at_open(LSM_C_RANGEDEL), &data, &n, &pin, e);
+    int status = lsm_read_block(t, t->footer.tombs, LSM_NO_ORDINAL, at_open(LSM_C_RANGEDEL), &data, &n, &pin, e);
     if (status != LSM_OK) return status;
     t->tombs = lsm_tombs_new();
     uint32_t count = n >= 4 ? lsm_get32(data) : 0;
@@ -171,7 +173,7 @@ void lsm_table_ref(lsm_table *t) { atomic_fetch_add_explicit(&t->refs, 1, memory
 
 void lsm_table_unref(lsm_table *t) {
     if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1) return;
-    if (t->env->cache) lsm_cache_erase(t->env->cache, t->number);
+    if (t->env->cache) lsm_cache_erase(t->env->cache, t->number, t->cells, t->cells ? t->index->n : 0);
     if (t->map) t->file->ops->unmap(t->file, (void *)t->map, t->size);
     if (t->file) t->file->ops->close(t->file);
     if (t->searcher) t->search->close(t->searcher);
@@ -179,6 +181,7 @@ void lsm_table_unref(lsm_table *t) {
     lsm_props_clear(&t->props);
     free((void *)t->map_verified);
     free(t->filter_bytes);
+    free(t->cells);
     free(t->index);
     free(t->path);
     free(t);
@@ -190,5 +193,5 @@ const idx_filter_ops *lsm_table_filter(const lsm_table *t) { return t->filter; }
 
 size_t lsm_table_memory(const lsm_table *t) {
     return sizeof *t + t->index->memory + t->footer.filter.size + (t->searcher ? t->search->memory(t->searcher) : 0) +
-           (t->map ? t->size / 64 : 0);
+           (t->cells ? t->index->n * sizeof *t->cells : 0) + (t->map ? t->size / 64 : 0);
 }

@@ -43,7 +43,7 @@ typedef struct lsm_env {
 typedef struct lsm_table_options {
     uint32_t abi, size;
     uint32_t block_size; /* target bytes of an uncompressed data block; default 4096 */
-    uint32_t restart_interval; /* default 16 */
+    uint32_t restart_interval; /* 4 with a hash index, 16 without one, are good */
     int hash_index; /* 1: hash index of keys inside each data block */
     double hash_util; /* entries per bucket of it; default 0.75 */
     int index_kind; /* enum lsm_index_kind */
@@ -107,11 +107,19 @@ int lsm_builder_finish(lsm_builder *b, lsm_table_props *props,
 void lsm_builder_abandon(lsm_builder *b); /* unlinks the file and frees b */
 /* cdef:end */
 
-/* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. */
-int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level);
-int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
-                             lsm_error *error);
-void lsm_table_prefetch(lsm_table *t, uint64_t hash); /* hint: the filter's line for this hash */
+/* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. by: see reader.h, may be NULL. */
+int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_reader *by);
+int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out,
+                             lsm_pin *pin, lsm_error *error);
+int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
+                     lsm_entry *out, lsm_pin *pin, lsm_error *error);
+/* The steps of a get in a batch, so that the memory that one look-up waits for is fetched while others go on: aim finds the block (or says
+ * LSM_NO_ORDINAL) and asks for its cell, near asks for the block, get_aimed looks into it. */
+#define LSM_NO_ORDINAL UINT32_MAX
+uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n);
+void lsm_table_near(const lsm_table *t, uint32_t ordinal);
+int lsm_table_get_aimed(lsm_table *t, uint32_t ordinal, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
+                        lsm_entry *out, lsm_pin *pin, lsm_error *error);
 /* How many published versions hold the table: count up or down, the new count is returned. */
 uint32_t lsm_table_publish(lsm_table *t, int delta);
 static inline void lsm_unpin(lsm_pin *p) {

@@ -24,6 +24,7 @@ struct lsm_table {
     const idx_filter_ops *filter;
     uint8_t *filter_bytes; /* 64-byte aligned */
     lsm_tombs *tombs;
+    lsm_cell *cells; /* a data block each, when the index is whole; NULL: the cache is asked by offset, or there is none */
     const uint8_t *map; /* mapped mode */
     _Atomic uint8_t *
         map_verified; /* a bit per 8 bytes of file (no block and its trailer are shorter): the block that begins there has passed its check */
@@ -32,10 +33,13 @@ struct lsm_table {
 /* What a block read is for: ledger and cache. */
 typedef struct lsm_purpose {
     int level, component, cause, fill_cache;
+    lsm_reader *by; /* NULL: shared */
 } lsm_purpose;
 
-/* A verified, uncompressed block: data and size, alive as long as the pin (and the table). */
-int lsm_read_block(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin, lsm_error *e);
+/* A verified, uncompressed block: data and size, alive as long as the pin (and the table). i: its ordinal among the data blocks of a whole
+ * index, LSM_NO_ORDINAL for others. */
+int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
+                   lsm_error *e);
 /* The same from bytes already in memory (readahead): raw = stored block and trailer. */
 int lsm_unpack_block(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block **out, lsm_error *e);
 /* A partition of a two-level index, parsed; alive as long as the pin. */

@@ -96,9 +96,9 @@ static int enter_block(table_iter *it, uint32_t i) {
     lsm_block_view v;
     lsm_unpin(&it->pin);
     it->i = i;
-    int status = it->readahead && !it->t->map
-                     ? read_ahead(it, i, &data, &size)
-                     : lsm_read_block(it->t, it->part->handles[i], it->why, &data, &size, &it->pin, it->base.error);
+    int status = it->readahead && !it->t->map ? read_ahead(it, i, &data, &size)
+                                              : lsm_read_block(it->t, it->part->handles[i], it->part == it->t->index ? i : LSM_NO_ORDINAL,
+                                                               it->why, &data, &size, &it->pin, it->base.error);
     if (status != LSM_OK) return stop(it, status);
     if (lsm_block_view_init(&v, data, size) != LSM_OK)
         return stop(it, lsm_fail(it->base.error, LSM_CORRUPT, it->t->path, it->part->handles[i].offset, "the block does not parse"));
@@ -229,7 +229,7 @@ lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, siz
     it->base.ops = &ops;
     it->base.error = error;
     it->t = t;
-    it->why = (lsm_purpose){level, LSM_C_DATA, cause, fill_cache};
+    it->why = (lsm_purpose){level, LSM_C_DATA, cause, fill_cache, NULL};
     it->readahead = readahead;
     it->part = t->index;
     lsm_block_iter_new(&it->block);

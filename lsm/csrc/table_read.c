@@ -20,7 +20,7 @@ static int decompress(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block 
         if (h.size < 4 || size > LSM_MAX_BLOCK)
             return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "a block of %u bytes says it holds %u", h.size, size);
     }
-    lsm_block *b = lsm_block_alloc(size);
+    lsm_block *b = lsm_block_alloc(t->env->cache, size);
     if (!b) return lsm_fail(e, LSM_NOMEM, t->path, h.offset, "out of memory for a block of %u bytes", size);
     if (!id)
         memcpy(b->data, raw, size);
@@ -39,6 +39,7 @@ int lsm_unpack_block(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block *
 
 static int load_block(lsm_table *t, lsm_handle h, lsm_purpose why, lsm_block **out, lsm_error *e) {
     size_t n = (size_t)h.size + LSM_TRAILER;
+    lsm_reader_blocks(why.by);
     uint8_t *raw = malloc(n);
     if (!raw) return lsm_fail(e, LSM_NOMEM, t->path, h.offset, "out of memory for a block of %zu bytes", n);
     int64_t got = t->file->ops->pread(t->file, raw, n, h.offset);
@@ -55,24 +56,42 @@ static int load_block(lsm_table *t, lsm_handle h, lsm_purpose why, lsm_block **o
     return status;
 }
 
+static inline int is_verified(const lsm_table *t, uint64_t offset) {
+    return atomic_load_explicit(&t->map_verified[offset / 64], memory_order_acquire) >> (offset / 8 % 8) & 1;
+}
+
+static lsm_block *insert(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, lsm_block *b) {
+    if (!t->env->cache || !why.fill_cache) return b;
+    lsm_cell *cell = t->cells && i != LSM_NO_ORDINAL ? &t->cells[i] : NULL;
+    return lsm_cache_insert(t->env->cache, t->number, cell ? i : h.offset, cell, b);
+}
+
+static lsm_block *look_up(lsm_table *t, lsm_handle h, uint32_t i, lsm_reader *by) {
+    if (!t->env->cache) return NULL;
+    if (t->cells && i != LSM_NO_ORDINAL) return lsm_cache_lookup(t->env->cache, t->number, i, &t->cells[i], by);
+    return lsm_cache_lookup(t->env->cache, t->number, h.offset, NULL, by);
+}
+
 /* Mapped, and without a codec: the bytes themselves. 1 when served, 0 when another way is needed, or an error. */
-static int read_mapped(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin, lsm_error *e) {
+static int read_mapped(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
+                       lsm_error *e) {
     const uint8_t *raw = t->map + h.offset;
-    _Atomic uint8_t *cell = &t->map_verified[h.offset / 64];
-    uint8_t bit = (uint8_t)(1u << (h.offset / 8 % 8));
-    if (atomic_load_explicit(cell, memory_order_acquire) & bit) {
-        lsm_count(t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, h.size);
+    if (is_verified(t, h.offset)) {
+        lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, h.size);
     } else {
         int status = check_crc(t, h, raw, e);
         if (status != LSM_OK) return status;
         lsm_count(t->env->ledger, LSM_OP_READ, why.level, why.component, why.cause, h.size + LSM_TRAILER);
-        if (!raw[h.size]) atomic_fetch_or_explicit(cell, bit, memory_order_release);
+        if (!raw[h.size]) {
+            uint8_t bit = (uint8_t)(1u << (h.offset / 8 % 8));
+            atomic_fetch_or_explicit(&t->map_verified[h.offset / 64], bit, memory_order_release);
+        }
     }
     if (raw[h.size]) {
         lsm_block *b = NULL;
         int status = decompress(t, h, raw, &b, e);
         if (status != LSM_OK) return status;
-        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset, b);
+        b = insert(t, h, i, why, b);
         *pin = (lsm_pin){b};
         *data = b->data;
         *size = b->size;
@@ -84,19 +103,21 @@ static int read_mapped(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_
     return 1;
 }
 
-int lsm_read_block(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin, lsm_error *e) {
+int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
+                   lsm_error *e) {
     lsm_block *b = NULL;
+    if (t->map && !is_verified(t, h.offset)) lsm_reader_blocks(why.by); /* a page may have to be read */
     int mapped_raw = t->map && !t->map[h.offset + h.size];
-    if (!mapped_raw && t->env->cache && why.cause != LSM_BY_OPEN) b = lsm_cache_lookup(t->env->cache, t->number, h.offset);
+    if (!mapped_raw && why.cause != LSM_BY_OPEN) b = look_up(t, h, i, why.by);
     if (b) {
-        lsm_count(t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, b->size);
+        lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, b->size);
     } else if (t->map) {
-        int status = read_mapped(t, h, why, data, size, pin, e);
+        int status = read_mapped(t, h, i, why, data, size, pin, e);
         return status == 1 ? LSM_OK : status;
     } else {
         int status = load_block(t, h, why, &b, e);
         if (status != LSM_OK) return status;
-        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset, b);
+        b = insert(t, h, i, why, b);
     }
     pin->block = b;
     *data = b->data;
@@ -108,28 +129,28 @@ int lsm_read_block(lsm_table *t, lsm_handle h, lsm_purpose why, const uint8_t **
  * no block begins one byte behind another. */
 int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_index_part **out, lsm_pin *pin, lsm_error *e) {
     lsm_handle h = t->index->handles[i];
-    lsm_block *b = t->env->cache ? lsm_cache_lookup(t->env->cache, t->number, h.offset + 1) : NULL;
+    lsm_block *b = t->env->cache ? lsm_cache_lookup(t->env->cache, t->number, h.offset + 1, NULL, why.by) : NULL;
     if (!b) {
         lsm_pin raw = {0};
         const uint8_t *data;
         uint32_t n;
-        lsm_purpose once = {why.level, LSM_C_INDEX, why.cause, 0};
-        int status = lsm_read_block(t, h, once, &data, &n, &raw, e);
+        lsm_purpose once = {why.level, LSM_C_INDEX, why.cause, 0, why.by};
+        int status = lsm_read_block(t, h, LSM_NO_ORDINAL, once, &data, &n, &raw, e);
         if (status != LSM_OK) return status;
         lsm_index_part *part = lsm_index_parse(data, n, t->size, &status);
         lsm_unpin(&raw);
         if (!part)
             return lsm_fail(e, status, t->path, h.offset, status == LSM_NOMEM ? "out of memory" : "the index partition does not parse");
-        b = part->n ? lsm_block_alloc(0) : NULL;
+        b = part->n ? lsm_block_alloc(t->env->cache, 0) : NULL;
         if (!b) {
             free(part);
             return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "an empty index partition");
         }
         b->aux = part;
         b->size = (uint32_t)part->memory; /* what the cache charges */
-        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset + 1, b);
+        if (t->env->cache && why.fill_cache) b = lsm_cache_insert(t->env->cache, t->number, h.offset + 1, NULL, b);
     } else {
-        lsm_count(t->env->ledger, LSM_OP_HIT, why.level, LSM_C_INDEX, why.cause, h.size);
+        lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, LSM_C_INDEX, why.cause, h.size);
     }
     pin->block = b;
     *out = b->aux;
@@ -140,27 +161,35 @@ uint32_t lsm_table_find(const lsm_table *t, const uint8_t *key, size_t n) {
     return t->searcher ? t->search->find(t->searcher, key, n) : lsm_index_find(t->index, key, n);
 }
 
-int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level) {
+int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_reader *by) {
     if (!t->filter_bytes) return 1;
     int maybe = t->filter->may_contain(t->filter_bytes, t->footer.filter.size, hash);
-    lsm_count(t->env->ledger, maybe ? LSM_OP_PROBE : LSM_OP_SKIP, level, LSM_C_FILTER, LSM_BY_GET, 0);
+    lsm_reader_count(by, t->env->ledger, maybe ? LSM_OP_PROBE : LSM_OP_SKIP, level, LSM_C_FILTER, LSM_BY_GET, 0);
     return maybe;
 }
 
-void lsm_table_prefetch(lsm_table *t, uint64_t hash) {
-    (void)hash;
-    __builtin_prefetch(t->filter_bytes);
-    __builtin_prefetch(t->index);
+uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n) {
+    if (!t->cells) return LSM_NO_ORDINAL;
+    uint32_t i = lsm_table_find(t, key, n);
+    if (i < t->index->n) {
+        __builtin_prefetch(&t->cells[i]);
+        __builtin_prefetch(&t->index->handles[i]);
+    }
+    return i;
+}
+
+void lsm_table_near(const lsm_table *t, uint32_t i) {
+    if (i < t->index->n && t->cells) lsm_cell_prefetch(&t->cells[i]);
 }
 
 /* Looks for key in one block. LSM_NOT_FOUND when it has no version of it that is old enough. */
-static int get_in_block(lsm_table *t, lsm_handle h, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out,
-                        lsm_pin *pin, lsm_error *e) {
+static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
+                        lsm_entry *out, lsm_pin *pin, lsm_error *e) {
     const uint8_t *data;
     uint32_t size;
     lsm_block_view v;
     lsm_pin mine = {0};
-    int status = lsm_read_block(t, h, (lsm_purpose){level, LSM_C_DATA, LSM_BY_GET, 1}, &data, &size, &mine, e);
+    int status = lsm_read_block(t, h, i, (lsm_purpose){level, LSM_C_DATA, LSM_BY_GET, 1, by}, &data, &size, &mine, e);
     if (status != LSM_OK) return status;
     lsm_block_iter it;
     lsm_block_iter_new(&it);
@@ -184,10 +213,10 @@ static int get_in_block(lsm_table *t, lsm_handle h, const uint8_t *key, size_t n
 
 /* Goes on over blocks as long as the separator says that versions of key go on in the next one. */
 static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level,
-                       lsm_entry *out, lsm_pin *pin, int *more, lsm_error *e) {
+                       lsm_reader *by, lsm_entry *out, lsm_pin *pin, int *more, lsm_error *e) {
     *more = 0;
     for (; i < part->n; i++) {
-        int status = get_in_block(t, part->handles[i], key, n, snapshot, level, out, pin, e);
+        int status = get_in_block(t, part->handles[i], part == t->index ? i : LSM_NO_ORDINAL, key, n, snapshot, level, by, out, pin, e);
         if (status != LSM_NOT_FOUND) return status;
         size_t sn;
         const uint8_t *s = lsm_index_key(part, i, &sn);
@@ -197,26 +226,39 @@ static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, con
     return LSM_NOT_FOUND;
 }
 
-int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
-                             lsm_error *e) {
+int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out,
+                             lsm_pin *pin, lsm_error *e) {
     uint32_t i = lsm_table_find(t, key, n);
     int more, status = LSM_NOT_FOUND;
-    if (t->footer.index_kind == LSM_INDEX_FULL) return get_in_part(t, t->index, i, key, n, snapshot, level, out, pin, &more, e);
+    if (t->footer.index_kind == LSM_INDEX_FULL) return get_in_part(t, t->index, i, key, n, snapshot, level, by, out, pin, &more, e);
     for (more = 1; more && i < t->index->n && status == LSM_NOT_FOUND; i++) {
         const lsm_index_part *part;
         lsm_pin hold = {0};
-        status = lsm_read_partition(t, i, (lsm_purpose){level, LSM_C_INDEX, LSM_BY_GET, 1}, &part, &hold, e);
+        status = lsm_read_partition(t, i, (lsm_purpose){level, LSM_C_INDEX, LSM_BY_GET, 1, by}, &part, &hold, e);
         if (status != LSM_OK) return status;
-        status = get_in_part(t, part, lsm_index_find(part, key, n), key, n, snapshot, level, out, pin, &more, e);
+        status = get_in_part(t, part, lsm_index_find(part, key, n), key, n, snapshot, level, by, out, pin, &more, e);
         lsm_unpin(&hold);
     }
     return status;
 }
 
+int lsm_table_get_aimed(lsm_table *t, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
+                        lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+    int more, status = i == LSM_NO_ORDINAL ? lsm_table_get_unfiltered(t, key, n, snapshot, level, by, out, pin, e)
+                                           : get_in_part(t, t->index, i, key, n, snapshot, level, by, out, pin, &more, e);
+    if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_reader_tally(by, t->env->ledger, LSM_N_FILTER_FALSE, 1);
+    return status;
+}
+
+int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
+                     lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+    if (!lsm_table_may_contain(t, hash, level, by)) return LSM_NOT_FOUND;
+    int status = lsm_table_get_unfiltered(t, key, n, snapshot, level, by, out, pin, e);
+    if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_reader_tally(by, t->env->ledger, LSM_N_FILTER_FALSE, 1);
+    return status;
+}
+
 int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
                   lsm_error *e) {
-    if (!lsm_table_may_contain(t, hash, level)) return LSM_NOT_FOUND;
-    int status = lsm_table_get_unfiltered(t, key, n, snapshot, level, out, pin, e);
-    if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_tally(t->env->ledger, LSM_N_FILTER_FALSE, 1);
-    return status;
+    return lsm_table_get_by(t, key, n, hash, snapshot, level, NULL, out, pin, e);
 }

@@ -107,7 +107,7 @@ static int walk_two_level(walk *w) {
                 status = walk_block(w, t->index->handles[j], LSM_C_INDEX, NULL);
                 continue;
             }
-            status = lsm_read_partition(t, j, (lsm_purpose){-1, LSM_C_INDEX, LSM_BY_CHECK, 0}, &part, &pin, w->e);
+            status = lsm_read_partition(t, j, (lsm_purpose){-1, LSM_C_INDEX, LSM_BY_CHECK, 0, NULL}, &part, &pin, w->e);
             if (status != LSM_OK) break;
             status = walk_data(w, part);
             size_t n, m;

@@ -25,6 +25,7 @@ enum lsm_status {
     LSM_NOT_FOUND = 1,
     LSM_SEALED = 2, /* done, and the memtable was sealed: run or wake a flush */
     LSM_STALLED = 3, /* nothing was done: admission is closed, wait and try again */
+    LSM_BUSY = 4, /* nothing was done: it would have to wait, and the caller said that it must not */
     LSM_CORRUPT = -1, /* bytes that fail a check: path, offset, what */
     LSM_IO = -2, /* the file system said no: path, sys_errno, what = operation */
     LSM_NOMEM = -3,

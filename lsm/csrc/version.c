@@ -67,9 +67,10 @@ lsm_super *lsm_super_get(lsm_keyspace *ks) {
 
 void lsm_super_swap(lsm_keyspace *ks, lsm_super *next) {
     spin_lock(ks);
-    lsm_super *old = ks->super;
-    ks->super = next;
+    lsm_super *old = atomic_exchange(&ks->super, next);
     spin_unlock(ks);
+    uint64_t solo = atomic_load(&ks->db->solo);
+    while (solo & 1 && atomic_load(&ks->db->solo) == solo) sched_yield(); /* it never waits for anything: microseconds */
     if (old) lsm_super_unref(old);
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define SLEEP_FROM 50000 /* ns of delay saved up before a writer sleeps */
+#define NOW_BYTES ((size_t)64 << 10) /* a write of more is better done without the interpreter's lock */
 #define TOMB_BYTES 128 /* of a range in a list of range deletes: itself, two cuts, their sequence numbers */
 
 static int fail_here(lsm_db *db, int status, const char *what) {
@@ -99,8 +100,17 @@ static int after_apply(lsm_db *db, uint64_t seq) {
     return LSM_OK;
 }
 
-static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn) {
+/* Whether a write may have to wait for more than a lock: for a delay, a sync, a new segment or memtable, the interpreter. */
+static int may_wait(lsm_keyspace *ks, size_t bytes) {
     lsm_db *db = ks->db;
+    return atomic_load_explicit(&ks->delay_ns_per_kib, memory_order_relaxed) || ks->config.calls_out ||
+           (db->wal && db->sync_mode != REC_SYNC_OS && db->sync_mode != REC_SYNC_NONE) || bytes > NOW_BYTES;
+}
+
+/* now: LSM_BUSY instead of waiting. */
+static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn, int now) {
+    lsm_db *db = ks->db;
+    if (now && may_wait(ks, kn + vn)) return LSM_BUSY;
     if (kn > LSM_MAX_KEY || vn > LSM_MAX_VALUE) return fail_here(db, LSM_TOO_BIG, kn > LSM_MAX_KEY ? "key" : "value");
     int status = admission(ks, kn + vn), sealed = 0;
     if (status != LSM_OK) return status;
@@ -114,7 +124,16 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
     rec_slice parts[3] = {{head, sizeof head}, {key, kn}, {value, vn}};
     lsm_error e = {0};
     uint64_t lsn = 0;
-    pthread_mutex_lock(&db->write_lock);
+    if (!now) {
+        pthread_mutex_lock(&db->write_lock);
+    } else if (pthread_mutex_trylock(&db->write_lock)) {
+        lsm_leave(db);
+        return LSM_BUSY;
+    } else if (ks->super && lsm_mem_memory(ks->super->active) + 2 * NOW_BYTES > ks->config.write_buffer) {
+        pthread_mutex_unlock(&db->write_lock);
+        lsm_leave(db);
+        return LSM_BUSY; /* it may be the write that seals */
+    }
     uint64_t seq = atomic_load_explicit(&db->last, memory_order_relaxed) + 1;
     if (__builtin_expect(atomic_load_explicit(&db->poison, memory_order_relaxed), 0))
         status = read_only(db, &e);
@@ -142,9 +161,13 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
 }
 
 int lsm_put(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn) {
-    return write_one(ks, LSM_PUT, key, kn, value, vn);
+    return write_one(ks, LSM_PUT, key, kn, value, vn, 0);
 }
-int lsm_delete(lsm_keyspace *ks, const uint8_t *key, size_t kn) { return write_one(ks, LSM_DELETE, key, kn, NULL, 0); }
+int lsm_put_now(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn) {
+    return write_one(ks, LSM_PUT, key, kn, value, vn, 1);
+}
+int lsm_delete(lsm_keyspace *ks, const uint8_t *key, size_t kn) { return write_one(ks, LSM_DELETE, key, kn, NULL, 0, 0); }
+int lsm_delete_now(lsm_keyspace *ks, const uint8_t *key, size_t kn) { return write_one(ks, LSM_DELETE, key, kn, NULL, 0, 1); }
 
 /* Reads the operation at p; returns its end, or NULL when the bytes do not hold one that is legal. seq is not set. */
 static const uint8_t *parse_op(const uint8_t *p, const uint8_t *end, lsm_entry *e, uint32_t *space) {
