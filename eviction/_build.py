@@ -1,5 +1,16 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
 HEADERS = ["policy.h", "kinds.h", "replay.h"]
-SOURCES = ["kinds.c", "residents.c", "plain.c", "lru.c", "fifo.c", "clock.c", "sieve.c", "arc.c", "replay.c"]
+SOURCES = [
+    "kinds.c",
+    "residents.c",
+    "ghosts.c",
+    "plain.c",
+    "replay.c",
+    "lru.c",
+    "fifo.c",
+    "clock.c",
+    "sieve.c",
+    "arc.c",
+]
 INCLUDES: list[str] = []

@@ -50,16 +50,16 @@ def _ops(address: int) -> Any:
     return ffi.cast("evi_ops *", address)
 
 
-def _config(capacity: int, slots: int, seed: int, params: str) -> tuple[Any, Any]:
+def _config(capacity: int, slots: int, seed: int, params: str, unit: bool = False) -> tuple[Any, Any]:
     text = ffi.new("char[]", params.encode())
-    return ffi.new("evi_config *", {"capacity": capacity, "slots": slots, "seed": seed, "params": text}), text
+    return ffi.new("evi_config *", {"capacity": capacity, "slots": slots, "flags": unit and lib.EVI_UNIT, "seed": seed, "params": text}), text
 
 
 def replay(
     address: int, keys: NDArray[np.uint64], weights: NDArray[np.uint32] | None, *, capacity: int, slots: int, seed: int, name: str
 ) -> tuple[int, int]:
     """Return (hits, misses) of one policy over a trace, in one C call; BrokenPolicy when it breaks the rules."""
-    config, text = _config(capacity, slots, seed, "")
+    config, text = _config(capacity, slots, seed, "", weights is None)
     result = ffi.new("evi_result *")
     w = ffi.NULL if weights is None else ffi.from_buffer("uint32_t[]", weights)
     code = lib.evi_replay(_ops(address), config, ffi.from_buffer("uint64_t[]", keys), w, len(keys), result)

@@ -6,7 +6,8 @@
  * Ghosts are nodes in arrays, at most 2 * slots + 2, found through an open-addressed table by key.
  * Invariants: T1 + B1 <= c; T1 + T2 + B1 + B2 <= 2c; 0 <= p <= c. */
 #include "eviction/csrc/kinds.h"
-#include "eviction/csrc/residents.h"
+#include "eviction/csrc/ghosts.h"
+#include "eviction/csrc/plain.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,93 +17,49 @@ enum { B1, B2 };
 
 typedef struct {
     evi_residents r; /* queues T1 and T2 */
-    evi_residents g; /* queues B1 and B2; its slots are ghost nodes */
-    uint32_t *table, mask, free_node;
+    evi_ghosts h; /* queues B1 and B2 */
     double p;
-    uint64_t ghost_hits, coming; /* coming: weight of a new key between its miss and its insert, else 0 */
+    uint64_t coming; /* weight of a new key between its miss and its insert, else 0 */
     int from_b2, to; /* of the pending miss */
 } arc;
 
-static uint32_t home(const arc *a, uint64_t key) {
-    key = (key ^ (key >> 32)) * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(key >> 32) & a->mask;
-}
-
-static uint32_t find(const arc *a, uint64_t key) { /* the table's place of key, or the empty one where it would be */
-    uint32_t i = home(a, key);
-    while (a->table[i] != EVI_NONE && a->g.key[a->table[i]] != key) i = (i + 1) & a->mask;
-    return i;
-}
-
-static void ghost_drop(arc *a, uint32_t node) {
-    uint32_t i = find(a, a->g.key[node]), j = i;
-    residents_unlink(&a->g, node);
-    a->g.older[node] = a->free_node;
-    a->free_node = node;
-    for (;;) { /* close the gap: move back what would no longer be found */
-        a->table[i] = EVI_NONE;
-        for (;;) {
-            j = (j + 1) & a->mask;
-            if (a->table[j] == EVI_NONE) return;
-            uint32_t h = home(a, a->g.key[a->table[j]]);
-            if (((j - h) & a->mask) >= ((j - i) & a->mask)) break;
-        }
-        a->table[i] = a->table[j];
-        i = j;
-    }
-}
-
-static void ghost_add(arc *a, int list, uint64_t key, uint64_t weight) {
-    if (a->free_node == EVI_NONE) ghost_drop(a, a->g.queue[list].count ? a->g.queue[list].back : a->g.queue[!list].back);
-    uint32_t node = a->free_node, i = find(a, key);
-    a->free_node = a->g.older[node];
-    residents_place(&a->g, list, node, key, weight);
-    a->table[i] = node;
-}
-
-static uint64_t weight_of(const arc *a, int list) { return a->r.queue[list].weight + a->g.queue[list].weight; }
+static uint64_t weight_of(const arc *a, int list) { return a->r.queue[list].weight + a->h.g.queue[list].weight; }
 
 static void trim(arc *a, uint64_t in_l1, uint64_t in_all) { /* make room in the lists for what comes */
-    while (a->g.queue[B1].count && weight_of(a, 0) + in_l1 > a->r.capacity) ghost_drop(a, a->g.queue[B1].back);
-    while (weight_of(a, 0) + weight_of(a, 1) + in_all > 2 * a->r.capacity && a->g.queue[B2].count) ghost_drop(a, a->g.queue[B2].back);
-    while (weight_of(a, 0) + weight_of(a, 1) + in_all > 2 * a->r.capacity && a->g.queue[B1].count) ghost_drop(a, a->g.queue[B1].back);
+    while (a->h.g.queue[B1].count && weight_of(a, 0) + in_l1 > a->r.capacity) ghosts_drop(&a->h, a->h.g.queue[B1].back);
+    while (weight_of(a, 0) + weight_of(a, 1) + in_all > 2 * a->r.capacity && a->h.g.queue[B2].count)
+        ghosts_drop(&a->h, a->h.g.queue[B2].back);
+    while (weight_of(a, 0) + weight_of(a, 1) + in_all > 2 * a->r.capacity && a->h.g.queue[B1].count)
+        ghosts_drop(&a->h, a->h.g.queue[B1].back);
 }
 
 static void destroy(void *policy) {
     arc *a = policy;
     residents_free(&a->r);
-    residents_free(&a->g);
-    free(a->table);
+    ghosts_free(&a->h);
     free(a);
 }
 
 static void *create(const evi_config *config) {
     if ((config->params && config->params[0]) || config->slots > (1u << 29)) return NULL;
-    uint32_t nodes = 2 * config->slots + 2, size = 4;
-    while (size < 2 * nodes) size *= 2;
     arc *a = calloc(1, sizeof *a);
     if (!a) return NULL;
-    a->mask = size - 1;
-    if (!residents_init(&a->r, config->capacity, config->slots)) return free(a), NULL;
-    if (!residents_init(&a->g, UINT64_MAX, nodes)) return residents_free(&a->r), free(a), NULL;
-    a->table = malloc((size_t)size * sizeof *a->table);
-    if (!a->table) return destroy(a), NULL;
-    memset(a->table, 0xFF, (size_t)size * sizeof *a->table);
-    for (uint32_t i = 0; i < nodes; i++) a->g.older[i] = i + 1 < nodes ? i + 1 : EVI_NONE;
+    if (!residents_init(&a->r, config)) return free(a), NULL;
+    if (!ghosts_init(&a->h, 2 * config->slots + 2, config->flags)) return residents_free(&a->r), free(a), NULL;
     return a;
 }
 
 static void hit(void *policy, uint32_t slot) { /* case I */
     arc *a = policy;
     residents_tell(&a->r, 'h', a->r.key[slot], slot);
-    if (a->r.tag[slot] == T1 + 1) residents_tell(&a->r, 'p', a->r.key[slot], slot);
+    if (a->r.node[slot].tag == T1 + 1) residents_tell(&a->r, 'p', a->r.key[slot], slot);
     residents_unlink(&a->r, slot);
     residents_push(&a->r, T2, slot);
 }
 
 static int miss(void *policy, uint64_t key, uint64_t weight) {
     arc *a = policy;
-    double c = (double)a->r.capacity, b1 = (double)a->g.queue[B1].weight, b2 = (double)a->g.queue[B2].weight;
+    double c = (double)a->r.capacity, b1 = (double)a->h.g.queue[B1].weight, b2 = (double)a->h.g.queue[B2].weight;
     weight += !weight;
     a->coming = 0;
     a->from_b2 = 0;
@@ -110,7 +67,7 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
         residents_tell(&a->r, 'b', key, EVI_NONE);
         return 0;
     }
-    uint32_t node = a->table[find(a, key)];
+    uint32_t node = ghosts_find(&a->h, key);
     if (node == EVI_NONE) { /* case IV */
         a->to = T1;
         a->coming = weight;
@@ -119,7 +76,7 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
         return 1;
     }
     double step = 0;
-    if (a->g.tag[node] == B1 + 1) { /* case II */
+    if (a->h.g.node[node].tag == B1 + 1) { /* case II */
         step = (b2 > b1 ? b2 / b1 : 1) * (double)weight;
         a->p = a->p + step < c ? a->p + step : c;
     } else { /* case III */
@@ -127,9 +84,9 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
         a->p = a->p > step ? a->p - step : 0;
         a->from_b2 = 1;
     }
-    a->ghost_hits++;
+    a->r.ghost_hits++;
     residents_tell(&a->r, 'g', key, EVI_NONE);
-    ghost_drop(a, node);
+    ghosts_drop(&a->h, node);
     a->to = T2;
     trim(a, 0, weight);
     return 1;
@@ -146,7 +103,7 @@ static uint32_t evict(void *policy) { /* REPLACE, and the T1-only way of case IV
     if (slot == EVI_NONE) return slot;
     residents_unlink(&a->r, slot);
     if (!alone) {
-        ghost_add(a, list, a->r.key[slot], a->r.weight[slot]);
+        ghosts_add(&a->h, list, a->r.key[slot], residents_weight(&a->r, slot));
         trim(a, 0, a->coming);
     }
     residents_tell(&a->r, 'e', a->r.key[slot], slot);
@@ -176,14 +133,6 @@ static int resize(void *policy, uint64_t capacity) {
     return 0;
 }
 
-static uint64_t ghost_hits(void *policy) { return ((arc *)policy)->ghost_hits; }
-
-static void listen(void *policy, evi_event_fn fn, void *arg) {
-    arc *a = policy;
-    a->r.event = fn;
-    a->r.event_arg = arg;
-}
-
 static size_t dump(void *policy, char *out, size_t n) {
     arc *a = policy;
     evi_text text = {out, n, 0};
@@ -192,24 +141,22 @@ static size_t dump(void *policy, char *out, size_t n) {
     text_add(&text, "T2:");
     residents_text(&a->r, T2, &text, "");
     text_add(&text, "B1:");
-    residents_text(&a->g, B1, &text, "");
+    residents_text(&a->h.g, B1, &text, "");
     text_add(&text, "B2:");
-    residents_text(&a->g, B2, &text, "");
+    residents_text(&a->h.g, B2, &text, "");
     return text.used;
 }
 
 static int check(void *policy, char *why, size_t n) {
     arc *a = policy;
-    if (!residents_check(&a->r, why, n) || !residents_check(&a->g, why, n)) return 0;
+    if (!residents_check(&a->r, why, n) || !ghosts_check(&a->h, why, n)) return 0;
     if (weight_of(a, 0) > a->r.capacity) return snprintf(why, n, "T1 and B1 weigh more than the capacity"), 0;
     if (weight_of(a, 0) + weight_of(a, 1) > 2 * a->r.capacity) return snprintf(why, n, "the lists weigh more than twice the capacity"), 0;
     if (!(a->p >= 0 && a->p <= (double)a->r.capacity)) return snprintf(why, n, "p is %g", a->p), 0;
-    for (uint32_t i = 0; i < a->g.slots; i++)
-        if (a->g.tag[i] && a->table[find(a, a->g.key[i])] != i) return snprintf(why, n, "ghost %u is not found by its key", i), 0;
     for (uint32_t s = 0; s < a->r.slots; s++)
-        if (a->r.tag[s] && a->table[find(a, a->r.key[s])] != EVI_NONE) return snprintf(why, n, "slot %u has a ghost too", s), 0;
+        if (a->r.node[s].tag && ghosts_find(&a->h, a->r.key[s]) != EVI_NONE) return snprintf(why, n, "slot %u has a ghost too", s), 0;
     return 1;
 }
 
-const evi_ops evi_arc = {EVI_ABI, sizeof(evi_ops), "arc",   0,      create,     destroy, hit,  miss,
-                         evict,   insert,          removed, resize, ghost_hits, listen,  dump, check};
+const evi_ops evi_arc = {EVI_ABI, sizeof(evi_ops),   "arc",         0,    create, destroy, hit, miss, evict, insert, removed,
+                         resize,  policy_ghost_hits, policy_listen, dump, check};

@@ -7,17 +7,16 @@ static void *create(const evi_config *config) { return plain_create(config, "clo
 
 static void hit(void *policy, uint32_t slot) {
     evi_plain *p = policy;
-    if (!__atomic_load_n(&p->r.mark[slot], __ATOMIC_RELAXED)) __atomic_store_n(&p->r.mark[slot], 1, __ATOMIC_RELAXED);
+    if (!__atomic_load_n(&p->r.node[slot].mark, __ATOMIC_RELAXED)) __atomic_store_n(&p->r.node[slot].mark, 1, __ATOMIC_RELAXED);
     residents_tell(&p->r, 'h', p->r.key[slot], slot);
 }
 
 static uint32_t evict(void *policy) {
     evi_plain *p = policy;
     uint32_t slot;
-    while ((slot = p->r.queue[0].back) != EVI_NONE && p->r.mark[slot]) {
-        p->r.mark[slot] = 0;
-        residents_unlink(&p->r, slot);
-        residents_push(&p->r, 0, slot);
+    while ((slot = p->r.queue[0].back) != EVI_NONE && p->r.node[slot].mark) {
+        p->r.node[slot].mark = 0;
+        residents_touch(&p->r, slot);
         residents_tell(&p->r, 'p', p->r.key[slot], slot);
     }
     return plain_leave(p, slot);

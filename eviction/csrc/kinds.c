@@ -2,7 +2,15 @@
 #include <string.h>
 
 const evi_ops *evi_find(const char *name) {
-    static const evi_ops *const all[] = {&evi_lru, &evi_fifo, &evi_clock, &evi_sieve, &evi_arc};
+    /* clang-format off */
+    static const evi_ops *const all[] = {
+        &evi_lru,
+        &evi_fifo,
+        &evi_clock,
+        &evi_sieve,
+        &evi_arc,
+    };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i]->name, name)) return all[i];
     return NULL;

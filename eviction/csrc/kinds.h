@@ -1,6 +1,6 @@
 /* kinds.h: the built-in eviction policies, by name.
  *
- *    "lru" "fifo" "clock" "sieve" "arc"  --evi_find-->  a const ops table (policy.h)
+ *    "lru", "fifo", "clock" ...  --evi_find-->  a const ops table (policy.h)
  *
  * Ownership: tables are constant and live as long as the extension. Threads: any. Invariant: names are unique.
  */
@@ -8,7 +8,13 @@
 #define EVI_KINDS_H
 #include "eviction/csrc/policy.h"
 
-extern const evi_ops evi_lru, evi_fifo, evi_clock, evi_sieve, evi_arc;
+/* clang-format off */
+extern const evi_ops evi_lru;
+extern const evi_ops evi_fifo;
+extern const evi_ops evi_clock;
+extern const evi_ops evi_sieve;
+extern const evi_ops evi_arc;
+/* clang-format on */
 
 /* cdef:begin */
 const evi_ops *evi_find(const char *name); /* NULL: no such kind */

@@ -7,9 +7,7 @@ static void *create(const evi_config *config) { return plain_create(config, "lru
 static void hit(void *policy, uint32_t slot) {
     evi_plain *p = policy;
     residents_tell(&p->r, 'h', p->r.key[slot], slot);
-    if (p->r.queue[0].front == slot) return;
-    residents_unlink(&p->r, slot);
-    residents_push(&p->r, 0, slot);
+    residents_touch(&p->r, slot);
 }
 
 static uint32_t evict(void *policy) {

@@ -1,11 +1,12 @@
 #include "eviction/csrc/plain.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void *plain_create(const evi_config *config, const char *name) {
     if (config->params && config->params[0]) return NULL;
     evi_plain *p = malloc(sizeof *p);
-    if (!p || !residents_init(&p->r, config->capacity, config->slots)) {
+    if (!p || !residents_init(&p->r, config)) {
         free(p);
         return NULL;
     }
@@ -20,11 +21,39 @@ void plain_destroy(void *policy) {
     free(p);
 }
 
-int plain_miss(void *policy, uint64_t key, uint64_t weight) {
-    evi_plain *p = policy;
-    if ((weight ? weight : 1) <= p->r.capacity) return 1;
-    residents_tell(&p->r, 'b', key, EVI_NONE);
+int policy_miss(void *policy, uint64_t key, uint64_t weight) {
+    evi_residents *r = policy;
+    if ((weight ? weight : 1) <= r->capacity) return 1;
+    residents_tell(r, 'b', key, EVI_NONE);
     return 0;
+}
+
+int policy_resize(void *policy, uint64_t capacity) {
+    ((evi_residents *)policy)->capacity = capacity;
+    return 0;
+}
+
+uint64_t policy_ghost_hits(void *policy) { return ((evi_residents *)policy)->ghost_hits; }
+
+void policy_listen(void *policy, evi_event_fn fn, void *arg) {
+    evi_residents *r = policy;
+    r->event = fn;
+    r->event_arg = arg;
+}
+
+int policy_params(const char *text, const evi_param *params) {
+    for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+        size_t name = strcspn(text, "= ");
+        const evi_param *p = params;
+        while (p->name && (strlen(p->name) != name || memcmp(p->name, text, name))) p++;
+        if (!p->name || text[name] != '=') return 0;
+        char *end;
+        double value = strtod(text + name + 1, &end);
+        if (end == text + name + 1 || (*end && *end != ' ') || !(value >= p->min && value <= p->max)) return 0;
+        *p->value = value;
+        text = end;
+    }
+    return 1;
 }
 
 void plain_insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
@@ -34,7 +63,7 @@ void plain_insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
 }
 
 static void forget(evi_plain *p, uint32_t slot) {
-    if (p->hand == slot) p->hand = p->r.newer[slot];
+    if (p->hand == slot) p->hand = p->r.node[slot].newer;
     residents_unlink(&p->r, slot);
 }
 
@@ -51,22 +80,6 @@ void plain_remove(void *policy, uint32_t slot) {
     residents_tell(&p->r, 'r', p->r.key[slot], slot);
 }
 
-int plain_resize(void *policy, uint64_t capacity) {
-    ((evi_plain *)policy)->r.capacity = capacity;
-    return 0;
-}
-
-uint64_t plain_ghost_hits(void *policy) {
-    (void)policy;
-    return 0;
-}
-
-void plain_listen(void *policy, evi_event_fn fn, void *arg) {
-    evi_plain *p = policy;
-    p->r.event = fn;
-    p->r.event_arg = arg;
-}
-
 size_t plain_dump(void *policy, char *out, size_t n) {
     evi_plain *p = policy;
     evi_text text = {out, n, 0};
@@ -78,6 +91,6 @@ size_t plain_dump(void *policy, char *out, size_t n) {
 
 int plain_check(void *policy, char *why, size_t n) {
     evi_plain *p = policy;
-    if (p->hand != EVI_NONE && (p->hand >= p->r.slots || !p->r.tag[p->hand])) return snprintf(why, n, "the hand is not resident"), 0;
+    if (p->hand != EVI_NONE && (p->hand >= p->r.slots || !p->r.node[p->hand].tag)) return snprintf(why, n, "the hand is not resident"), 0;
     return residents_check(&p->r, why, n);
 }

@@ -23,10 +23,12 @@
 /* cdef:begin */
 #define EVI_ABI 1
 #define EVI_NONE 4294967295
+#define EVI_UNIT 1
 
 typedef struct evi_config {
     uint64_t capacity; /* in weight units: bytes, or objects when every weight is 1 */
     uint32_t slots; /* upper bound of residents at once */
+    uint32_t flags; /* EVI_UNIT: every weight is 1, and slots is the capacity */
     uint64_t seed;
     const char *params; /* "key=value key=value", may be "" */
 } evi_config;

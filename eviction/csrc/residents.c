@@ -4,66 +4,90 @@
 #include <stdlib.h>
 #include <string.h>
 
-int residents_init(evi_residents *r, uint64_t capacity, uint32_t slots) {
-    size_t n = (size_t)slots + 1;
+int residents_init(evi_residents *r, const evi_config *config) {
+    size_t n = (size_t)config->slots + 1;
     memset(r, 0, sizeof *r);
-    r->capacity = capacity;
-    r->slots = slots;
+    r->capacity = config->capacity;
+    r->slots = config->slots;
+    r->node = calloc(n, sizeof *r->node);
     r->key = malloc(n * sizeof *r->key);
-    r->weight = malloc(n * sizeof *r->weight);
-    r->newer = malloc(n * sizeof *r->newer);
-    r->older = malloc(n * sizeof *r->older);
-    r->tag = calloc(n, 1);
-    r->mark = calloc(n, 1);
+    r->weight = config->flags & EVI_UNIT ? NULL : malloc(n * sizeof *r->weight);
     for (int i = 0; i < EVI_QUEUES; i++) r->queue[i].front = r->queue[i].back = EVI_NONE;
-    if (r->key && r->weight && r->newer && r->older && r->tag && r->mark) return 1;
+    if (r->node && r->key && (r->weight || config->flags & EVI_UNIT)) return 1;
     residents_free(r);
     return 0;
 }
 
 void residents_free(evi_residents *r) {
+    free(r->node);
     free(r->key);
     free(r->weight);
-    free(r->newer);
-    free(r->older);
-    free(r->tag);
-    free(r->mark);
+}
+
+static void counted(evi_residents *r, int queue, uint32_t slot) {
+    r->queue[queue].count++;
+    r->queue[queue].weight += residents_weight(r, slot);
+    r->node[slot].tag = (uint8_t)(queue + 1);
 }
 
 void residents_push(evi_residents *r, int queue, uint32_t slot) {
     evi_queue *q = &r->queue[queue];
-    r->newer[slot] = EVI_NONE;
-    r->older[slot] = q->front;
+    r->node[slot].newer = EVI_NONE;
+    r->node[slot].older = q->front;
     if (q->front == EVI_NONE)
         q->back = slot;
     else
-        r->newer[q->front] = slot;
+        r->node[q->front].newer = slot;
     q->front = slot;
-    q->count++;
-    q->weight += r->weight[slot];
-    r->tag[slot] = (uint8_t)(queue + 1);
+    counted(r, queue, slot);
+}
+
+void residents_push_back(evi_residents *r, int queue, uint32_t slot) {
+    evi_queue *q = &r->queue[queue];
+    r->node[slot].older = EVI_NONE;
+    r->node[slot].newer = q->back;
+    if (q->back == EVI_NONE)
+        q->front = slot;
+    else
+        r->node[q->back].older = slot;
+    q->back = slot;
+    counted(r, queue, slot);
+}
+
+void residents_insert_newer(evi_residents *r, uint32_t than, uint32_t slot) {
+    int queue = r->node[than].tag - 1;
+    uint32_t newer = r->node[than].newer;
+    if (newer == EVI_NONE) {
+        residents_push(r, queue, slot);
+        return;
+    }
+    r->node[slot].older = than;
+    r->node[slot].newer = newer;
+    r->node[than].newer = r->node[newer].older = slot;
+    counted(r, queue, slot);
 }
 
 void residents_unlink(evi_residents *r, uint32_t slot) {
-    evi_queue *q = &r->queue[r->tag[slot] - 1];
-    uint32_t newer = r->newer[slot], older = r->older[slot];
-    if (newer == EVI_NONE)
-        q->front = older;
+    evi_node *n = &r->node[slot];
+    evi_queue *q = &r->queue[n->tag - 1];
+    if (n->newer == EVI_NONE)
+        q->front = n->older;
     else
-        r->older[newer] = older;
-    if (older == EVI_NONE)
-        q->back = newer;
+        r->node[n->newer].older = n->older;
+    if (n->older == EVI_NONE)
+        q->back = n->newer;
     else
-        r->newer[older] = newer;
+        r->node[n->older].newer = n->newer;
     q->count--;
-    q->weight -= r->weight[slot];
-    r->tag[slot] = 0;
+    q->weight -= residents_weight(r, slot);
+    n->tag = 0;
 }
 
 void residents_place(evi_residents *r, int queue, uint32_t slot, uint64_t key, uint64_t weight) {
     r->key[slot] = key;
-    r->weight[slot] = weight ? weight : 1;
-    r->mark[slot] = 0;
+    if (r->weight) r->weight[slot] = weight ? weight : 1;
+    r->node[slot].mark = 0;
+    r->node[slot].count = 0;
     residents_push(r, queue, slot);
 }
 
@@ -77,8 +101,8 @@ void text_add(evi_text *text, const char *format, ...) {
 }
 
 void residents_text(const evi_residents *r, int queue, evi_text *text, const char *mark) {
-    for (uint32_t s = r->queue[queue].front; s != EVI_NONE; s = r->older[s])
-        text_add(text, " %llu%s", (unsigned long long)r->key[s], r->mark[s] ? mark : "");
+    for (uint32_t s = r->queue[queue].front; s != EVI_NONE; s = r->node[s].older)
+        text_add(text, " %llu%s", (unsigned long long)r->key[s], r->node[s].mark ? mark : "");
     text_add(text, "\n");
 }
 
@@ -88,17 +112,17 @@ int residents_check(const evi_residents *r, char *why, size_t n) {
         const evi_queue *q = &r->queue[i];
         uint64_t weight = 0;
         uint32_t count = 0, last = EVI_NONE;
-        for (uint32_t s = q->front; s != EVI_NONE && count <= r->slots; last = s, s = r->older[s], count++) {
-            if (s >= r->slots || r->tag[s] != i + 1 || r->newer[s] != last)
+        for (uint32_t s = q->front; s != EVI_NONE && count <= r->slots; last = s, s = r->node[s].older, count++) {
+            if (s >= r->slots || r->node[s].tag != i + 1 || r->node[s].newer != last)
                 return snprintf(why, n, "queue %d is broken at slot %u", i, s), 0;
-            weight += r->weight[s];
+            weight += residents_weight(r, s);
         }
         if (count != q->count || weight != q->weight || last != q->back)
             return snprintf(why, n, "queue %d counts %u of weight %llu", i, count, (unsigned long long)weight), 0;
         total += weight;
         seen += count;
     }
-    for (uint32_t s = 0; s < r->slots; s++) tagged += r->tag[s] != 0;
+    for (uint32_t s = 0; s < r->slots; s++) tagged += r->node[s].tag != 0;
     if (tagged != seen) return snprintf(why, n, "%llu tagged, %llu queued", (unsigned long long)tagged, (unsigned long long)seen), 0;
     if (total > r->capacity) return snprintf(why, n, "residents weigh %llu", (unsigned long long)total), 0;
     return 1;

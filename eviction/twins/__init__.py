@@ -5,6 +5,11 @@ from .clock import Clock
 from .fifo import Fifo
 from .lru import Lru
 
-TWINS = {"lru": Lru, "fifo": Fifo, "clock": Clock, "arc": Arc}
+TWINS = {
+    "lru": Lru,
+    "fifo": Fifo,
+    "clock": Clock,
+    "arc": Arc,
+}
 
-__all__ = ["TWINS", "Arc", "Clock", "Fifo", "Lru"]
+__all__ = ["TWINS"]
