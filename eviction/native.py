@@ -52,7 +52,9 @@ def _ops(address: int) -> Any:
 
 def _config(capacity: int, slots: int, seed: int, params: str, unit: bool = False) -> tuple[Any, Any]:
     text = ffi.new("char[]", params.encode())
-    return ffi.new("evi_config *", {"capacity": capacity, "slots": slots, "flags": unit and lib.EVI_UNIT, "seed": seed, "params": text}), text
+    return ffi.new(
+        "evi_config *", {"capacity": capacity, "slots": slots, "flags": unit and lib.EVI_UNIT, "seed": seed, "params": text}
+    ), text
 
 
 def replay(

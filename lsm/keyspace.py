@@ -12,7 +12,7 @@ from .batch import BadRange, Batch, bytes_of
 from .codecs import CODECS
 from .errors import ClosedError
 from .native import MAX_VALUE, MISSING, NEWEST, SEALED, SHORT, STALLED, Bucket, Table, TableSettings
-from .native_db import CoreDB, CoreKeyspace, result_buffer
+from .native_db import CoreKeyspace, result_buffer
 from .native_memtables import builtin_memtable
 from .options import INDEXES, READ_MODES, Options
 from .plan import TreeView
@@ -145,7 +145,9 @@ class Keyspace:
         except TypeError:
             keys, values = [bytes_of(k) for k in keys], [bytes_of(v) for v in values]
             packed, packed_values = b"".join(keys), b"".join(values)
-        self.put_packed(packed, array("I", map(len, keys)), packed_values, array("I", map(len, values)), sync=sync)
+        if keys:
+            lens, value_lens = array("I", map(len, keys)), array("I", map(len, values))
+            _settled(self, lambda: self.core.put_many(len(keys), packed, lens, packed_values, value_lens, sync))
 
     def put_packed(self, keys: Any, key_lens: Any, values: Any, value_lens: Any, *, sync: bool = False) -> None:
         """Put pairs packed in buffers, lengths as uint32 (array or numpy), as one atomic batch. ValueError when they do not add up."""

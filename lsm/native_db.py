@@ -222,7 +222,7 @@ class CoreKeyspace:
         return lib.lsm_put, lib.lsm_delete, lib.lsm_get, self.handle
 
     def bind(self, slow: tuple[Callable[..., Any], ...], after: Callable[[int], None]) -> tuple[Callable[..., Any], ...]:
-        """Return put, get, get_many, delete as built-in functions (builtins.h): slow takes over what they cannot do, after a status that is not OK."""
+        """Return put, get, get_many, delete as built-in functions (builtins.h); `slow` do what these cannot, `after` gets a status that is not OK."""
         bound: tuple[Callable[..., Any], ...] = builtins.bind(int(ffi.cast("uintptr_t", self.handle)), slow, after, self)
         return bound
 
