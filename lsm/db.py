@@ -27,6 +27,7 @@ from .codecs import available_codecs, load_codec
 from .dump import dump
 from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
+from .health import Health, health_of
 from .keyspace import Keyspace
 from .native import NEWEST, SEALED, STALLED, Cache, Env, Ledger
 from .native_db import CoreDB
@@ -451,6 +452,11 @@ class DB:
             "cache": cache.get("charge", 0),
         }
         return Stats(cells, counters, cache, {name: level_stats(s.version) for name, s in self.spaces.items()}, memory)
+
+    @property
+    def health(self) -> Health:
+        """Whether writes are taken, and if not why and what helps; the backlog of background work; sizes of log and manifest."""
+        return health_of(self)
 
     def dump(self, keyspace: str = DEFAULT) -> str:
         """Return the tree of a keyspace as text."""

@@ -239,7 +239,6 @@ def test_writes_that_are_refused_are_not_counted() -> None:
         assert db.stats().counters == before
 
 
-@pytest.mark.xfail(strict=True, reason="a get whose value outgrows the buffer is counted as missed, once a retry")
 def test_each_look_up_is_counted_once() -> None:
     with lsm.open("/d", fs=recovery.memory(), threads=0) as db:
         db.put(b"small", b"1")
