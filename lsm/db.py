@@ -400,7 +400,7 @@ class DB:
             self.spaces[keyspace].policy = policy
         self.executor.on_sealed()
 
-    def note_counters(self, *, flushing: Keyspace | None = None, closed: bool = False, seq: int = 0) -> None:
+    def note_counters(self, *, closed: bool = False, seq: int = 0) -> None:
         """Bring the manifest's counters up to date before a record is written."""
         state = self.state
         state.next_file = max(state.next_file, self.core.take_numbers(1) + 1 if not closed else state.next_file)
@@ -446,12 +446,11 @@ class DB:
         cells, counters = self.ledger.sum()
         cache = self.cache.stats() if self.cache else {}
         counters |= {f"cache_{name}": cache.get(name, 0) for name in ("evictions", "inserts", "ghost_hits")}
-        memory = {
-            "memtables": sum(s.core.memory() for s in self.spaces.values()),
-            "tables": sum(t.memory() for s in self.spaces.values() for t in s.tables.values()),
-            "cache": cache.get("charge", 0),
-        }
-        return Stats(cells, counters, cache, {name: level_stats(s.version) for name, s in self.spaces.items()}, memory)
+        with self.executor.lock:
+            spaces = dict(self.spaces)
+            tables = sum(t.memory() for s in spaces.values() for t in s.tables.values())
+        memory = {"memtables": sum(s.core.memory() for s in spaces.values()), "tables": tables, "cache": cache.get("charge", 0)}
+        return Stats(cells, counters, cache, {name: level_stats(s.version) for name, s in spaces.items()}, memory)
 
     @property
     def health(self) -> Health:
@@ -470,13 +469,16 @@ class DB:
         """Read and check every block of every table. Returns what is wrong, a line each; empty when all is well."""
         if self.closed:
             raise ClosedError("the database is closed")
+        with self.executor.lock:  # background work may close its own references at any time
+            tables = [table.share() for space in self.spaces.values() for table in space.tables.values()]
         problems = []
-        for space in self.spaces.values():
-            for table in list(space.tables.values()):
-                try:
-                    table.verify()
-                except Error as e:
-                    problems.append(str(e))
+        for table in tables:
+            try:
+                table.verify()
+            except Error as e:
+                problems.append(str(e))
+            finally:
+                table.close()
         return problems
 
     @contextmanager

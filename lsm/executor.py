@@ -342,7 +342,7 @@ class Executor:
         """Make an edit durable. A failure here leaves the database read-only: what is on disk is unknown."""
         db = self.db
         db.state.apply(edit)
-        db.note_counters(flushing=space if flushed else None)
+        db.note_counters()
         try:
             db.manifest.commit(edit)
         except OSError as e:

@@ -108,7 +108,8 @@ int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, cons
     lsm_block *b = NULL;
     if (t->map && !is_verified(t, h.offset)) lsm_reader_blocks(why.by); /* a page may have to be read */
     int mapped_raw = t->map && !t->map[h.offset + h.size];
-    if (!mapped_raw && why.cause != LSM_BY_OPEN) b = look_up(t, h, i, why.by);
+    /* Only data is kept as bytes: partitions are kept parsed, and to look for their bytes too would count a miss twice. */
+    if (!mapped_raw && why.component == LSM_C_DATA) b = look_up(t, h, i, why.by);
     if (b) {
         lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, b->size);
     } else if (t->map) {

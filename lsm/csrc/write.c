@@ -153,9 +153,11 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
         }
     }
     pthread_mutex_unlock(&db->write_lock);
-    if (status == LSM_OK) status = settle(db, seq, lsn, 0, &e);
-    lsm_tally(db->env->ledger, kind == LSM_PUT ? LSM_N_PUT : LSM_N_DELETE, 1);
-    lsm_tally(db->env->ledger, LSM_N_USER_BYTES, kn + vn);
+    if (status == LSM_OK) {
+        lsm_tally(db->env->ledger, kind == LSM_PUT ? LSM_N_PUT : LSM_N_DELETE, 1);
+        lsm_tally(db->env->ledger, LSM_N_USER_BYTES, kn + vn);
+        status = settle(db, seq, lsn, 0, &e);
+    }
     lsm_leave(db);
     if (status < 0) lsm_remember(db, &e);
     return status == LSM_OK && sealed ? LSM_SEALED : status;
@@ -262,9 +264,11 @@ static int commit_locked(lsm_db *db, const uint8_t *batch, size_t n, uint32_t co
         sealed = seal_full(db, 1);
     }
     pthread_mutex_unlock(&db->write_lock);
-    if (status == LSM_OK) status = settle(db, seq + count - 1, lsn, sync, e);
-    lsm_tally(db->env->ledger, LSM_N_BATCH, 1);
-    lsm_tally(db->env->ledger, LSM_N_USER_BYTES, user_bytes);
+    if (status == LSM_OK) {
+        lsm_tally(db->env->ledger, LSM_N_BATCH, 1);
+        lsm_tally(db->env->ledger, LSM_N_USER_BYTES, user_bytes);
+        status = settle(db, seq + count - 1, lsn, sync, e);
+    }
     return status == LSM_OK && sealed ? LSM_SEALED : status;
 }
 

@@ -313,3 +313,9 @@ def test_a_policy_that_plans_the_same_for_ever_does_not_hang_the_question() -> N
         db.default.policy = Stubborn()
         assert db.health.pending_compaction_bytes == sum(t.size for t in db.version().tables().values())
         db.set_policy(Idle())
+
+
+def test_a_long_reason_is_cut_between_characters() -> None:
+    with lsm.open("/d", fs=recovery.memory(), threads=0) as db:
+        db.core.poison("x" * 249 + "é")
+        assert db.health.error.startswith("x" * 249)
