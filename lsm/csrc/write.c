@@ -105,7 +105,7 @@ static int after_apply(lsm_db *db, uint64_t seq) {
 static int may_wait(lsm_keyspace *ks, size_t bytes) {
     lsm_db *db = ks->db;
     return atomic_load_explicit(&ks->delay_ns_per_kib, memory_order_relaxed) || ks->config.calls_out ||
-           (db->wal && db->sync_mode != REC_SYNC_OS && db->sync_mode != REC_SYNC_NONE) || bytes > NOW_BYTES;
+           (db->sync_mode != REC_SYNC_OS && db->sync_mode != REC_SYNC_NONE) || bytes > NOW_BYTES;
 }
 
 /* now: LSM_BUSY instead of waiting. */
