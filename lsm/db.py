@@ -273,6 +273,8 @@ class DB:
 
     def write(self, batch: Batch, *, sync: bool = False) -> None:
         """Apply a batch: all of it, at once, after it is in the log; with sync it is on the disk when this returns."""
+        if not isinstance(batch, Batch):
+            raise TypeError(f"write takes an lsm.Batch, not {type(batch).__name__}: {batch!r:.60}")
         if not batch.count:
             return
         payload = batch.payload()
@@ -317,6 +319,8 @@ class DB:
         """
         if name in self.spaces:
             return self.spaces[name]
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a keyspace is text, not {type(name).__name__}: {name!r:.60}")
         if not create:
             raise KeyError(f"no keyspace {name!r}; there are {', '.join(self.keyspaces())}")
         if not (0 < len(name) <= 64 and name.isascii() and name.replace("-", "a").replace(".", "a").replace("_", "a").isalnum()):
@@ -395,7 +399,9 @@ class DB:
         self.executor.wait()
 
     def set_policy(self, policy: Any, keyspace: str = DEFAULT) -> None:
-        """Use another compaction policy from now on: an object with `plan(view)`."""
+        """Use another compaction policy from now on: an object with `plan(view)`. TypeError without that."""
+        if not callable(getattr(policy, "plan", None)):
+            raise TypeError(f"a compaction policy has plan(view); {type(policy).__name__} has not: {policy!r:.60}")
         with self.executor.lock:
             self.spaces[keyspace].policy = policy
         self.executor.on_sealed()

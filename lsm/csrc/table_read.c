@@ -2,6 +2,8 @@
 #include "lsm/csrc/table_impl.h"
 #include <stdlib.h>
 
+#define MAX_RATIO 65536 /* no codec packs more tightly (zstd: 128 KiB of one byte in 3 bytes and a header); a forged length gets no more memory than that */
+
 static int check_crc(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_error *e) {
     uint32_t stored = lsm_get32(raw + h.size + 1), found = lsm_block_crc(t->env, t->number, h.offset, raw, h.size + 1);
     if (stored == found) return LSM_OK;
@@ -17,7 +19,7 @@ static int decompress(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block 
     if (id && !c) return lsm_fail(e, LSM_INVALID, t->path, h.offset, "codec %u of the block is not available", id);
     if (id) {
         size = h.size >= 4 ? lsm_get32(raw) : 0;
-        if (h.size < 4 || size > LSM_MAX_BLOCK)
+        if (h.size < 4 || size > LSM_MAX_BLOCK || size / MAX_RATIO > h.size)
             return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "a block of %u bytes says it holds %u", h.size, size);
     }
     lsm_block *b = lsm_block_alloc(t->env->cache, size);

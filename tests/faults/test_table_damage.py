@@ -103,5 +103,3 @@ def test_every_block_of_another_table_is_refused() -> None:
             lab.fs.write_all(PATH, data)
             with pytest.raises(lsm.CorruptionError):
                 list(scan(open_table()))
-
-

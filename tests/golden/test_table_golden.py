@@ -16,7 +16,10 @@ from tests.harness.tables import DATABASE, PATH, Lab
 
 NUMBER = 2**33 + 5
 ENTRIES = sorted(
-    [Entry(b"key%04d" % (i * 37 % 150), i + 1, DELETE if i % 7 == 0 else PUT, b"" if i % 7 == 0 else b"v%d" % i * (i % 9)) for i in range(300)]
+    [
+        Entry(b"key%04d" % (i * 37 % 150), i + 1, DELETE if i % 7 == 0 else PUT, b"" if i % 7 == 0 else b"v%d" % i * (i % 9))
+        for i in range(300)
+    ]
     + [Entry(b"", 400, PUT, b"empty key"), Entry(b"\xff" * 70, 401, PUT, bytes(range(256))), Entry(b"a\0b", 2**56 - 1, PUT, b"\0")],
     key=order,
 )

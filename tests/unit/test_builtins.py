@@ -71,7 +71,7 @@ def test_others_are_refused_by_name(db: lsm.DB, wrong: object) -> None:
 
 
 def test_wrong_numbers_of_arguments_are_refused(db: lsm.DB) -> None:
-    for call in (lambda: db.put(b"k"), lambda: db.get(), lambda: db.delete(), lambda: db.get(b"k", b"d", b"e"), lambda: db.get_many()):  # type: ignore[call-arg]
+    for call in (lambda: db.put(b"k"), db.get, db.delete, lambda: db.get(b"k", b"d", b"e"), db.get_many):  # type: ignore[call-arg]
         with pytest.raises(TypeError):
             call()
 
@@ -85,7 +85,7 @@ def test_many_keys_from_every_source(db: lsm.DB) -> None:
     db.flush()
     assert db.get_many(keys) == half
     assert db.get_many(tuple(keys[:100])) == half[:100]
-    assert db.get_many(iter_keys := {k: 1 for k in keys[:10]}.keys()) == half[: len(iter_keys)]
+    assert db.get_many(iter_keys := dict.fromkeys(keys[:10], 1).keys()) == half[: len(iter_keys)]
     assert db.get_many([]) == []
 
 
