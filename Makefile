@@ -72,7 +72,7 @@ sanitize: setup ## run the tests on a build with the address and undefined-behav
 tsan: setup ## run the tests that use threads on a build with the thread sanitizer
 	$(call instrumented,tsan,-fsanitize=thread)
 	cd build/tsan && PYTHONPATH=. TSAN_OPTIONS=halt_on_error=1:exitcode=66 LSMLAB_INSTRUMENTED=tsan \
-	  LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" ../../$(BIN)/python -m pytest -q -p no:cacheprovider -m threads tests
+	  LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" ../../$(BIN)/python -m pytest -q -s -p no:cacheprovider -m threads tests
 
 clean: ## remove what was built (not .venv, not results)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
