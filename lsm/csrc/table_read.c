@@ -2,7 +2,8 @@
 #include "lsm/csrc/table_impl.h"
 #include <stdlib.h>
 
-#define MAX_RATIO 65536 /* no codec packs more tightly (zstd: 128 KiB of one byte in 3 bytes and a header); a forged length gets no more memory than that */
+#define MAX_RATIO                                                                                                                          \
+    65536 /* no codec packs more tightly (zstd: 128 KiB of one byte in 3 bytes and a header); a forged length gets no more memory than that */
 
 static int check_crc(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_error *e) {
     uint32_t stored = lsm_get32(raw + h.size + 1), found = lsm_block_crc(t->env, t->number, h.offset, raw, h.size + 1);
