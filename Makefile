@@ -50,8 +50,8 @@ c-style: setup
 	$(BIN)/clang-format --dry-run --Werror $(CSRC)
 
 c-warnings: setup
-	@for f in $(filter %.c,$(CSRC)); do \
-	  $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -UNDEBUG -pthread -I. -c $$f -o /dev/null || exit 1; done; echo "C: no warnings"
+	@python_h=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); for f in $(filter %.c,$(CSRC)); do \
+	  $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -UNDEBUG -pthread -I. -isystem $$python_h -c $$f -o /dev/null || exit 1; done; echo "C: no warnings"
 
 bench: build ## this engine beside RocksDB, LevelDB and LMDB, in one run
 	$(BIN)/lsmlab bench kv
