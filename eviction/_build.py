@@ -7,10 +7,14 @@ SOURCES = [
     "ghosts.c",
     "plain.c",
     "replay.c",
+    "bounds.c",
     "lru.c",
     "fifo.c",
     "clock.c",
     "sieve.c",
     "arc.c",
+    "s3fifo.c",
+    "slru.c",
+    "two_queue.c",
 ]
 INCLUDES: list[str] = []

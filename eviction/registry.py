@@ -26,6 +26,10 @@ _SOURCES = {
     "clock": "Corbató, A paging experiment with the Multics system, 1968",
     "sieve": "Zhang et al., NSDI 2024, algorithm 1",
     "arc": "Megiddo and Modha, FAST 2003, figure 4",
+    "2q": "Johnson and Shasha, VLDB 1994, section 3",
+    "slru": "Karedla, Love and Wherry, IEEE Computer 27(3), 1994; 2 segments",
+    "slru4": "Karedla, Love and Wherry, IEEE Computer 27(3), 1994; 4 segments",
+    "s3fifo": "Yang et al., SOSP 2023, algorithm 1",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -158,5 +158,9 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-const evi_ops evi_arc = {EVI_ABI, sizeof(evi_ops),   "arc",         0,    create, destroy, hit, miss, evict, insert, removed,
-                         resize,  policy_ghost_hits, policy_listen, dump, check};
+static size_t memory(void *policy) {
+    arc *a = policy;
+    return sizeof *a + residents_memory(&a->r) + ghosts_memory(&a->h);
+}
+
+const evi_ops evi_arc = POLICY_OPS("arc", 0, create);

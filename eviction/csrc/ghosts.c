@@ -69,6 +69,8 @@ uint32_t ghosts_add(evi_ghosts *h, int queue, uint64_t key, uint64_t weight) {
     return node;
 }
 
+size_t ghosts_memory(const evi_ghosts *h) { return residents_memory(&h->g) + ((size_t)h->mask + 1) * sizeof *h->table; }
+
 int ghosts_check(const evi_ghosts *h, char *why, size_t n) {
     if (!residents_check(&h->g, why, n)) return 0;
     for (uint32_t i = 0; i < h->g.slots; i++)

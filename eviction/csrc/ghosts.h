@@ -20,5 +20,6 @@ uint32_t ghosts_find(const evi_ghosts *h, uint64_t key); /* the node, or EVI_NON
 /* To the front of a queue; the key is not there yet. Without a free node the oldest of that queue goes, or else of another. Returns the node. */
 uint32_t ghosts_add(evi_ghosts *h, int queue, uint64_t key, uint64_t weight);
 void ghosts_drop(evi_ghosts *h, uint32_t node);
+size_t ghosts_memory(const evi_ghosts *h); /* bytes beside the struct */
 int ghosts_check(const evi_ghosts *h, char *why, size_t n);
 #endif

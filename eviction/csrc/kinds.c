@@ -9,6 +9,10 @@ const evi_ops *evi_find(const char *name) {
         &evi_clock,
         &evi_sieve,
         &evi_arc,
+        &evi_s3fifo,
+        &evi_slru4,
+        &evi_slru,
+        &evi_2q,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -14,6 +14,10 @@ extern const evi_ops evi_fifo;
 extern const evi_ops evi_clock;
 extern const evi_ops evi_sieve;
 extern const evi_ops evi_arc;
+extern const evi_ops evi_s3fifo;
+extern const evi_ops evi_slru4;
+extern const evi_ops evi_slru;
+extern const evi_ops evi_2q;
 /* clang-format on */
 
 /* cdef:begin */

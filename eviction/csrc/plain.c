@@ -41,6 +41,11 @@ void policy_listen(void *policy, evi_event_fn fn, void *arg) {
     r->event_arg = arg;
 }
 
+const void *policy_nodes(void *policy, size_t *stride) {
+    *stride = sizeof(evi_node);
+    return ((evi_residents *)policy)->node;
+}
+
 int policy_params(const char *text, const evi_param *params) {
     for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
         size_t name = strcspn(text, "= ");
@@ -88,6 +93,8 @@ size_t plain_dump(void *policy, char *out, size_t n) {
     if (p->hand != EVI_NONE) text_add(&text, "hand: %llu\n", (unsigned long long)p->r.key[p->hand]);
     return text.used;
 }
+
+size_t plain_memory(void *policy) { return sizeof(evi_plain) + residents_memory(policy); }
 
 int plain_check(void *policy, char *why, size_t n) {
     evi_plain *p = policy;

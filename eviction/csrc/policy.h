@@ -52,6 +52,9 @@ typedef struct evi_ops {
     void (*listen)(void *policy, evi_event_fn fn, void *arg); /* NULL ends it */
     size_t (*dump)(void *policy, char *out, size_t n); /* text of the queues by key; bytes needed, as snprintf */
     int (*check)(void *policy, char *why, size_t n); /* 1 when every invariant holds, else 0 and why */
+    /* Both may be NULL. Where the policy's data of slot i is: at i * *stride from what is returned; a driver that knows what comes fetches it ahead. */
+    const void *(*nodes)(void *policy, size_t *stride);
+    size_t (*memory)(void *policy); /* bytes held */
 } evi_ops;
 /* cdef:end */
 #endif

@@ -3,192 +3,188 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { /* key -> number; the keys live in an array by number */
-    uint32_t *place, mask;
-    uint64_t *key;
-} map;
+/* What is resident: an open-addressed table of (tag, slot). A tag is a bijection of a 32-bit key, so that for such keys equal tags are equal keys and
+ * a look-up touches nothing but the table; wider keys are compared too. Taking one out moves others by their tags alone. */
+typedef struct {
+    uint32_t tag, slot; /* slot EVI_NONE: empty */
+} cell;
 
-static int map_init(map *m, size_t n) {
+typedef struct {
+    cell *cells;
+    uint32_t mask, *tag; /* tag[slot] */
+    uint64_t *key; /* key[slot]; NULL: all keys are below 2^32 */
+} table;
+
+static inline uint32_t tag_of(uint64_t key) { /* the finalizer of MurmurHash3, a bijection of 32 bits */
+    uint32_t h = (uint32_t)key ^ (uint32_t)(key >> 32) * 0x9E3779B1u;
+    h = (h ^ h >> 16) * 0x85EBCA6Bu;
+    h = (h ^ h >> 13) * 0xC2B2AE35u;
+    return h ^ h >> 16;
+}
+
+static int table_init(table *t, uint32_t slots, int wide) {
     size_t size = 4;
-    while (size < 2 * n) size *= 2;
-    m->mask = (uint32_t)(size - 1);
-    m->place = malloc(size * sizeof *m->place);
-    m->key = malloc((n + 1) * sizeof *m->key);
-    if (!m->place || !m->key) return 0;
-    memset(m->place, 0xFF, size * sizeof *m->place);
+    while (size < 2 * (size_t)slots) size *= 2;
+    t->mask = (uint32_t)(size - 1);
+    t->cells = malloc(size * sizeof *t->cells);
+    t->tag = malloc(((size_t)slots + 1) * sizeof *t->tag);
+    t->key = wide ? malloc(((size_t)slots + 1) * sizeof *t->key) : NULL;
+    if (!t->cells || !t->tag || (wide && !t->key)) return 0;
+    memset(t->cells, 0xFF, size * sizeof *t->cells);
     return 1;
 }
 
-static uint32_t map_home(const map *m, uint64_t key) {
-    key = (key ^ (key >> 32)) * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(key >> 32) & m->mask;
+static void table_free(table *t) {
+    free(t->cells);
+    free(t->tag);
+    free(t->key);
 }
 
-static uint32_t map_find(const map *m, uint64_t key) {
-    uint32_t i = map_home(m, key);
-    while (m->place[i] != EVI_NONE && m->key[m->place[i]] != key) i = (i + 1) & m->mask;
-    return i;
+static size_t table_memory(const table *t, uint32_t slots) {
+    return ((size_t)t->mask + 1) * sizeof *t->cells + ((size_t)slots + 1) * (sizeof *t->tag + (t->key ? sizeof *t->key : 0));
 }
 
-static void map_drop(map *m, uint64_t key) {
-    uint32_t i = map_find(m, key), j = i;
-    for (;;) {
-        m->place[i] = EVI_NONE;
-        for (;;) {
-            j = (j + 1) & m->mask;
-            if (m->place[j] == EVI_NONE) return;
-            uint32_t h = map_home(m, m->key[m->place[j]]);
-            if (((j - h) & m->mask) >= ((j - i) & m->mask)) break;
-        }
-        m->place[i] = m->place[j];
-        i = j;
+static inline uint32_t table_find(const table *t, uint32_t tag, uint64_t key) { /* the slot, or EVI_NONE */
+    for (uint32_t i = tag & t->mask;; i = (i + 1) & t->mask) {
+        cell c = t->cells[i];
+        if (c.slot == EVI_NONE || (c.tag == tag && (!t->key || t->key[c.slot] == key))) return c.slot;
     }
 }
 
-static int run(const evi_ops *ops, void *policy, const evi_config *config, const uint64_t *keys, const uint32_t *weights, size_t n, map *m,
-               uint32_t *weight, uint32_t *free_slot, evi_result *result) { /* weight[slot]: 0 where the slot is free */
-    uint32_t n_free = config->slots;
-    uint64_t used = 0;
-    for (uint32_t i = 0; i < config->slots; i++) free_slot[i] = config->slots - 1 - i;
+static inline void table_add(table *t, uint32_t tag, uint64_t key, uint32_t slot) {
+    uint32_t i = tag & t->mask;
+    while (t->cells[i].slot != EVI_NONE) i = (i + 1) & t->mask;
+    t->cells[i] = (cell){tag, slot};
+    t->tag[slot] = tag;
+    if (t->key) t->key[slot] = key;
+}
+
+static inline void table_drop(table *t, uint32_t slot) {
+    uint32_t i = t->tag[slot] & t->mask;
+    while (t->cells[i].slot != slot) i = (i + 1) & t->mask;
+    for (uint32_t j = (i + 1) & t->mask; t->cells[j].slot != EVI_NONE; j = (j + 1) & t->mask) {
+        if (((j - t->cells[j].tag) & t->mask) < ((j - i) & t->mask)) continue; /* its home lies behind the gap */
+        t->cells[i] = t->cells[j];
+        i = j;
+    }
+    t->cells[i].slot = EVI_NONE;
+}
+
+typedef struct {
+    const evi_ops *ops;
+    void *policy;
+    const evi_config *config;
+    const uint8_t *nodes; /* NULL: not known */
+    size_t stride;
+    table t;
+    uint8_t *taken; /* by slot */
+    uint32_t *weight, *free_slot, n_free; /* by slot; NULL when every weight is 1: then fresh slots in order, and the victim's */
+    uint64_t used;
+} driver;
+
+#define FAR 24 /* requests ahead whose table line is fetched */
+#define NEAR 10 /* and whose node is */
+
+static inline void look_ahead(const driver *d, const uint64_t *keys, size_t i, size_t n) {
+    if (i + FAR < n) __builtin_prefetch(&d->t.cells[tag_of(keys[i + FAR]) & d->t.mask]);
+    if (d->nodes && i + NEAR < n) {
+        uint32_t slot = d->t.cells[tag_of(keys[i + NEAR]) & d->t.mask].slot; /* that of the home cell: mostly the right one */
+        if (slot != EVI_NONE) __builtin_prefetch(d->nodes + slot * d->stride, 1);
+    }
+}
+
+/* Evicts one. 0: the policy broke its contract. */
+static inline int make_room(driver *d, uint32_t *slot, evi_result *result) {
+    *slot = d->ops->evict(d->policy);
+    if (*slot >= d->config->slots || !d->taken[*slot]) return 0;
+    table_drop(&d->t, *slot);
+    d->taken[*slot] = 0;
+    d->used -= d->weight ? d->weight[*slot] : 1;
+    if (d->weight) d->free_slot[d->n_free++] = *slot;
+    result->evictions++;
+    return 1;
+}
+
+static int run(driver *d, const uint64_t *keys, const uint32_t *weights, size_t n, evi_result *result) {
+    uint32_t fresh = 0;
     for (size_t i = 0; i < n; i++) {
+        look_ahead(d, keys, i, n);
         uint64_t key = keys[i];
-        uint32_t w = weights && weights[i] ? weights[i] : 1;
-        uint32_t slot = m->place[map_find(m, key)];
+        uint32_t tag = tag_of(key), w = weights && weights[i] ? weights[i] : 1, slot = table_find(&d->t, tag, key);
+        result->bytes += w;
         if (slot != EVI_NONE) {
-            ops->hit(policy, slot);
+            d->ops->hit(d->policy, slot);
             result->hits++;
+            result->hit_bytes += w;
             continue;
         }
-        result->misses++;
-        if (w > config->capacity || !ops->miss(policy, key, w)) {
+        if (w > d->config->capacity || !d->ops->miss(d->policy, key, w)) {
             result->bypassed++;
             continue;
         }
-        while (used + w > config->capacity || !n_free) {
-            slot = ops->evict(policy);
-            if (slot >= config->slots || !weight[slot]) {
+        int full = 0;
+        while (d->used + w > d->config->capacity || (d->weight && !d->n_free)) {
+            if (!make_room(d, &slot, result)) {
                 result->at = i;
                 result->slot = slot;
                 return -EPROTO;
             }
-            map_drop(m, m->key[slot]);
-            used -= weight[slot];
-            weight[slot] = 0;
-            free_slot[n_free++] = slot;
-            result->evictions++;
+            full = 1;
         }
-        slot = free_slot[--n_free];
-        m->key[slot] = key;
-        m->place[map_find(m, key)] = slot;
-        weight[slot] = w;
-        used += w;
-        ops->insert(policy, slot, key, w);
+        if (d->weight)
+            slot = d->free_slot[--d->n_free];
+        else if (!full)
+            slot = fresh++;
+        table_add(&d->t, tag, key, slot);
+        d->taken[slot] = 1;
+        if (d->weight) d->weight[slot] = w;
+        d->used += w;
+        d->ops->insert(d->policy, slot, key, w);
     }
     return 0;
+}
+
+static int driver_init(driver *d, const evi_ops *ops, const evi_config *config, const uint64_t *keys, size_t n) {
+    uint64_t all = 0;
+    for (size_t i = 0; i < n; i++) all |= keys[i];
+    size_t slots = (size_t)config->slots + 1;
+    *d = (driver){.ops = ops, .config = config};
+    d->taken = calloc(slots, 1);
+    if (!(config->flags & EVI_UNIT)) {
+        d->weight = malloc(slots * sizeof *d->weight);
+        d->free_slot = malloc(slots * sizeof *d->free_slot);
+        if (!d->weight || !d->free_slot) return 0;
+        for (uint32_t i = 0; i < config->slots; i++) d->free_slot[i] = config->slots - 1 - i;
+        d->n_free = config->slots;
+    }
+    return d->taken && table_init(&d->t, config->slots, all > UINT32_MAX);
+}
+
+static void measure(driver *d, evi_result *result) {
+    size_t slots = (size_t)d->config->slots + 1;
+    size_t own = table_memory(&d->t, d->config->slots) + slots * (1 + (d->weight ? sizeof *d->weight + sizeof *d->free_slot : 0));
+    result->memory = d->ops->memory ? own + d->ops->memory(d->policy) : 0;
 }
 
 int evi_replay(const evi_ops *ops, const evi_config *config, const uint64_t *keys, const uint32_t *weights, size_t n, evi_result *result) {
     memset(result, 0, sizeof *result);
     if (config->slots > (1u << 29)) return -EINVAL;
-    map m = {0};
-    uint32_t *weight = calloc((size_t)config->slots + 1, sizeof *weight);
-    uint32_t *free_slot = malloc(((size_t)config->slots + 1) * sizeof *free_slot);
-    void *policy = NULL;
+    driver d = {0};
     int code = -ENOMEM;
-    if (map_init(&m, config->slots) && weight && free_slot) {
+    if (driver_init(&d, ops, config, keys, n)) {
         code = -EINVAL;
-        if ((policy = ops->create(config))) {
-            code = run(ops, policy, config, keys, weights, n, &m, weight, free_slot, result);
-            result->ghost_hits = ops->ghost_hits(policy);
-            ops->destroy(policy);
+        if ((d.policy = ops->create(config))) {
+            if (ops->nodes) d.nodes = ops->nodes(d.policy, &d.stride);
+            code = run(&d, keys, weights, n, result);
+            result->misses = n - result->hits;
+            result->ghost_hits = ops->ghost_hits(d.policy);
+            measure(&d, result);
+            ops->destroy(d.policy);
         }
     }
-    free(m.place);
-    free(m.key);
-    free(weight);
-    free(free_slot);
-    return code;
-}
-
-/* Belady's MIN (IBM Systems Journal 5(2), 1966): the resident whose next use is farthest leaves. A max-heap of (next use), with
- * outdated entries left in until they come up: an entry is current when it is its key's next use. O(n log n). */
-typedef struct {
-    uint64_t *at; /* heap of positions; keys[at] is the object's key, n + x for "never again" */
-    size_t count;
-} heap;
-
-static void heap_push(heap *h, uint64_t at) {
-    size_t i = h->count++;
-    for (; i && h->at[(i - 1) / 2] < at; i = (i - 1) / 2) h->at[i] = h->at[(i - 1) / 2];
-    h->at[i] = at;
-}
-
-static uint64_t heap_pop(heap *h) {
-    uint64_t top = h->at[0], last = h->at[--h->count];
-    size_t i = 0;
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= h->count) break;
-        if (child + 1 < h->count && h->at[child + 1] > h->at[child]) child++;
-        if (h->at[child] <= last) break;
-        h->at[i] = h->at[child];
-        i = child;
-    }
-    h->at[i] = last;
-    return top;
-}
-
-static void next_uses(map *m, const uint64_t *keys, size_t n, uint32_t *id, uint64_t *next, uint64_t *seen) {
-    uint32_t ids = 0;
-    for (size_t i = n; i-- > 0;) { /* next[i]: position of the next request of the same key, n + id when there is none */
-        uint32_t place = map_find(m, keys[i]);
-        if (m->place[place] == EVI_NONE) {
-            m->key[ids] = keys[i];
-            seen[ids] = n + ids;
-            m->place[place] = ids++;
-        }
-        id[i] = m->place[place];
-        next[i] = seen[id[i]];
-        seen[id[i]] = i;
-    }
-}
-
-int evi_belady(uint64_t capacity, const uint64_t *keys, size_t n, evi_result *result) {
-    memset(result, 0, sizeof *result);
-    if (n > (1u << 29)) return -EINVAL;
-    map m = {0};
-    heap h = {malloc((n + 1) * sizeof *h.at), 0};
-    uint64_t *next = malloc((n + 1) * sizeof *next), *due = malloc((n + 1) * sizeof *due);
-    uint32_t *id = malloc((n + 1) * sizeof *id);
-    int code = -ENOMEM;
-    if (map_init(&m, n) && h.at && next && due && id) {
-        uint64_t resident = 0;
-        next_uses(&m, keys, n, id, next, due);
-        memset(due, 0xFF, (n + 1) * sizeof *due); /* due[id]: next use of a resident, UINT64_MAX when not resident */
-        for (size_t i = 0; i < n; i++) {
-            if (due[id[i]] != UINT64_MAX) {
-                result->hits++;
-            } else {
-                result->misses++;
-                if (!capacity) continue;
-                if (resident == capacity) {
-                    uint64_t at = heap_pop(&h); /* the largest is after i, hence current: an outdated entry is at or before i */
-                    due[at < n ? id[at] : at - n] = UINT64_MAX;
-                    result->evictions++;
-                    resident--;
-                }
-                resident++;
-            }
-            due[id[i]] = next[i];
-            heap_push(&h, next[i]);
-        }
-        code = 0;
-    }
-    free(m.place);
-    free(m.key);
-    free(h.at);
-    free(next);
-    free(due);
-    free(id);
+    table_free(&d.t);
+    free(d.taken);
+    free(d.weight);
+    free(d.free_slot);
     return code;
 }

@@ -13,6 +13,8 @@
 /* cdef:begin */
 typedef struct evi_result {
     uint64_t hits, misses, bypassed, evictions, ghost_hits;
+    uint64_t bytes, hit_bytes; /* weights of all requests, of the hits */
+    uint64_t memory; /* of the driver and the policy, in bytes; 0: the policy does not tell */
     uint64_t at; /* the request where a rule was broken */
     uint32_t slot; /* and the slot */
 } evi_result;

@@ -106,6 +106,10 @@ void residents_text(const evi_residents *r, int queue, evi_text *text, const cha
     text_add(text, "\n");
 }
 
+size_t residents_memory(const evi_residents *r) {
+    return ((size_t)r->slots + 1) * (sizeof *r->node + sizeof *r->key + (r->weight ? sizeof *r->weight : 0));
+}
+
 int residents_check(const evi_residents *r, char *why, size_t n) {
     uint64_t total = 0, seen = 0, tagged = 0;
     for (int i = 0; i < EVI_QUEUES; i++) {

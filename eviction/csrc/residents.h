@@ -52,6 +52,7 @@ void residents_insert_newer(evi_residents *r, uint32_t than, uint32_t slot); /* 
 void residents_unlink(evi_residents *r, uint32_t slot);
 void residents_place(evi_residents *r, int queue, uint32_t slot, uint64_t key, uint64_t weight); /* a new resident, to the front */
 void residents_text(const evi_residents *r, int queue, evi_text *text, const char *mark); /* " key" front to back, then a newline */
+size_t residents_memory(const evi_residents *r); /* bytes beside the struct */
 int residents_check(const evi_residents *r, char *why, size_t n);
 void text_add(evi_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

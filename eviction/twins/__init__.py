@@ -4,12 +4,21 @@ from .arc import Arc
 from .clock import Clock
 from .fifo import Fifo
 from .lru import Lru
+from .s3fifo import S3Fifo
+from .sieve import Sieve
+from .slru import Slru, Slru4
+from .two_queue import TwoQueue
 
 TWINS = {
     "lru": Lru,
     "fifo": Fifo,
     "clock": Clock,
     "arc": Arc,
+    "sieve": Sieve,
+    "2q": TwoQueue,
+    "slru": Slru,
+    "slru4": Slru4,
+    "s3fifo": S3Fifo,
 }
 
 __all__ = ["TWINS"]
