@@ -4,7 +4,8 @@
  *
  * A hit only counts, up to 3, without a lock. The victim: while small is over its share (or main is empty) its oldest moves to main when it was hit more than
  * once, else it leaves and becomes a ghost; otherwise the oldest of main that has no count left. A ghost hit goes to main.
- * The paper is silent on warming up: new keys go to small from the start. On the move to main the count starts over, as the paper's code has it.
+ * The paper is silent on warming up: until the first eviction, keys for which small has no room go to main, as in the authors' program; a loop that is
+ * longer than the cache then keeps what it met first, where it would miss for ever. On the move to main the count starts over.
  * Parameters: small=0.1, threshold=2 (hits that promote). Memory: slots + 0.9 slots + 2 nodes. Worst case of a hand: three rounds of main.
  * Invariants: no key is resident and a ghost; ghosts weigh at most what main may. */
 #include "eviction/csrc/ghosts.h"
@@ -21,7 +22,7 @@ typedef struct {
     evi_ghosts h;
     double small_share, threshold;
     uint64_t small; /* at least 1 */
-    int to; /* of the pending miss */
+    int to, warm; /* queue of the pending miss; something was evicted */
 } s3fifo;
 
 static void shares(s3fifo *p) {
@@ -64,7 +65,7 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
     s3fifo *p = policy;
     if (!policy_miss(policy, key, weight)) return 0;
     uint32_t ghost = ghosts_find(&p->h, key);
-    p->to = ghost == EVI_NONE ? SMALL : MAIN;
+    p->to = ghost != EVI_NONE || (!p->warm && p->r.queue[SMALL].weight >= p->small) ? MAIN : SMALL;
     if (ghost == EVI_NONE) return 1;
     p->r.ghost_hits++;
     residents_tell(&p->r, 'g', key, EVI_NONE);
@@ -99,6 +100,7 @@ static uint32_t evict_small(s3fifo *p) {
 
 static uint32_t evict(void *policy) {
     s3fifo *p = policy;
+    p->warm = 1;
     if (p->r.queue[SMALL].weight > p->small || !p->r.queue[MAIN].count) {
         uint32_t slot = evict_small(p);
         if (slot != EVI_NONE) return slot;

@@ -15,6 +15,7 @@ class S3Fifo:
         self.small: dict[int, list[int]] = {}
         self.main: dict[int, list[int]] = {}
         self.ghosts: dict[int, int] = {}
+        self.warm = False  # something was evicted
 
     def request(self, key: int, weight: int = 1) -> bool:
         """Request a key and tell whether it was a hit."""
@@ -24,13 +25,15 @@ class S3Fifo:
             return True
         if weight > self.c:
             return False
-        queue = self.small if self.ghosts.pop(key, None) is None else self.main
+        filling = not self.warm and _size(self.small) >= self.share  # as the authors' program; the paper is silent
+        queue = self.main if self.ghosts.pop(key, None) is not None or filling else self.small
         while _size(self.small) + _size(self.main) + weight > self.c:
             self._evict()
         queue[key] = [weight, 0]
         return False
 
     def _evict(self) -> None:
+        self.warm = True
         if (_size(self.small) > self.share or not self.main) and self._evict_small():
             return
         while True:  # lazy promotion: once more round for those with a count
