@@ -13,6 +13,8 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "lirs.c",
+    "lfu.c",
     "s3fifo.c",
     "slru.c",
     "two_queue.c",

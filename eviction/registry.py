@@ -30,6 +30,8 @@ _SOURCES = {
     "slru": "Karedla, Love and Wherry, IEEE Computer 27(3), 1994; 2 segments",
     "slru4": "Karedla, Love and Wherry, IEEE Computer 27(3), 1994; 4 segments",
     "s3fifo": "Yang et al., SOSP 2023, algorithm 1",
+    "lfu": "least frequently used; Shah, Mitra and Matani, 2010, for O(1)",
+    "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -30,6 +30,32 @@ int ghosts_init(evi_ghosts *h, uint32_t nodes, uint32_t flags) {
     return 1;
 }
 
+static int grow_array(void **array, size_t n) {
+    void *more = realloc(*array, n);
+    if (more) *array = more;
+    return more != NULL;
+}
+
+int ghosts_grow(evi_ghosts *h, uint32_t nodes) {
+    uint32_t old = h->g.slots, size = h->mask + 1;
+    if (nodes <= old || nodes > (1u << 30)) return nodes <= old;
+    while (size < 2 * nodes) size *= 2;
+    size_t n = (size_t)nodes + 1;
+    if (!grow_array((void **)&h->g.node, n * sizeof *h->g.node) || !grow_array((void **)&h->g.key, n * sizeof *h->g.key) ||
+        (h->g.weight && !grow_array((void **)&h->g.weight, n * sizeof *h->g.weight)) ||
+        !grow_array((void **)&h->table, (size_t)size * sizeof *h->table))
+        return 0;
+    memset(h->g.node + old, 0, (n - old) * sizeof *h->g.node);
+    h->g.slots = nodes;
+    for (uint32_t i = old; i < nodes; i++) h->g.node[i].older = i + 1 < nodes ? i + 1 : h->free_node;
+    h->free_node = old;
+    memset(h->table, 0xFF, (size_t)size * sizeof *h->table);
+    h->mask = size - 1;
+    for (uint32_t i = 0; i < old; i++)
+        if (h->g.node[i].tag) h->table[place_of(h, h->g.key[i])] = i;
+    return 1;
+}
+
 void ghosts_free(evi_ghosts *h) {
     residents_free(&h->g);
     free(h->table);

@@ -2,8 +2,8 @@
  *
  *    open-addressed table: key -> node     nodes are an evi_residents of their own (residents.h): queues, marks, counts, words, weights
  *
- * Ownership: the policy embeds one. Threads: as the policy. Invariants: at most `nodes` ghosts, all memory taken at init (about 40 bytes a node,
- * 48 with weights); a key is there at most once.
+ * Ownership: the policy embeds one. Threads: as the policy. Invariants: at most `nodes` ghosts, all memory taken at init and by grow (about 40 bytes
+ * a node, 48 with weights); a key is there at most once; numbers of nodes stay what they are.
  */
 #ifndef EVI_GHOSTS_H
 #define EVI_GHOSTS_H
@@ -15,6 +15,7 @@ typedef struct {
 } evi_ghosts;
 
 int ghosts_init(evi_ghosts *h, uint32_t nodes, uint32_t flags); /* flags of evi_config; 0: out of memory, nothing kept */
+int ghosts_grow(evi_ghosts *h, uint32_t nodes); /* to that many nodes; 0: out of memory, nothing changed */
 void ghosts_free(evi_ghosts *h);
 uint32_t ghosts_find(const evi_ghosts *h, uint64_t key); /* the node, or EVI_NONE */
 /* To the front of a queue; the key is not there yet. Without a free node the oldest of that queue goes, or else of another. Returns the node. */

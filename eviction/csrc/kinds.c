@@ -13,6 +13,8 @@ const evi_ops *evi_find(const char *name) {
         &evi_slru4,
         &evi_slru,
         &evi_2q,
+        &evi_lfu,
+        &evi_lirs,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -18,6 +18,8 @@ extern const evi_ops evi_s3fifo;
 extern const evi_ops evi_slru4;
 extern const evi_ops evi_slru;
 extern const evi_ops evi_2q;
+extern const evi_ops evi_lfu;
+extern const evi_ops evi_lirs;
 /* clang-format on */
 
 /* cdef:begin */

@@ -3,6 +3,8 @@
 from .arc import Arc
 from .clock import Clock
 from .fifo import Fifo
+from .lfu import Lfu
+from .lirs import Lirs
 from .lru import Lru
 from .s3fifo import S3Fifo
 from .sieve import Sieve
@@ -19,6 +21,8 @@ TWINS = {
     "slru": Slru,
     "slru4": Slru4,
     "s3fifo": S3Fifo,
+    "lfu": Lfu,
+    "lirs": Lirs,
 }
 
 __all__ = ["TWINS"]

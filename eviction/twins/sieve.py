@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Sieve:
-    """A cache of keys with weights. queue: keys, oldest first, never moved; visited: their bits; hand: the key where the next search begins."""
+    """A cache of keys with weights. queue: keys, oldest first, never moved; visited: their bits; hand: where the next search begins."""
 
     def __init__(self, capacity: int) -> None:
         """Start empty; capacity in weight units."""

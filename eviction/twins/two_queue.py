@@ -1,4 +1,4 @@
-"""2Q, full version (Johnson and Shasha, 2Q: a low overhead high performance buffer management replacement algorithm, VLDB 1994, section 3)."""
+"""2Q, full version (Johnson and Shasha, 2Q: a low overhead high performance buffer management algorithm, VLDB 1994, section 3)."""
 
 from __future__ import annotations
 
