@@ -145,12 +145,11 @@ static void hit(void *policy, uint32_t slot) {
     int was_in = p->r.node[slot].mark, lir = is_lir(p, slot);
     if (was_in) s_unlink(p, slot);
     s_push(p, slot);
-    if (lir || was_in) {
-        if (!lir) promote(p, slot);
-        prune(p);
-    } else {
+    if (!lir && was_in)
+        promote(p, slot);
+    else if (!lir)
         residents_touch(&p->r, slot);
-    }
+    prune(p);
 }
 
 static int miss(void *policy, uint64_t key, uint64_t weight) {
@@ -223,7 +222,7 @@ static size_t dump(void *policy, char *out, size_t n) {
     evi_text text = {out, n, 0};
     text_add(&text, "lirs\nS:");
     for (uint32_t x = p->top; x != EVI_NONE; x = p->s[x].older)
-        text_add(&text, " %llu%s", (unsigned long long)(x < p->r.slots ? p->r.key[x] : p->h.g.key[x - p->r.slots]),
+        text_add(&text, " %llu/%s", (unsigned long long)(x < p->r.slots ? p->r.key[x] : p->h.g.key[x - p->r.slots]),
                  is_lir(p, x)     ? "L"
                  : x < p->r.slots ? "h"
                                   : "n");

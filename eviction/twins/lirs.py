@@ -53,6 +53,7 @@ class Lirs:
             self.s[key] = HIR
             del self.q[key]
             self.q[key] = None
+            self._prune()  # without a single LIR nothing is kept in S
             return
         if state == HIR:
             del self.q[key]
@@ -96,5 +97,5 @@ class Lirs:
 
     def dump(self) -> str:
         """Return S from its top and Q from its newest, as the native policy writes them."""
-        stack = "".join(f" {key}{self.s[key]}" for key in reversed(self.s))
+        stack = "".join(f" {key}/{self.s[key]}" for key in reversed(self.s))
         return f"lirs\nS:{stack}\nQ:" + "".join(f" {key}" for key in reversed(self.q)) + "\n"
