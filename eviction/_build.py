@@ -13,6 +13,8 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "wtinylfu.c",
+    "sketch.c",
     "lirs.c",
     "lfu.c",
     "s3fifo.c",

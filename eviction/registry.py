@@ -32,6 +32,7 @@ _SOURCES = {
     "s3fifo": "Yang et al., SOSP 2023, algorithm 1",
     "lfu": "least frequently used; Shah, Mitra and Matani, 2010, for O(1)",
     "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
+    "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

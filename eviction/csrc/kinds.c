@@ -15,6 +15,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_2q,
         &evi_lfu,
         &evi_lirs,
+        &evi_wtinylfu,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

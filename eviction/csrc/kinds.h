@@ -20,6 +20,7 @@ extern const evi_ops evi_slru;
 extern const evi_ops evi_2q;
 extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
+extern const evi_ops evi_wtinylfu;
 /* clang-format on */
 
 /* cdef:begin */

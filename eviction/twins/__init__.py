@@ -10,6 +10,7 @@ from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
 from .two_queue import TwoQueue
+from .wtinylfu import WTinyLfu
 
 TWINS = {
     "lru": Lru,
@@ -23,6 +24,7 @@ TWINS = {
     "s3fifo": S3Fifo,
     "lfu": Lfu,
     "lirs": Lirs,
+    "wtinylfu": WTinyLfu,
 }
 
 __all__ = ["TWINS"]
