@@ -13,6 +13,7 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "clockpro.c",
     "wtinylfu.c",
     "sketch.c",
     "lirs.c",

@@ -16,6 +16,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_lfu,
         &evi_lirs,
         &evi_wtinylfu,
+        &evi_clockpro,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -21,6 +21,7 @@ extern const evi_ops evi_2q;
 extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
 extern const evi_ops evi_wtinylfu;
+extern const evi_ops evi_clockpro;
 /* clang-format on */
 
 /* cdef:begin */
