@@ -2,6 +2,7 @@
 
 from .arc import Arc
 from .clock import Clock
+from .clockpro import ClockPro
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
@@ -25,6 +26,7 @@ TWINS = {
     "lfu": Lfu,
     "lirs": Lirs,
     "wtinylfu": WTinyLfu,
+    "clockpro": ClockPro,
 }
 
 __all__ = ["TWINS"]
