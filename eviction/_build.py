@@ -6,6 +6,7 @@ SOURCES = [
     "residents.c",
     "ghosts.c",
     "plain.c",
+    "belady.c",
     "replay.c",
     "lru.c",
     "fifo.c",

@@ -158,5 +158,11 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
+static void layout(void *policy, evi_layout *out) {
+    policy_layout(policy, out);
+    ghosts_layout(&((arc *)policy)->h, out);
+    out->bytes += sizeof(arc);
+}
+
 const evi_ops evi_arc = {EVI_ABI, sizeof(evi_ops),   "arc",         0,    create, destroy, hit, miss, evict, insert, removed,
-                         resize,  policy_ghost_hits, policy_listen, dump, check};
+                         resize,  policy_ghost_hits, policy_listen, dump, check,  layout};

@@ -41,6 +41,11 @@ void policy_listen(void *policy, evi_event_fn fn, void *arg) {
     r->event_arg = arg;
 }
 
+void policy_layout(void *policy, evi_layout *out) {
+    const evi_residents *r = policy;
+    *out = (evi_layout){.bytes = residents_bytes(r), .nodes = (const char *)r->node, .stride = sizeof *r->node, .keys = r->key};
+}
+
 int policy_params(const char *text, const evi_param *params) {
     for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
         size_t name = strcspn(text, "= ");
@@ -65,6 +70,11 @@ void plain_insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
 static void forget(evi_plain *p, uint32_t slot) {
     if (p->hand == slot) p->hand = p->r.node[slot].newer;
     residents_unlink(&p->r, slot);
+}
+
+void plain_layout(void *policy, evi_layout *out) {
+    policy_layout(policy, out);
+    out->bytes += sizeof(evi_plain);
 }
 
 uint32_t plain_leave(evi_plain *p, uint32_t slot) {

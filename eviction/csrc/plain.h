@@ -21,6 +21,7 @@ int policy_params(const char *text, const evi_param *params);
 int policy_miss(void *policy, uint64_t key, uint64_t weight);
 int policy_resize(void *policy, uint64_t capacity);
 uint64_t policy_ghost_hits(void *policy);
+void policy_layout(void *policy, evi_layout *out); /* of the residents alone */
 void policy_listen(void *policy, evi_event_fn fn, void *arg);
 
 /* Pseudo-random numbers, seeded: splitmix64 (Steele, Lea, Flood, OOPSLA 2014). */
@@ -43,10 +44,11 @@ void plain_insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight);
 void plain_remove(void *policy, uint32_t slot);
 size_t plain_dump(void *policy, char *out, size_t n);
 int plain_check(void *policy, char *why, size_t n);
+void plain_layout(void *policy, evi_layout *out);
 uint32_t plain_leave(evi_plain *p, uint32_t slot); /* evict this resident; EVI_NONE passes through */
 
 /* The ops table of a policy whose file defines create, hit and evict. */
 #define PLAIN_OPS(kind, lock_free)                                                                                                         \
-    {EVI_ABI,      sizeof(evi_ops), kind,          lock_free,         create,        plain_destroy, hit,        policy_miss, evict,        \
-     plain_insert, plain_remove,    policy_resize, policy_ghost_hits, policy_listen, plain_dump,    plain_check}
+    {EVI_ABI,      sizeof(evi_ops), kind,          lock_free,         create,        plain_destroy, hit,         policy_miss, evict,       \
+     plain_insert, plain_remove,    policy_resize, policy_ghost_hits, policy_listen, plain_dump,    plain_check, plain_layout}
 #endif

@@ -1,194 +1,203 @@
 #include "eviction/csrc/replay.h"
+#include "eviction/csrc/table.h"
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-typedef struct { /* key -> number; the keys live in an array by number */
-    uint32_t *place, mask;
-    uint64_t *key;
-} map;
+enum { AHEAD = 16, CHUNK = 1 << 16 }; /* requests: looked at before they are run; between two looks at result->stop */
 
-static int map_init(map *m, size_t n) {
-    size_t size = 4;
-    while (size < 2 * n) size *= 2;
-    m->mask = (uint32_t)(size - 1);
-    m->place = malloc(size * sizeof *m->place);
-    m->key = malloc((n + 1) * sizeof *m->key);
-    if (!m->place || !m->key) return 0;
-    memset(m->place, 0xFF, size * sizeof *m->place);
-    return 1;
+typedef struct {
+    uint32_t home, slot;
+} victim;
+
+typedef struct {
+    const evi_ops *ops;
+    const evi_config *config;
+    void *policy;
+    evi_table table;
+    evi_layout layout;
+    uint64_t *own_keys; /* NULL where the policy keeps the keys */
+    uint32_t *weight; /* by slot, 0: free; NULL: all are 1 */
+    uint32_t *free_slot, n_free; /* with weights */
+    uint32_t filled; /* slots used so far */
+    uint64_t used;
+    evi_result *result;
+    victim victims[AHEAD];
+    int gone;
+} driver;
+
+static int broke(driver *d, size_t at, uint32_t slot) {
+    d->result->at = at;
+    d->result->slot = slot;
+    return -EPROTO;
 }
 
-static uint32_t map_home(const map *m, uint64_t key) {
-    key = (key ^ (key >> 32)) * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(key >> 32) & m->mask;
-}
-
-static uint32_t map_find(const map *m, uint64_t key) {
-    uint32_t i = map_home(m, key);
-    while (m->place[i] != EVI_NONE && m->key[m->place[i]] != key) i = (i + 1) & m->mask;
-    return i;
-}
-
-static void map_drop(map *m, uint64_t key) {
-    uint32_t i = map_find(m, key), j = i;
-    for (;;) {
-        m->place[i] = EVI_NONE;
-        for (;;) {
-            j = (j + 1) & m->mask;
-            if (m->place[j] == EVI_NONE) return;
-            uint32_t h = map_home(m, m->key[m->place[j]]);
-            if (((j - h) & m->mask) >= ((j - i) & m->mask)) break;
-        }
-        m->place[i] = m->place[j];
-        i = j;
+/* The entries of victims are cleared a little later, when their lines have come. Until then nothing finds them: their slots have other
+ * keys. */
+static void forget(driver *d) {
+    while (d->gone) {
+        const victim v = d->victims[--d->gone];
+        table_clear(&d->table, d->layout.keys, table_of_slot(&d->table, v.home, v.slot));
     }
 }
 
-static int run(const evi_ops *ops, void *policy, const evi_config *config, const uint64_t *keys, const uint32_t *weights, size_t n, map *m,
-               uint32_t *weight, uint32_t *free_slot, evi_result *result) { /* weight[slot]: 0 where the slot is free */
-    uint32_t n_free = config->slots;
-    uint64_t used = 0;
-    for (uint32_t i = 0; i < config->slots; i++) free_slot[i] = config->slots - 1 - i;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t key = keys[i];
-        uint32_t w = weights && weights[i] ? weights[i] : 1;
-        uint32_t slot = m->place[map_find(m, key)];
-        if (slot != EVI_NONE) {
-            ops->hit(policy, slot);
-            result->hits++;
-            continue;
-        }
-        result->misses++;
-        if (w > config->capacity || !ops->miss(policy, key, w)) {
-            result->bypassed++;
-            continue;
-        }
-        while (used + w > config->capacity || !n_free) {
-            slot = ops->evict(policy);
-            if (slot >= config->slots || !weight[slot]) {
-                result->at = i;
-                result->slot = slot;
-                return -EPROTO;
-            }
-            map_drop(m, m->key[slot]);
-            used -= weight[slot];
-            weight[slot] = 0;
-            free_slot[n_free++] = slot;
-            result->evictions++;
-        }
-        slot = free_slot[--n_free];
-        m->key[slot] = key;
-        m->place[map_find(m, key)] = slot;
-        weight[slot] = w;
-        used += w;
-        ops->insert(policy, slot, key, w);
+/* A miss with weights 1: the slot of the victim, all slots being full, is the slot of the newcomer. */
+static int admit_unit(driver *d, uint64_t key, uint32_t home, uint32_t place, size_t at) {
+    const evi_ops *ops = d->ops;
+    uint32_t slot = d->filled;
+    if (!d->config->slots || !ops->miss(d->policy, key, 1)) {
+        d->result->bypassed++;
+        return 0;
     }
+    if (slot < d->config->slots) {
+        d->filled++;
+    } else {
+        slot = ops->evict(d->policy);
+        if (slot >= d->filled) return broke(d, at, slot);
+        uint32_t old = table_home(&d->table, d->layout.keys[slot]);
+        __builtin_prefetch(&d->table.entry[old], 1);
+        d->victims[d->gone++] = (victim){old, slot};
+        d->result->evictions++;
+        if (d->table.far || table_is_far(&d->table, place, home)) {
+            forget(d); /* entries will be asked for their homes by their keys, which the victims' no longer have */
+            place = table_find(&d->table, d->layout.keys, home, key, &old);
+        }
+    }
+    if (d->own_keys) d->own_keys[slot] = key;
+    ops->insert(d->policy, slot, key, 1);
+    table_set(&d->table, place, home, slot);
     return 0;
 }
 
-int evi_replay(const evi_ops *ops, const evi_config *config, const uint64_t *keys, const uint32_t *weights, size_t n, evi_result *result) {
-    memset(result, 0, sizeof *result);
-    if (config->slots > (1u << 29)) return -EINVAL;
-    map m = {0};
-    uint32_t *weight = calloc((size_t)config->slots + 1, sizeof *weight);
-    uint32_t *free_slot = malloc(((size_t)config->slots + 1) * sizeof *free_slot);
-    void *policy = NULL;
-    int code = -ENOMEM;
-    if (map_init(&m, config->slots) && weight && free_slot) {
-        code = -EINVAL;
-        if ((policy = ops->create(config))) {
-            code = run(ops, policy, config, keys, weights, n, &m, weight, free_slot, result);
-            result->ghost_hits = ops->ghost_hits(policy);
-            ops->destroy(policy);
-        }
-    }
-    free(m.place);
-    free(m.key);
-    free(weight);
-    free(free_slot);
-    return code;
-}
-
-/* Belady's MIN (IBM Systems Journal 5(2), 1966): the resident whose next use is farthest leaves. A max-heap of (next use), with
- * outdated entries left in until they come up: an entry is current when it is its key's next use. O(n log n). */
 typedef struct {
-    uint64_t *at; /* heap of positions; keys[at] is the object's key, n + x for "never again" */
-    size_t count;
-} heap;
+    uint32_t hash[AHEAD];
+} block;
 
-static void heap_push(heap *h, uint64_t at) {
-    size_t i = h->count++;
-    for (; i && h->at[(i - 1) / 2] < at; i = (i - 1) / 2) h->at[i] = h->at[(i - 1) / 2];
-    h->at[i] = at;
-}
-
-static uint64_t heap_pop(heap *h) {
-    uint64_t top = h->at[0], last = h->at[--h->count];
-    size_t i = 0;
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= h->count) break;
-        if (child + 1 < h->count && h->at[child + 1] > h->at[child]) child++;
-        if (h->at[child] <= last) break;
-        h->at[i] = h->at[child];
-        i = child;
-    }
-    h->at[i] = last;
-    return top;
-}
-
-static void next_uses(map *m, const uint64_t *keys, size_t n, uint32_t *id, uint64_t *next, uint64_t *seen) {
-    uint32_t ids = 0;
-    for (size_t i = n; i-- > 0;) { /* next[i]: position of the next request of the same key, n + id when there is none */
-        uint32_t place = map_find(m, keys[i]);
-        if (m->place[place] == EVI_NONE) {
-            m->key[ids] = keys[i];
-            seen[ids] = n + ids;
-            m->place[place] = ids++;
-        }
-        id[i] = m->place[place];
-        next[i] = seen[id[i]];
-        seen[id[i]] = i;
+static inline void look(const evi_table *t, const uint64_t *keys, size_t n, block *b) {
+    for (size_t j = 0; j < n; j++) {
+        b->hash[j] = table_hash(keys[j]);
+        __builtin_prefetch(&t->entry[b->hash[j] >> t->shift]);
     }
 }
 
-int evi_belady(uint64_t capacity, const uint64_t *keys, size_t n, evi_result *result) {
-    memset(result, 0, sizeof *result);
-    if (n > (1u << 29)) return -EINVAL;
-    map m = {0};
-    heap h = {malloc((n + 1) * sizeof *h.at), 0};
-    uint64_t *next = malloc((n + 1) * sizeof *next), *due = malloc((n + 1) * sizeof *due);
-    uint32_t *id = malloc((n + 1) * sizeof *id);
-    int code = -ENOMEM;
-    if (map_init(&m, n) && h.at && next && due && id) {
-        uint64_t resident = 0;
-        next_uses(&m, keys, n, id, next, due);
-        memset(due, 0xFF, (n + 1) * sizeof *due); /* due[id]: next use of a resident, UINT64_MAX when not resident */
-        for (size_t i = 0; i < n; i++) {
-            if (due[id[i]] != UINT64_MAX) {
-                result->hits++;
-            } else {
-                result->misses++;
-                if (!capacity) continue;
-                if (resident == capacity) {
-                    uint64_t at = heap_pop(&h); /* the largest is after i, hence current: an outdated entry is at or before i */
-                    due[at < n ? id[at] : at - n] = UINT64_MAX;
-                    result->evictions++;
-                    resident--;
-                }
-                resident++;
+static inline void reach(const evi_table *t, const evi_layout *l, size_t n, const block *b) {
+    for (size_t j = 0; j < n; j++) {
+        const uint32_t e = t->entry[b->hash[j] >> t->shift];
+        const char *node = l->nodes + (size_t)(e & t->slot_mask) * l->stride,
+                   *ghost = (const char *)(l->ghosts + (b->hash[j] >> l->ghosts_shift));
+        __builtin_prefetch(&l->keys[e & t->slot_mask]); /* what is not there may be fetched, it does no harm */
+        __builtin_prefetch(node, 1);
+        if (l->ghosts) __builtin_prefetch(ghost);
+    }
+}
+
+static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+static inline uint32_t weight_of(uint32_t w) { return w + !w; }
+
+static int admit_weighed(driver *d, uint64_t key, uint32_t w, uint32_t home, size_t at) {
+    const evi_ops *ops = d->ops;
+    uint32_t slot;
+    d->result->miss_weight += w;
+    if (w > d->config->capacity || !ops->miss(d->policy, key, w)) {
+        d->result->bypassed++;
+        return 0;
+    }
+    while (d->used + w > d->config->capacity || (!d->n_free && d->filled == d->config->slots)) {
+        slot = ops->evict(d->policy);
+        if (slot >= d->filled || !d->weight[slot]) return broke(d, at, slot);
+        table_clear(&d->table, d->layout.keys, table_of_slot(&d->table, table_home(&d->table, d->layout.keys[slot]), slot));
+        d->used -= d->weight[slot];
+        d->weight[slot] = 0;
+        d->free_slot[d->n_free++] = slot;
+        d->result->evictions++;
+    }
+    uint32_t none, place = table_find(&d->table, d->layout.keys, home, key, &none);
+    slot = d->n_free ? d->free_slot[--d->n_free] : d->filled++;
+    if (d->own_keys) d->own_keys[slot] = key;
+    d->weight[slot] = w;
+    d->used += w;
+    ops->insert(d->policy, slot, key, w);
+    table_set(&d->table, place, home, slot);
+    return 0;
+}
+
+static inline __attribute__((always_inline)) int replay_some(driver *d, const uint64_t *keys, const uint32_t *weights, size_t from,
+                                                             size_t to) { /* weights: NULL at compile time where all are 1 */
+    const evi_table t = d->table;
+    const evi_layout l = d->layout;
+    void (*const hit)(void *, uint32_t) = d->ops->hit;
+    void *const policy = d->policy;
+    block blocks[3];
+    uint64_t hits = 0, hit_weight = 0;
+    size_t n = least(AHEAD, to - from), next = least(AHEAD, to - from - n), after;
+    look(&t, keys + from, n, &blocks[0]);
+    look(&t, keys + from + n, next, &blocks[1]);
+    reach(&t, &l, n, &blocks[0]);
+    for (size_t i = from, now = 0; i < to; n = next, next = after, now = now == 2 ? 0 : now + 1) {
+        after = least(AHEAD, to - i - n - next);
+        look(&t, keys + i + n + next, after, &blocks[now == 0 ? 2 : now - 1]);
+        reach(&t, &l, next, &blocks[now == 2 ? 0 : now + 1]);
+        for (size_t j = 0; j < n; j++, i++) {
+            const uint32_t home = blocks[now].hash[j] >> t.shift;
+            uint32_t slot, place = table_find(&t, l.keys, home, keys[i], &slot);
+            if (__builtin_expect(slot != EVI_NONE, 1)) {
+                hit(policy, slot);
+                hits++;
+                if (weights) hit_weight += weight_of(weights[i]);
+                continue;
             }
-            due[id[i]] = next[i];
-            heap_push(&h, next[i]);
+            int code = weights ? admit_weighed(d, keys[i], weight_of(weights[i]), home, i) : admit_unit(d, keys[i], home, place, i);
+            if (code) return code;
         }
-        code = 0;
+        if (d->gone) forget(d);
     }
-    free(m.place);
-    free(m.key);
-    free(h.at);
-    free(next);
-    free(due);
-    free(id);
+    d->result->hits += hits;
+    d->result->hit_weight += hit_weight;
+    return 0;
+}
+
+static int start(driver *d, int weighed) { /* what it took is given back by finish, also after an error */
+    const size_t n = (size_t)d->config->slots + 1;
+    uint64_t bytes = 0;
+    if (!table_init(&d->table, d->config->slots, d->config->slots)) return -ENOMEM;
+    if (!(d->policy = d->ops->create(d->config))) return -EINVAL;
+    if (d->ops->layout) d->ops->layout(d->policy, &d->layout);
+    bytes = d->layout.bytes + table_bytes(&d->table);
+    if (!d->layout.keys) {
+        d->layout.keys = d->own_keys = malloc(n * sizeof *d->own_keys);
+        if (!d->own_keys) return -ENOMEM;
+        bytes += n * sizeof *d->own_keys;
+    }
+    if (weighed) {
+        d->weight = calloc(n, sizeof *d->weight);
+        d->free_slot = malloc(n * sizeof *d->free_slot);
+        if (!d->weight || !d->free_slot) return -ENOMEM;
+        bytes += n * (sizeof *d->weight + sizeof *d->free_slot);
+    }
+    d->result->memory = bytes;
+    return 0;
+}
+
+static void finish(driver *d) {
+    if (d->policy) {
+        d->result->ghost_hits = d->ops->ghost_hits(d->policy);
+        d->ops->destroy(d->policy);
+    }
+    free(d->table.entry);
+    free(d->own_keys);
+    free(d->weight);
+    free(d->free_slot);
+}
+
+int evi_replay(const evi_ops *ops, const evi_config *config, const uint64_t *keys, const uint32_t *weights, size_t n, evi_result *result) {
+    if (config->slots > (1u << 29)) return -EINVAL;
+    driver d = {.ops = ops, .config = config, .result = result};
+    int code = start(&d, weights != NULL);
+    for (size_t i = 0; i < n && !code && !__atomic_load_n(&result->stop, __ATOMIC_RELAXED); i = result->done) {
+        size_t to = n - i < CHUNK ? n : i + CHUNK;
+        code = weights ? replay_some(&d, keys, weights, i, to) : replay_some(&d, keys, NULL, i, to);
+        __atomic_store_n(&result->done, to, __ATOMIC_RELAXED);
+    }
+    result->misses = result->done - result->hits;
+    finish(&d);
     return code;
 }
