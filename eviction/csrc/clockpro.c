@@ -319,9 +319,11 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
+static void layout(void *policy, evi_layout *out) {
     clockpro *p = policy;
-    return sizeof *p + residents_memory(&p->r) + ghosts_memory(&p->h) + ((size_t)p->r.slots + p->h.g.slots + 1) * sizeof *p->list;
+    policy_layout(policy, out);
+    ghosts_layout(&p->h, out);
+    out->bytes += sizeof(clockpro) + ((size_t)p->r.slots + p->h.g.slots + 1) * sizeof *p->list;
 }
 
 const evi_ops evi_clockpro = POLICY_OPS("clockpro", 1, create);

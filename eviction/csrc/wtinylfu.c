@@ -191,9 +191,10 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
+static void layout(void *policy, evi_layout *out) {
     wtinylfu *p = policy;
-    return sizeof *p + residents_memory(&p->r) + sketch_memory(&p->sketch);
+    policy_layout(policy, out);
+    out->bytes += sizeof(wtinylfu) + sketch_memory(&p->sketch);
 }
 
 const evi_ops evi_wtinylfu = POLICY_OPS("wtinylfu", 0, create);
