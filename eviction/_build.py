@@ -13,6 +13,8 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "random.c",
+    "mru.c",
     "clockpro.c",
     "wtinylfu.c",
     "sketch.c",

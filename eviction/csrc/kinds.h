@@ -22,6 +22,9 @@ extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
 extern const evi_ops evi_wtinylfu;
 extern const evi_ops evi_clockpro;
+extern const evi_ops evi_fifo_reinsertion;
+extern const evi_ops evi_mru;
+extern const evi_ops evi_random;
 /* clang-format on */
 
 /* cdef:begin */

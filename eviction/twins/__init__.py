@@ -1,12 +1,14 @@
 """Readable twins of the native policies: a whole cache in plain Python each, to read, to test against, to begin from."""
 
 from .arc import Arc
-from .clock import Clock
+from .clock import Clock, Reinsertion
 from .clockpro import ClockPro
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
 from .lru import Lru
+from .mru import Mru
+from .random import Random
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
@@ -27,6 +29,9 @@ TWINS = {
     "lirs": Lirs,
     "wtinylfu": WTinyLfu,
     "clockpro": ClockPro,
+    "fifo-reinsertion": Reinsertion,
+    "mru": Mru,
+    "random": Random,
 }
 
 __all__ = ["TWINS"]
