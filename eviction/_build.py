@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -8,6 +8,7 @@ SOURCES = [
     "plain.c",
     "belady.c",
     "replay.c",
+    "front.c",
     "lru.c",
     "fifo.c",
     "clock.c",
