@@ -14,6 +14,8 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "lruk.c",
+    "aging.c",
     "random.c",
     "mru.c",
     "clockpro.c",

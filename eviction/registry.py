@@ -37,6 +37,9 @@ _SOURCES = {
     "fifo-reinsertion": "second chance: CLOCK as a queue",
     "mru": "Chou and DeWitt, VLDB 1985",
     "random": "uniform, seeded",
+    "lfuda": "Arlitt et al., 1999",
+    "gdsf": "Cherkasova, HPL-98-69, 1998",
+    "lru-k": "O'Neil, O'Neil and Weikum, SIGMOD 1993, section 2.1",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -20,6 +20,9 @@ const evi_ops *evi_find(const char *name) {
         &evi_fifo_reinsertion,
         &evi_mru,
         &evi_random,
+        &evi_lfuda,
+        &evi_gdsf,
+        &evi_lruk,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -25,6 +25,9 @@ extern const evi_ops evi_clockpro;
 extern const evi_ops evi_fifo_reinsertion;
 extern const evi_ops evi_mru;
 extern const evi_ops evi_random;
+extern const evi_ops evi_lfuda;
+extern const evi_ops evi_gdsf;
+extern const evi_ops evi_lruk;
 /* clang-format on */
 
 /* cdef:begin */

@@ -1,5 +1,6 @@
 """Readable twins of the native policies: a whole cache in plain Python each, to read, to test against, to begin from."""
 
+from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro
@@ -7,6 +8,7 @@ from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
 from .lru import Lru
+from .lruk import LruK
 from .mru import Mru
 from .random import Random
 from .s3fifo import S3Fifo
@@ -32,6 +34,9 @@ TWINS = {
     "fifo-reinsertion": Reinsertion,
     "mru": Mru,
     "random": Random,
+    "lfuda": LfuDa,
+    "gdsf": Gdsf,
+    "lru-k": LruK,
 }
 
 __all__ = ["TWINS"]
