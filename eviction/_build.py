@@ -18,5 +18,6 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "clockpro.c",
 ]
 INCLUDES: list[str] = []

@@ -32,6 +32,8 @@ _SOURCES = {
     "s3fifo": "Yang et al., SOSP 2023, algorithm 1",
     "lfu": "least frequently used; Shah, Mitra and Matani, 2010, for O(1)",
     "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
+    "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
+    "clockpro+": "Li, SYSTOR 2019",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

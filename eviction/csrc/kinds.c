@@ -15,6 +15,8 @@ const evi_ops *evi_find(const char *name) {
         &evi_2q,
         &evi_lfu,
         &evi_lirs,
+        &evi_clockpro,
+        &evi_clockpro_plus,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

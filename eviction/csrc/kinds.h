@@ -20,6 +20,8 @@ extern const evi_ops evi_slru;
 extern const evi_ops evi_2q;
 extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
+extern const evi_ops evi_clockpro;
+extern const evi_ops evi_clockpro_plus;
 /* clang-format on */
 
 /* cdef:begin */

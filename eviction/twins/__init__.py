@@ -2,6 +2,7 @@
 
 from .arc import Arc
 from .clock import Clock
+from .clockpro import ClockPro, ClockProPlus
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
@@ -23,6 +24,8 @@ TWINS = {
     "s3fifo": S3Fifo,
     "lfu": Lfu,
     "lirs": Lirs,
+    "clockpro": ClockPro,
+    "clockpro+": ClockProPlus,
 }
 
 __all__ = ["TWINS"]
