@@ -28,6 +28,7 @@ extern const evi_ops evi_random;
 extern const evi_ops evi_lfuda;
 extern const evi_ops evi_gdsf;
 extern const evi_ops evi_lruk;
+extern const evi_ops evi_clockpro_plus;
 /* clang-format on */
 
 /* cdef:begin */

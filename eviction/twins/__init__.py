@@ -3,7 +3,7 @@
 from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .clock import Clock, Reinsertion
-from .clockpro import ClockPro
+from .clockpro import ClockPro, ClockProPlus
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
@@ -37,6 +37,7 @@ TWINS = {
     "lfuda": LfuDa,
     "gdsf": Gdsf,
     "lru-k": LruK,
+    "clockpro+": ClockProPlus,
 }
 
 __all__ = ["TWINS"]
