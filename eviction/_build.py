@@ -26,5 +26,6 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "hyperbolic.c",
 ]
 INCLUDES: list[str] = []

@@ -5,6 +5,7 @@ from .arc import Arc
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .fifo import Fifo
+from .hyperbolic import Hyperbolic
 from .lfu import Lfu
 from .lirs import Lirs
 from .lru import Lru
@@ -38,6 +39,7 @@ TWINS = {
     "gdsf": Gdsf,
     "lru-k": LruK,
     "clockpro+": ClockProPlus,
+    "hyperbolic": Hyperbolic,
 }
 
 __all__ = ["TWINS"]
