@@ -14,6 +14,7 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "experts.c",
     "lruk.c",
     "aging.c",
     "random.c",

@@ -41,6 +41,8 @@ _SOURCES = {
     "gdsf": "Cherkasova, HPL-98-69, 1998",
     "lru-k": "O'Neil, O'Neil and Weikum, SIGMOD 1993, section 2.1",
     "clockpro+": "Li, SYSTOR 2019",
+    "lecar": "Vietri et al., HotStorage 2018",
+    "cacheus": "Rodriguez et al., FAST 2021",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -24,6 +24,8 @@ const evi_ops *evi_find(const char *name) {
         &evi_gdsf,
         &evi_lruk,
         &evi_clockpro_plus,
+        &evi_lecar,
+        &evi_cacheus,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -4,6 +4,7 @@ from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
+from .experts import Cacheus, LeCaR
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
@@ -38,6 +39,8 @@ TWINS = {
     "gdsf": Gdsf,
     "lru-k": LruK,
     "clockpro+": ClockProPlus,
+    "lecar": LeCaR,
+    "cacheus": Cacheus,
 }
 
 __all__ = ["TWINS"]
