@@ -19,5 +19,6 @@ SOURCES = [
     "slru.c",
     "two_queue.c",
     "clockpro.c",
+    "lirs2.c",
 ]
 INCLUDES: list[str] = []

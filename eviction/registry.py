@@ -34,6 +34,7 @@ _SOURCES = {
     "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
     "clockpro+": "Li, SYSTOR 2019",
+    "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

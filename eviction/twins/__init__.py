@@ -6,6 +6,7 @@ from .clockpro import ClockPro, ClockProPlus
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
+from .lirs2 import Lirs2
 from .lru import Lru
 from .s3fifo import S3Fifo
 from .sieve import Sieve
@@ -26,6 +27,7 @@ TWINS = {
     "lirs": Lirs,
     "clockpro": ClockPro,
     "clockpro+": ClockProPlus,
+    "lirs2": Lirs2,
 }
 
 __all__ = ["TWINS"]
