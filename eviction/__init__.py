@@ -4,8 +4,8 @@ A leaf: imports no other package of the project. Policies by name are in :data:`
 """
 
 from .native import BrokenPolicy, Policy
-from .registry import POLICIES, PolicySettings, ops_address, register
+from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
 from .traces import Trace, load
 
-__all__ = ["POLICIES", "BrokenPolicy", "Policy", "PolicySettings", "Result", "Trace", "load", "ops_address", "register", "replay"]
+__all__ = ["BOUNDS", "POLICIES", "BrokenPolicy", "Policy", "PolicySettings", "Result", "Trace", "load", "ops_address", "register", "replay"]

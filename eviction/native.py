@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from . import _stamp
 
 _stamp.check(ffi.string(lib.eviction_build_stamp()).decode())
 
+Keys = NDArray[np.uint64]
 NONE = int(lib.EVI_NONE)
 MAX_SLOTS = 1 << 29
 _EPROTO = 71
@@ -57,32 +59,81 @@ def _config(capacity: int, slots: int, seed: int, params: str, unit: bool = Fals
     ), text
 
 
+class Counts(NamedTuple):
+    """What a run counted. The bytes are the requests' weights; `memory` is None where the policy does not tell its own."""
+
+    hits: int
+    misses: int
+    evictions: int
+    bypassed: int
+    ghost_hits: int
+    byte_hits: int
+    byte_misses: int
+    memory: int | None
+
+
+class Run:
+    """One pass over a trace, in one C call without the interpreter's lock: made here, called in any thread, watched from others."""
+
+    def __init__(self, name: str, call: Callable[[Any], int], refused: str, tells_memory: bool = True, weighed: bool = False) -> None:
+        """``call`` takes the ``evi_result *`` and returns 0 or a negative errno; ``refused`` is said where the policy is not created."""
+        self._name, self._call, self._refused, self._tells, self._weighed = name, call, refused, tells_memory, weighed
+        self._result = ffi.new("evi_result *")
+
+    @property
+    def done(self) -> int:
+        """Requests so far."""
+        return int(self._result.done)
+
+    def stop(self) -> None:
+        """Let it end soon, whatever it counts then."""
+        self._result.stop = 1
+
+    def __call__(self) -> Counts:
+        """Run to the end; BrokenPolicy when the policy breaks the rules, ValueError when it refuses its settings, MemoryError."""
+        r = self._result
+        code = self._call(r)
+        if code == -_EPROTO:
+            slot = "no slot" if r.slot == NONE else f"slot {r.slot}"
+            raise BrokenPolicy(f"policy {self._name!r} evicted {slot} at request {r.at}: not a slot that it holds")
+        if code == -_ENOMEM:
+            raise MemoryError(f"no memory to replay {self._name!r}")
+        if code:
+            raise ValueError(self._refused)
+        weights = (r.hit_weight, r.miss_weight) if self._weighed else (r.hits, r.misses)
+        return Counts(r.hits, r.misses, r.evictions, r.bypassed, r.ghost_hits, *weights, r.memory if self._tells else None)
+
+
 def replay(
-    address: int, keys: NDArray[np.uint64], weights: NDArray[np.uint32] | None, *, capacity: int, slots: int, seed: int, name: str
-) -> tuple[int, int]:
-    """Return (hits, misses) of one policy over a trace, in one C call; BrokenPolicy when it breaks the rules."""
-    config, text = _config(capacity, slots, seed, "", weights is None)
-    result = ffi.new("evi_result *")
-    w = ffi.NULL if weights is None else ffi.from_buffer("uint32_t[]", weights)
-    code = lib.evi_replay(_ops(address), config, ffi.from_buffer("uint64_t[]", keys), w, len(keys), result)
-    del text
-    if code == -_EPROTO:
-        slot = "no slot" if result.slot == NONE else f"slot {result.slot}"
-        raise BrokenPolicy(f"policy {name!r} evicted {slot} at request {result.at}: not a slot that it holds")
+    address: int, keys: Keys, weights: NDArray[np.uint32] | None, *, capacity: int, slots: int, seed: int, params: str, name: str
+) -> Run:
+    """Return the run of a policy over a trace, not begun."""
+    config, text = _config(capacity, slots, seed, params, weights is None)
+    k, w = ffi.from_buffer("uint64_t[]", keys), ffi.NULL if weights is None else ffi.from_buffer("uint32_t[]", weights)
+    ops = _ops(address)
+
+    def call(result: Any, _kept: Any = text) -> int:
+        return int(lib.evi_replay(ops, config, k, w, len(keys), result))
+
+    refused = f"policy {name!r} refused capacity {capacity}, {slots} slots, params {params!r}"
+    return Run(name, call, refused, ops.layout != ffi.NULL, weights is not None)
+
+
+def next_uses(keys: Keys) -> NDArray[np.uint32]:
+    """Return for each request the number of the next one of its key, NONE for the last; O(n) time, 4 n bytes and 8 to 16 bytes a key."""
+    after = np.empty(len(keys), np.uint32)
+    code = lib.evi_next_uses(ffi.from_buffer("uint64_t[]", keys), len(keys), ffi.from_buffer("uint32_t[]", after, require_writable=True))
     if code == -_ENOMEM:
-        raise MemoryError(f"no memory to replay with {slots} slots")
-    if code:
-        raise ValueError(f"policy {name!r} refused capacity {capacity}, {slots} slots")
-    return result.hits, result.misses
-
-
-def belady(capacity: int, keys: NDArray[np.uint64]) -> tuple[int, int]:
-    """Return (hits, misses) of MIN (Belady 1966) with unit weights; O(n log n) time, about 40 n bytes."""
-    result = ffi.new("evi_result *")
-    code = lib.evi_belady(capacity, ffi.from_buffer("uint64_t[]", keys), len(keys), result)
-    if code:
         raise MemoryError(f"no memory for the next uses of {len(keys)} requests")
-    return result.hits, result.misses
+    if code:
+        raise ValueError(f"{len(keys)} requests are too many: up to {MAX_SLOTS}")
+    return after
+
+
+def belady(capacity: int, after: NDArray[np.uint32], *, bypass: bool, name: str) -> Run:
+    """Return the run of MIN (Belady 1966) with unit weights over a trace's next uses, not begun; O(n) time, n / 8 bytes."""
+    nexts = ffi.from_buffer("uint32_t[]", after)
+    return Run(name, lambda result: int(lib.evi_belady(nexts, len(after), capacity, bypass, result)), f"{len(after)} requests are too many")
 
 
 class Policy:
@@ -91,6 +142,8 @@ class Policy:
     def __init__(self, address: int, capacity: int, slots: int, seed: int = 0, params: str = "") -> None:
         """Create by the ops table at ``address``; ValueError when it refuses."""
         self._ops = _ops(checked(address))
+        self.kind = str(ffi.string(self._ops.name).decode())
+        self.address, self.capacity, self.seed, self.params = address, capacity, seed, params
         config, self._text = _config(capacity, slots, seed, params)
         self._policy = self._ops.create(config)
         self._callback: Any = None
@@ -169,6 +222,7 @@ class Bridge:
         """Make the callbacks; the class is not called yet."""
         self.kind, self.cls = kind, cls
         self.problem: BaseException | None = None
+        self.lock = threading.Lock()  # held by who wants to know whose problem it is
         self._live: dict[int, tuple[Any, set[int]]] = {}
         self._next = 1
         self._name = ffi.new("char[]", kind.encode())

@@ -35,6 +35,7 @@ _SOURCES = {
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
     "clockpro+": "Li, SYSTOR 2019",
     "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
+    "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}
@@ -45,35 +46,79 @@ POLICIES: dict[str, PolicySettings] = {
 }
 
 
-def unknown(kind: str, also: tuple[str, ...] = ()) -> ValueError:
+BOUNDS: dict[str, PolicySettings] = {  # what no policy can pass: for replay alone, since they know the future
+    kind: PolicySettings(kind, source, False, True)
+    for kind, source in {
+        "belady": "MIN, which admits every miss: Belady, IBM Systems Journal 5(2), 1966",
+        "min-bypass": "MIN that does not admit what is used later than all that it holds",
+        "unbounded": "a cache without bound: only first requests miss",
+    }.items()
+}
+
+
+@dataclass(frozen=True)
+class Player:
+    """A policy as a replay runs it. ``settings``: a seed and params of its own; ``single``: one object, so one run."""
+
+    name: str
+    address: int = 0
+    bridge: native.Bridge | None = None
+    settings: tuple[int, str] | None = None
+    single: bool = False
+    bound: bool = False
+
+
+def unknown(kind: str) -> ValueError:
     """Return the error for a name that is no policy, with the near names."""
-    names = sorted({*POLICIES, *also})
+    names = sorted({*POLICIES, *BOUNDS})
     near = difflib.get_close_matches(kind, names, 3, 0.4)
     return ValueError(f"no eviction policy {kind!r}: " + (f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(names)}"))
+
+
+def player(policy: Any) -> Player:
+    """Return what stands for a policy (see ``simulate.replay``). ValueError: an unknown kind, or a class or object that lacks a method."""
+    if isinstance(policy, PolicySettings):
+        policy = policy.kind
+    if isinstance(policy, str):
+        if policy in BOUNDS:
+            return Player(policy, bound=True)
+        return Player(policy, ops_address(policy), _bridges.get(policy))
+    if isinstance(policy, native.Policy):
+        return Player(policy.kind, policy.address, None, (policy.seed, policy.params))
+    name = str(getattr(policy, "__name__", type(policy).__name__))
+    single = not isinstance(policy, type) and not _lacks(policy)
+    if not single and not callable(policy):
+        raise ValueError(f"policy {name!r} lacks {', '.join(_lacks(policy))}")
+    if isinstance(policy, type) and (missing := _lacks(policy)):
+        raise ValueError(f"policy {name!r} lacks {', '.join(missing)}")
+    bridge = native.Bridge(name, (lambda _capacity, _slots, _seed: policy) if single else policy)
+    return Player(name, bridge.address, bridge, single=single)
+
+
+def _lacks(policy: Any) -> list[str]:
+    return [name for name in ("hit", "miss", "insert", "evict", "remove") if not callable(getattr(policy, name, None))]
 
 
 def register(kind: str, component: int | Callable[[int, int, int], Any]) -> None:
     """Add a policy under a name, in the place of one of that name: the address of an ``evi_ops``, or a Python class.
 
     The class is called with (capacity, slots, seed) and has hit(slot), miss(key, weight) -> bool, insert(slot, key, weight),
-    evict() -> slot or None, remove(slot). ValueError for a built-in's or a reserved name, and for a table of another abi.
+    evict() -> slot or None, remove(slot). ValueError for a built-in's or a bound's name, and for a table of another abi.
     """
-    if kind in _SOURCES or kind in ("belady", "unbounded", ""):
+    if kind in _SOURCES or kind in BOUNDS or not kind:
         raise ValueError(f"the policy name {kind!r} is taken")
+    if not isinstance(component, int) and (missing := _lacks(component)):
+        raise ValueError(f"policy {kind!r} lacks {', '.join(missing)}")
+    address = native.checked(component) if isinstance(component, int) else 0
     old = _bridges.pop(kind, None)
     if old is not None:
         _kept.append(old)
-    if isinstance(component, int):
-        _addresses[kind] = native.checked(component)
-        source = "ops table"
-    else:
-        missing = [name for name in ("hit", "miss", "insert", "evict", "remove") if not callable(getattr(component, name, None))]
-        if missing:
-            raise ValueError(f"policy {kind!r} lacks {', '.join(missing)}")
+    if not isinstance(component, int):
         _bridges[kind] = native.Bridge(kind, component)
-        _addresses[kind] = _bridges[kind].address
-        source = "Python class"
-    POLICIES[kind] = PolicySettings(kind, source, native.hit_is_lock_free(_addresses[kind]))
+        address = _bridges[kind].address
+    _addresses[kind] = address
+    source = "ops table" if isinstance(component, int) else "Python class"
+    POLICIES[kind] = PolicySettings(kind, source, native.hit_is_lock_free(address))
 
 
 def ops_address(kind: str) -> int:
@@ -81,12 +126,3 @@ def ops_address(kind: str) -> int:
     if kind not in _addresses:
         raise unknown(kind)
     return _addresses[kind]
-
-
-def problem(kind: str) -> BaseException | None:
-    """Return, once, what a Python policy raised or broke since the last call."""
-    bridge = _bridges.get(kind)
-    if bridge is None:
-        return None
-    raised, bridge.problem = bridge.problem, None
-    return raised

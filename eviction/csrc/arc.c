@@ -158,9 +158,10 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
-    arc *a = policy;
-    return sizeof *a + residents_memory(&a->r) + ghosts_memory(&a->h);
+static void layout(void *policy, evi_layout *out) {
+    policy_layout(policy, out);
+    ghosts_layout(&((arc *)policy)->h, out);
+    out->bytes += sizeof(arc);
 }
 
 const evi_ops evi_arc = POLICY_OPS("arc", 0, create);

@@ -307,9 +307,11 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
+static void layout(void *policy, evi_layout *out) {
     clockpro *p = policy;
-    return sizeof *p + residents_memory(&p->r) + ghosts_memory(&p->h);
+    policy_layout(policy, out);
+    ghosts_layout(&p->h, out);
+    out->bytes += sizeof(clockpro);
 }
 
 const evi_ops evi_clockpro = POLICY_OPS("clockpro", 1, create);

@@ -23,6 +23,7 @@ extern const evi_ops evi_lirs;
 extern const evi_ops evi_clockpro;
 extern const evi_ops evi_clockpro_plus;
 extern const evi_ops evi_lirs2;
+extern const evi_ops evi_wtinylfu;
 /* clang-format on */
 
 /* cdef:begin */

@@ -147,9 +147,10 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
+static void layout(void *policy, evi_layout *out) {
     lfu *p = policy;
-    return sizeof *p + residents_memory(&p->r) + ((size_t)p->r.slots + 2) * sizeof *p->buckets;
+    policy_layout(policy, out);
+    out->bytes += sizeof(lfu) + ((size_t)p->r.slots + 2) * sizeof *p->buckets;
 }
 
 const evi_ops evi_lfu = POLICY_OPS("lfu", 0, create);

@@ -248,9 +248,12 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
+static void layout(void *policy, evi_layout *out) {
     lirs *p = policy;
-    return sizeof *p + residents_memory(&p->r) + ghosts_memory(&p->h) + ((size_t)p->r.slots + p->h.g.slots + 1) * sizeof *p->s;
+    policy_layout(policy, out);
+    ghosts_layout(&p->h, out);
+    out->ghosts = NULL; /* it moves when it grows */
+    out->bytes += sizeof(lirs) + ((size_t)p->r.slots + p->h.g.slots + 1) * sizeof *p->s;
 }
 
 const evi_ops evi_lirs = POLICY_OPS("lirs", 0, create);

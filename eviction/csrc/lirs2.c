@@ -271,9 +271,11 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
+static void layout(void *policy, evi_layout *out) {
     lirs2 *p = policy;
-    return sizeof *p + residents_memory(&p->r) + ghosts_memory(&p->h) + 2 * ((size_t)p->r.slots + p->h.g.slots) * sizeof *p->s;
+    policy_layout(policy, out);
+    ghosts_layout(&p->h, out);
+    out->bytes += sizeof(lirs2) + 2 * ((size_t)p->r.slots + p->h.g.slots) * sizeof *p->s;
 }
 
 const evi_ops evi_lirs2 = POLICY_OPS("lirs2", 0, create);

@@ -41,9 +41,9 @@ void policy_listen(void *policy, evi_event_fn fn, void *arg) {
     r->event_arg = arg;
 }
 
-const void *policy_nodes(void *policy, size_t *stride) {
-    *stride = sizeof(evi_node);
-    return ((evi_residents *)policy)->node;
+void policy_layout(void *policy, evi_layout *out) {
+    const evi_residents *r = policy;
+    *out = (evi_layout){.bytes = residents_bytes(r), .nodes = (const char *)r->node, .stride = sizeof *r->node, .keys = r->key};
 }
 
 int policy_params(const char *text, const evi_param *params) {
@@ -72,6 +72,11 @@ static void forget(evi_plain *p, uint32_t slot) {
     residents_unlink(&p->r, slot);
 }
 
+void plain_layout(void *policy, evi_layout *out) {
+    policy_layout(policy, out);
+    out->bytes += sizeof(evi_plain);
+}
+
 uint32_t plain_leave(evi_plain *p, uint32_t slot) {
     if (slot == EVI_NONE) return slot;
     forget(p, slot);
@@ -93,8 +98,6 @@ size_t plain_dump(void *policy, char *out, size_t n) {
     if (p->hand != EVI_NONE) text_add(&text, "hand: %llu\n", (unsigned long long)p->r.key[p->hand]);
     return text.used;
 }
-
-size_t plain_memory(void *policy) { return sizeof(evi_plain) + residents_memory(policy); }
 
 int plain_check(void *policy, char *why, size_t n) {
     evi_plain *p = policy;

@@ -2,7 +2,6 @@
  *
  *    policy_miss      refuses what is heavier than the capacity, admits the rest     policy_listen     sets residents.event
  *    policy_resize    sets residents.capacity                                        policy_ghost_hits residents.ghost_hits
- *    policy_nodes     residents.node
  *    plain            a policy of one queue (lru, fifo, clock, sieve): all but who is hit and who leaves
  *
  * Ownership: created and destroyed through the ops table. Threads: as policy.h. Invariants: residents.h's; the hand is resident or EVI_NONE.
@@ -22,8 +21,8 @@ int policy_params(const char *text, const evi_param *params);
 int policy_miss(void *policy, uint64_t key, uint64_t weight);
 int policy_resize(void *policy, uint64_t capacity);
 uint64_t policy_ghost_hits(void *policy);
+void policy_layout(void *policy, evi_layout *out); /* of the residents alone */
 void policy_listen(void *policy, evi_event_fn fn, void *arg);
-const void *policy_nodes(void *policy, size_t *stride);
 
 /* Pseudo-random numbers, seeded: splitmix64 (Steele, Lea, Flood, OOPSLA 2014). */
 static inline uint64_t policy_random(uint64_t *state) {
@@ -45,10 +44,10 @@ void plain_insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight);
 void plain_remove(void *policy, uint32_t slot);
 size_t plain_dump(void *policy, char *out, size_t n);
 int plain_check(void *policy, char *why, size_t n);
-size_t plain_memory(void *policy);
+void plain_layout(void *policy, evi_layout *out);
 uint32_t plain_leave(evi_plain *p, uint32_t slot); /* evict this resident; EVI_NONE passes through */
 
-/* The ops table of a policy whose file defines destroy, hit, miss, evict, insert, removed, resize, dump, check and memory; maker: its create. */
+/* The ops table of a policy whose file defines destroy, hit, miss, evict, insert, removed, resize, dump, check and layout; maker: its create. */
 #define POLICY_OPS(kind, lock_free, maker)                                                                                                 \
     {.abi = EVI_ABI,                                                                                                                       \
      .size = sizeof(evi_ops),                                                                                                              \
@@ -66,8 +65,7 @@ uint32_t plain_leave(evi_plain *p, uint32_t slot); /* evict this resident; EVI_N
      .listen = policy_listen,                                                                                                              \
      .dump = dump,                                                                                                                         \
      .check = check,                                                                                                                       \
-     .nodes = policy_nodes,                                                                                                                \
-     .memory = memory}
+     .layout = layout}
 
 /* The ops table of a policy whose file defines create, hit and evict. */
 #define PLAIN_OPS(kind, lock_free)                                                                                                         \
@@ -87,6 +85,5 @@ uint32_t plain_leave(evi_plain *p, uint32_t slot); /* evict this resident; EVI_N
      .listen = policy_listen,                                                                                                              \
      .dump = plain_dump,                                                                                                                   \
      .check = plain_check,                                                                                                                 \
-     .nodes = policy_nodes,                                                                                                                \
-     .memory = plain_memory}
+     .layout = plain_layout}
 #endif

@@ -36,6 +36,16 @@ typedef struct evi_config {
 /* Tells what happened, for tests and notebooks: kind 'a'dmit 'h'it 'p'romote 'd'emote 'g'host hit 'e'vict 'r'emove 'b'ypass. */
 typedef void (*evi_event_fn)(void *arg, int kind, uint64_t key, uint32_t slot);
 
+/* Where a policy keeps what it keeps, for a driver that counts memory and fetches ahead. The addresses hold until destroy. */
+typedef struct evi_layout {
+    uint64_t bytes; /* all that the policy allocated, ghosts and histories included */
+    const char *nodes; /* what hit(slot) reads is at nodes + slot * stride; NULL: not told */
+    size_t stride;
+    const uint64_t *keys; /* keys[slot]: as of its last insert, until the next; NULL: not kept, the driver keeps its own */
+    const uint32_t *ghosts; /* what a miss reads first is at ghosts + (table_hash(key) >> ghosts_shift), see table.h; NULL: not told */
+    uint32_t ghosts_shift;
+} evi_layout;
+
 typedef struct evi_ops {
     uint32_t abi, size; /* EVI_ABI, sizeof(evi_ops) */
     const char *name;
@@ -52,9 +62,7 @@ typedef struct evi_ops {
     void (*listen)(void *policy, evi_event_fn fn, void *arg); /* NULL ends it */
     size_t (*dump)(void *policy, char *out, size_t n); /* text of the queues by key; bytes needed, as snprintf */
     int (*check)(void *policy, char *why, size_t n); /* 1 when every invariant holds, else 0 and why */
-    /* Both may be NULL. Where the policy's data of slot i is: at i * *stride from what is returned; a driver that knows what comes fetches it ahead. */
-    const void *(*nodes)(void *policy, size_t *stride);
-    size_t (*memory)(void *policy); /* bytes held */
+    void (*layout)(void *policy, evi_layout *out); /* NULL: nothing is told */
 } evi_ops;
 /* cdef:end */
 #endif

@@ -1,190 +1,203 @@
 #include "eviction/csrc/replay.h"
+#include "eviction/csrc/table.h"
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-/* What is resident: an open-addressed table of (tag, slot). A tag is a bijection of a 32-bit key, so that for such keys equal tags are equal keys and
- * a look-up touches nothing but the table; wider keys are compared too. Taking one out moves others by their tags alone. */
-typedef struct {
-    uint32_t tag, slot; /* slot EVI_NONE: empty */
-} cell;
+enum { AHEAD = 16, CHUNK = 1 << 16 }; /* requests: looked at before they are run; between two looks at result->stop */
 
 typedef struct {
-    cell *cells;
-    uint32_t mask, *tag; /* tag[slot] */
-    uint64_t *key; /* key[slot]; NULL: all keys are below 2^32 */
-} table;
-
-static inline uint32_t tag_of(uint64_t key) { /* the finalizer of MurmurHash3, a bijection of 32 bits */
-    uint32_t h = (uint32_t)key ^ (uint32_t)(key >> 32) * 0x9E3779B1u;
-    h = (h ^ h >> 16) * 0x85EBCA6Bu;
-    h = (h ^ h >> 13) * 0xC2B2AE35u;
-    return h ^ h >> 16;
-}
-
-static int table_init(table *t, uint32_t slots, int wide) {
-    size_t size = 4;
-    while (size < 2 * (size_t)slots) size *= 2;
-    t->mask = (uint32_t)(size - 1);
-    t->cells = malloc(size * sizeof *t->cells);
-    t->tag = malloc(((size_t)slots + 1) * sizeof *t->tag);
-    t->key = wide ? malloc(((size_t)slots + 1) * sizeof *t->key) : NULL;
-    if (!t->cells || !t->tag || (wide && !t->key)) return 0;
-    memset(t->cells, 0xFF, size * sizeof *t->cells);
-    return 1;
-}
-
-static void table_free(table *t) {
-    free(t->cells);
-    free(t->tag);
-    free(t->key);
-}
-
-static size_t table_memory(const table *t, uint32_t slots) {
-    return ((size_t)t->mask + 1) * sizeof *t->cells + ((size_t)slots + 1) * (sizeof *t->tag + (t->key ? sizeof *t->key : 0));
-}
-
-static inline uint32_t table_find(const table *t, uint32_t tag, uint64_t key) { /* the slot, or EVI_NONE */
-    for (uint32_t i = tag & t->mask;; i = (i + 1) & t->mask) {
-        cell c = t->cells[i];
-        if (c.slot == EVI_NONE || (c.tag == tag && (!t->key || t->key[c.slot] == key))) return c.slot;
-    }
-}
-
-static inline void table_add(table *t, uint32_t tag, uint64_t key, uint32_t slot) {
-    uint32_t i = tag & t->mask;
-    while (t->cells[i].slot != EVI_NONE) i = (i + 1) & t->mask;
-    t->cells[i] = (cell){tag, slot};
-    t->tag[slot] = tag;
-    if (t->key) t->key[slot] = key;
-}
-
-static inline void table_drop(table *t, uint32_t slot) {
-    uint32_t i = t->tag[slot] & t->mask;
-    while (t->cells[i].slot != slot) i = (i + 1) & t->mask;
-    for (uint32_t j = (i + 1) & t->mask; t->cells[j].slot != EVI_NONE; j = (j + 1) & t->mask) {
-        if (((j - t->cells[j].tag) & t->mask) < ((j - i) & t->mask)) continue; /* its home lies behind the gap */
-        t->cells[i] = t->cells[j];
-        i = j;
-    }
-    t->cells[i].slot = EVI_NONE;
-}
+    uint32_t home, slot;
+} victim;
 
 typedef struct {
     const evi_ops *ops;
-    void *policy;
     const evi_config *config;
-    const uint8_t *nodes; /* NULL: not known */
-    size_t stride;
-    table t;
-    uint8_t *taken; /* by slot */
-    uint32_t *weight, *free_slot, n_free; /* by slot; NULL when every weight is 1: then fresh slots in order, and the victim's */
+    void *policy;
+    evi_table table;
+    evi_layout layout;
+    uint64_t *own_keys; /* NULL where the policy keeps the keys */
+    uint32_t *weight; /* by slot, 0: free; NULL: all are 1 */
+    uint32_t *free_slot, n_free; /* with weights */
+    uint32_t filled; /* slots used so far */
     uint64_t used;
+    evi_result *result;
+    victim victims[AHEAD];
+    int gone;
 } driver;
 
-#define FAR 24 /* requests ahead whose table line is fetched */
-#define NEAR 10 /* and whose node is */
+static int broke(driver *d, size_t at, uint32_t slot) {
+    d->result->at = at;
+    d->result->slot = slot;
+    return -EPROTO;
+}
 
-static inline void look_ahead(const driver *d, const uint64_t *keys, size_t i, size_t n) {
-    if (i + FAR < n) __builtin_prefetch(&d->t.cells[tag_of(keys[i + FAR]) & d->t.mask]);
-    if (d->nodes && i + NEAR < n) {
-        uint32_t slot = d->t.cells[tag_of(keys[i + NEAR]) & d->t.mask].slot; /* that of the home cell: mostly the right one */
-        if (slot != EVI_NONE) __builtin_prefetch(d->nodes + slot * d->stride, 1);
+/* The entries of victims are cleared a little later, when their lines have come. Until then nothing finds them: their slots have other
+ * keys. */
+static void forget(driver *d) {
+    while (d->gone) {
+        const victim v = d->victims[--d->gone];
+        table_clear(&d->table, d->layout.keys, table_of_slot(&d->table, v.home, v.slot));
     }
 }
 
-/* Evicts one. 0: the policy broke its contract. */
-static inline int make_room(driver *d, uint32_t *slot, evi_result *result) {
-    *slot = d->ops->evict(d->policy);
-    if (*slot >= d->config->slots || !d->taken[*slot]) return 0;
-    table_drop(&d->t, *slot);
-    d->taken[*slot] = 0;
-    d->used -= d->weight ? d->weight[*slot] : 1;
-    if (d->weight) d->free_slot[d->n_free++] = *slot;
-    result->evictions++;
-    return 1;
-}
-
-static int run(driver *d, const uint64_t *keys, const uint32_t *weights, size_t n, evi_result *result) {
-    uint32_t fresh = 0;
-    for (size_t i = 0; i < n; i++) {
-        look_ahead(d, keys, i, n);
-        uint64_t key = keys[i];
-        uint32_t tag = tag_of(key), w = weights && weights[i] ? weights[i] : 1, slot = table_find(&d->t, tag, key);
-        result->bytes += w;
-        if (slot != EVI_NONE) {
-            d->ops->hit(d->policy, slot);
-            result->hits++;
-            result->hit_bytes += w;
-            continue;
-        }
-        if (w > d->config->capacity || !d->ops->miss(d->policy, key, w)) {
-            result->bypassed++;
-            continue;
-        }
-        int full = 0;
-        while (d->used + w > d->config->capacity || (d->weight && !d->n_free)) {
-            if (!make_room(d, &slot, result)) {
-                result->at = i;
-                result->slot = slot;
-                return -EPROTO;
-            }
-            full = 1;
-        }
-        if (d->weight)
-            slot = d->free_slot[--d->n_free];
-        else if (!full)
-            slot = fresh++;
-        table_add(&d->t, tag, key, slot);
-        d->taken[slot] = 1;
-        if (d->weight) d->weight[slot] = w;
-        d->used += w;
-        d->ops->insert(d->policy, slot, key, w);
+/* A miss with weights 1: the slot of the victim, all slots being full, is the slot of the newcomer. */
+static int admit_unit(driver *d, uint64_t key, uint32_t home, uint32_t place, size_t at) {
+    const evi_ops *ops = d->ops;
+    uint32_t slot = d->filled;
+    if (!d->config->slots || !ops->miss(d->policy, key, 1)) {
+        d->result->bypassed++;
+        return 0;
     }
+    if (slot < d->config->slots) {
+        d->filled++;
+    } else {
+        slot = ops->evict(d->policy);
+        if (slot >= d->filled) return broke(d, at, slot);
+        uint32_t old = table_home(&d->table, d->layout.keys[slot]);
+        __builtin_prefetch(&d->table.entry[old], 1);
+        d->victims[d->gone++] = (victim){old, slot};
+        d->result->evictions++;
+        if (d->table.far || table_is_far(&d->table, place, home)) {
+            forget(d); /* entries will be asked for their homes by their keys, which the victims' no longer have */
+            place = table_find(&d->table, d->layout.keys, home, key, &old);
+        }
+    }
+    if (d->own_keys) d->own_keys[slot] = key;
+    ops->insert(d->policy, slot, key, 1);
+    table_set(&d->table, place, home, slot);
     return 0;
 }
 
-static int driver_init(driver *d, const evi_ops *ops, const evi_config *config, const uint64_t *keys, size_t n) {
-    uint64_t all = 0;
-    for (size_t i = 0; i < n; i++) all |= keys[i];
-    size_t slots = (size_t)config->slots + 1;
-    *d = (driver){.ops = ops, .config = config};
-    d->taken = calloc(slots, 1);
-    if (!(config->flags & EVI_UNIT)) {
-        d->weight = malloc(slots * sizeof *d->weight);
-        d->free_slot = malloc(slots * sizeof *d->free_slot);
-        if (!d->weight || !d->free_slot) return 0;
-        for (uint32_t i = 0; i < config->slots; i++) d->free_slot[i] = config->slots - 1 - i;
-        d->n_free = config->slots;
+typedef struct {
+    uint32_t hash[AHEAD];
+} block;
+
+static inline void look(const evi_table *t, const uint64_t *keys, size_t n, block *b) {
+    for (size_t j = 0; j < n; j++) {
+        b->hash[j] = table_hash(keys[j]);
+        __builtin_prefetch(&t->entry[b->hash[j] >> t->shift]);
     }
-    return d->taken && table_init(&d->t, config->slots, all > UINT32_MAX);
 }
 
-static void measure(driver *d, evi_result *result) {
-    size_t slots = (size_t)d->config->slots + 1;
-    size_t own = table_memory(&d->t, d->config->slots) + slots * (1 + (d->weight ? sizeof *d->weight + sizeof *d->free_slot : 0));
-    result->memory = d->ops->memory ? own + d->ops->memory(d->policy) : 0;
+static inline void reach(const evi_table *t, const evi_layout *l, size_t n, const block *b) {
+    for (size_t j = 0; j < n; j++) {
+        const uint32_t e = t->entry[b->hash[j] >> t->shift];
+        const char *node = l->nodes + (size_t)(e & t->slot_mask) * l->stride,
+                   *ghost = (const char *)(l->ghosts + (b->hash[j] >> l->ghosts_shift));
+        __builtin_prefetch(&l->keys[e & t->slot_mask]); /* what is not there may be fetched, it does no harm */
+        __builtin_prefetch(node, 1);
+        if (l->ghosts) __builtin_prefetch(ghost);
+    }
+}
+
+static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+static inline uint32_t weight_of(uint32_t w) { return w + !w; }
+
+static int admit_weighed(driver *d, uint64_t key, uint32_t w, uint32_t home, size_t at) {
+    const evi_ops *ops = d->ops;
+    uint32_t slot;
+    d->result->miss_weight += w;
+    if (w > d->config->capacity || !ops->miss(d->policy, key, w)) {
+        d->result->bypassed++;
+        return 0;
+    }
+    while (d->used + w > d->config->capacity || (!d->n_free && d->filled == d->config->slots)) {
+        slot = ops->evict(d->policy);
+        if (slot >= d->filled || !d->weight[slot]) return broke(d, at, slot);
+        table_clear(&d->table, d->layout.keys, table_of_slot(&d->table, table_home(&d->table, d->layout.keys[slot]), slot));
+        d->used -= d->weight[slot];
+        d->weight[slot] = 0;
+        d->free_slot[d->n_free++] = slot;
+        d->result->evictions++;
+    }
+    uint32_t none, place = table_find(&d->table, d->layout.keys, home, key, &none);
+    slot = d->n_free ? d->free_slot[--d->n_free] : d->filled++;
+    if (d->own_keys) d->own_keys[slot] = key;
+    d->weight[slot] = w;
+    d->used += w;
+    ops->insert(d->policy, slot, key, w);
+    table_set(&d->table, place, home, slot);
+    return 0;
+}
+
+static inline __attribute__((always_inline)) int replay_some(driver *d, const uint64_t *keys, const uint32_t *weights, size_t from,
+                                                             size_t to) { /* weights: NULL at compile time where all are 1 */
+    const evi_table t = d->table;
+    const evi_layout l = d->layout;
+    void (*const hit)(void *, uint32_t) = d->ops->hit;
+    void *const policy = d->policy;
+    block blocks[3];
+    uint64_t hits = 0, hit_weight = 0;
+    size_t n = least(AHEAD, to - from), next = least(AHEAD, to - from - n), after;
+    look(&t, keys + from, n, &blocks[0]);
+    look(&t, keys + from + n, next, &blocks[1]);
+    reach(&t, &l, n, &blocks[0]);
+    for (size_t i = from, now = 0; i < to; n = next, next = after, now = now == 2 ? 0 : now + 1) {
+        after = least(AHEAD, to - i - n - next);
+        look(&t, keys + i + n + next, after, &blocks[now == 0 ? 2 : now - 1]);
+        reach(&t, &l, next, &blocks[now == 2 ? 0 : now + 1]);
+        for (size_t j = 0; j < n; j++, i++) {
+            const uint32_t home = blocks[now].hash[j] >> t.shift;
+            uint32_t slot, place = table_find(&t, l.keys, home, keys[i], &slot);
+            if (__builtin_expect(slot != EVI_NONE, 1)) {
+                hit(policy, slot);
+                hits++;
+                if (weights) hit_weight += weight_of(weights[i]);
+                continue;
+            }
+            int code = weights ? admit_weighed(d, keys[i], weight_of(weights[i]), home, i) : admit_unit(d, keys[i], home, place, i);
+            if (code) return code;
+        }
+        if (d->gone) forget(d);
+    }
+    d->result->hits += hits;
+    d->result->hit_weight += hit_weight;
+    return 0;
+}
+
+static int start(driver *d, int weighed) { /* what it took is given back by finish, also after an error */
+    const size_t n = (size_t)d->config->slots + 1;
+    uint64_t bytes = 0;
+    if (!table_init(&d->table, d->config->slots, d->config->slots)) return -ENOMEM;
+    if (!(d->policy = d->ops->create(d->config))) return -EINVAL;
+    if (d->ops->layout) d->ops->layout(d->policy, &d->layout);
+    bytes = d->layout.bytes + table_bytes(&d->table);
+    if (!d->layout.keys) {
+        d->layout.keys = d->own_keys = malloc(n * sizeof *d->own_keys);
+        if (!d->own_keys) return -ENOMEM;
+        bytes += n * sizeof *d->own_keys;
+    }
+    if (weighed) {
+        d->weight = calloc(n, sizeof *d->weight);
+        d->free_slot = malloc(n * sizeof *d->free_slot);
+        if (!d->weight || !d->free_slot) return -ENOMEM;
+        bytes += n * (sizeof *d->weight + sizeof *d->free_slot);
+    }
+    d->result->memory = bytes;
+    return 0;
+}
+
+static void finish(driver *d) {
+    if (d->policy) {
+        d->result->ghost_hits = d->ops->ghost_hits(d->policy);
+        d->ops->destroy(d->policy);
+    }
+    free(d->table.entry);
+    free(d->own_keys);
+    free(d->weight);
+    free(d->free_slot);
 }
 
 int evi_replay(const evi_ops *ops, const evi_config *config, const uint64_t *keys, const uint32_t *weights, size_t n, evi_result *result) {
-    memset(result, 0, sizeof *result);
     if (config->slots > (1u << 29)) return -EINVAL;
-    driver d = {0};
-    int code = -ENOMEM;
-    if (driver_init(&d, ops, config, keys, n)) {
-        code = -EINVAL;
-        if ((d.policy = ops->create(config))) {
-            if (ops->nodes) d.nodes = ops->nodes(d.policy, &d.stride);
-            code = run(&d, keys, weights, n, result);
-            result->misses = n - result->hits;
-            result->ghost_hits = ops->ghost_hits(d.policy);
-            measure(&d, result);
-            ops->destroy(d.policy);
-        }
+    driver d = {.ops = ops, .config = config, .result = result};
+    int code = start(&d, weights != NULL);
+    for (size_t i = 0; i < n && !code && !__atomic_load_n(&result->stop, __ATOMIC_RELAXED); i = result->done) {
+        size_t to = n - i < CHUNK ? n : i + CHUNK;
+        code = weights ? replay_some(&d, keys, weights, i, to) : replay_some(&d, keys, NULL, i, to);
+        __atomic_store_n(&result->done, to, __ATOMIC_RELAXED);
     }
-    table_free(&d.t);
-    free(d.taken);
-    free(d.weight);
-    free(d.free_slot);
+    result->misses = result->done - result->hits;
+    finish(&d);
     return code;
 }

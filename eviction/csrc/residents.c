@@ -24,34 +24,8 @@ void residents_free(evi_residents *r) {
     free(r->weight);
 }
 
-static void counted(evi_residents *r, int queue, uint32_t slot) {
-    r->queue[queue].count++;
-    r->queue[queue].weight += residents_weight(r, slot);
-    r->node[slot].tag = (uint8_t)(queue + 1);
-}
-
-void residents_push(evi_residents *r, int queue, uint32_t slot) {
-    evi_queue *q = &r->queue[queue];
-    r->node[slot].newer = EVI_NONE;
-    r->node[slot].older = q->front;
-    if (q->front == EVI_NONE)
-        q->back = slot;
-    else
-        r->node[q->front].newer = slot;
-    q->front = slot;
-    counted(r, queue, slot);
-}
-
-void residents_push_back(evi_residents *r, int queue, uint32_t slot) {
-    evi_queue *q = &r->queue[queue];
-    r->node[slot].older = EVI_NONE;
-    r->node[slot].newer = q->back;
-    if (q->back == EVI_NONE)
-        q->front = slot;
-    else
-        r->node[q->back].older = slot;
-    q->back = slot;
-    counted(r, queue, slot);
+size_t residents_bytes(const evi_residents *r) {
+    return ((size_t)r->slots + 1) * (sizeof *r->node + sizeof *r->key + (r->weight ? sizeof *r->weight : 0));
 }
 
 void residents_insert_newer(evi_residents *r, uint32_t than, uint32_t slot) {
@@ -64,31 +38,7 @@ void residents_insert_newer(evi_residents *r, uint32_t than, uint32_t slot) {
     r->node[slot].older = than;
     r->node[slot].newer = newer;
     r->node[than].newer = r->node[newer].older = slot;
-    counted(r, queue, slot);
-}
-
-void residents_unlink(evi_residents *r, uint32_t slot) {
-    evi_node *n = &r->node[slot];
-    evi_queue *q = &r->queue[n->tag - 1];
-    if (n->newer == EVI_NONE)
-        q->front = n->older;
-    else
-        r->node[n->newer].older = n->older;
-    if (n->older == EVI_NONE)
-        q->back = n->newer;
-    else
-        r->node[n->older].newer = n->newer;
-    q->count--;
-    q->weight -= residents_weight(r, slot);
-    n->tag = 0;
-}
-
-void residents_place(evi_residents *r, int queue, uint32_t slot, uint64_t key, uint64_t weight) {
-    r->key[slot] = key;
-    if (r->weight) r->weight[slot] = weight ? weight : 1;
-    r->node[slot].mark = 0;
-    r->node[slot].count = 0;
-    residents_push(r, queue, slot);
+    residents_counted(r, queue, slot);
 }
 
 void text_add(evi_text *text, const char *format, ...) {
@@ -104,10 +54,6 @@ void residents_text(const evi_residents *r, int queue, evi_text *text, const cha
     for (uint32_t s = r->queue[queue].front; s != EVI_NONE; s = r->node[s].older)
         text_add(text, " %llu%s", (unsigned long long)r->key[s], r->node[s].mark ? mark : "");
     text_add(text, "\n");
-}
-
-size_t residents_memory(const evi_residents *r) {
-    return ((size_t)r->slots + 1) * (sizeof *r->node + sizeof *r->key + (r->weight ? sizeof *r->weight : 0));
 }
 
 int residents_check(const evi_residents *r, char *why, size_t n) {

@@ -46,17 +46,70 @@ typedef struct {
 
 int residents_init(evi_residents *r, const evi_config *config); /* 0: out of memory, nothing kept */
 void residents_free(evi_residents *r);
-void residents_push(evi_residents *r, int queue, uint32_t slot); /* to the front; the slot is in no queue */
-void residents_push_back(evi_residents *r, int queue, uint32_t slot); /* to the back */
+size_t residents_bytes(const evi_residents *r); /* of the arrays */
 void residents_insert_newer(evi_residents *r, uint32_t than, uint32_t slot); /* into the queue of `than`, next to it on the newer side */
-void residents_unlink(evi_residents *r, uint32_t slot);
-void residents_place(evi_residents *r, int queue, uint32_t slot, uint64_t key, uint64_t weight); /* a new resident, to the front */
 void residents_text(const evi_residents *r, int queue, evi_text *text, const char *mark); /* " key" front to back, then a newline */
-size_t residents_memory(const evi_residents *r); /* bytes beside the struct */
 int residents_check(const evi_residents *r, char *why, size_t n);
 void text_add(evi_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static inline uint64_t residents_weight(const evi_residents *r, uint32_t slot) { return r->weight ? r->weight[slot] : 1; }
+
+static inline void residents_counted(evi_residents *r, int queue, uint32_t slot) {
+    r->queue[queue].count++;
+    r->queue[queue].weight += residents_weight(r, slot);
+    r->node[slot].tag = (uint8_t)(queue + 1);
+}
+
+/* To the front of a queue; the slot is in none. */
+static inline void residents_push(evi_residents *r, int queue, uint32_t slot) {
+    evi_queue *q = &r->queue[queue];
+    r->node[slot].newer = EVI_NONE;
+    r->node[slot].older = q->front;
+    if (q->front == EVI_NONE)
+        q->back = slot;
+    else
+        r->node[q->front].newer = slot;
+    q->front = slot;
+    residents_counted(r, queue, slot);
+}
+
+/* To the back of a queue; the slot is in none. */
+static inline void residents_push_back(evi_residents *r, int queue, uint32_t slot) {
+    evi_queue *q = &r->queue[queue];
+    r->node[slot].older = EVI_NONE;
+    r->node[slot].newer = q->back;
+    if (q->back == EVI_NONE)
+        q->front = slot;
+    else
+        r->node[q->back].older = slot;
+    q->back = slot;
+    residents_counted(r, queue, slot);
+}
+
+static inline void residents_unlink(evi_residents *r, uint32_t slot) {
+    evi_node *n = &r->node[slot];
+    evi_queue *q = &r->queue[n->tag - 1];
+    if (n->newer == EVI_NONE)
+        q->front = n->older;
+    else
+        r->node[n->newer].older = n->older;
+    if (n->older == EVI_NONE)
+        q->back = n->newer;
+    else
+        r->node[n->older].newer = n->newer;
+    q->count--;
+    q->weight -= residents_weight(r, slot);
+    n->tag = 0;
+}
+
+/* A new resident, to the front. */
+static inline void residents_place(evi_residents *r, int queue, uint32_t slot, uint64_t key, uint64_t weight) {
+    r->key[slot] = key;
+    if (r->weight) r->weight[slot] = weight ? weight : 1;
+    r->node[slot].mark = 0;
+    r->node[slot].count = 0;
+    residents_push(r, queue, slot);
+}
 
 /* Moves a slot to the front of the queue it is in. */
 static inline void residents_touch(evi_residents *r, uint32_t slot) {

@@ -161,9 +161,10 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
-    s3fifo *p = policy;
-    return sizeof *p + residents_memory(&p->r) + ghosts_memory(&p->h);
+static void layout(void *policy, evi_layout *out) {
+    policy_layout(policy, out);
+    ghosts_layout(&((s3fifo *)policy)->h, out);
+    out->bytes += sizeof(s3fifo);
 }
 
 const evi_ops evi_s3fifo = POLICY_OPS("s3fifo", 1, create);

@@ -116,9 +116,9 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
-    slru *p = policy;
-    return sizeof *p + residents_memory(&p->r);
+static void layout(void *policy, evi_layout *out) {
+    policy_layout(policy, out);
+    out->bytes += sizeof(slru);
 }
 
 static void *create_2(const evi_config *config) { return create_with(config, 2); }

@@ -123,9 +123,10 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-static size_t memory(void *policy) {
-    two_queue *q = policy;
-    return sizeof *q + residents_memory(&q->r) + ghosts_memory(&q->h);
+static void layout(void *policy, evi_layout *out) {
+    policy_layout(policy, out);
+    ghosts_layout(&((two_queue *)policy)->h, out);
+    out->bytes += sizeof(two_queue);
 }
 
 const evi_ops evi_2q = POLICY_OPS("2q", 0, create);

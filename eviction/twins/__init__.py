@@ -12,6 +12,7 @@ from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
 from .two_queue import TwoQueue
+from .wtinylfu import WTinyLfu
 
 TWINS = {
     "lru": Lru,
@@ -28,6 +29,7 @@ TWINS = {
     "clockpro": ClockPro,
     "clockpro+": ClockProPlus,
     "lirs2": Lirs2,
+    "wtinylfu": WTinyLfu,
 }
 
 __all__ = ["TWINS"]
