@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -8,11 +8,16 @@ SOURCES = [
     "plain.c",
     "belady.c",
     "replay.c",
+    "front.c",
     "lru.c",
     "fifo.c",
     "clock.c",
     "sieve.c",
     "arc.c",
+    "lruk.c",
+    "aging.c",
+    "random.c",
+    "mru.c",
     "clockpro.c",
     "wtinylfu.c",
     "sketch.c",

@@ -32,10 +32,16 @@ _SOURCES = {
     "s3fifo": "Yang et al., SOSP 2023, algorithm 1",
     "lfu": "least frequently used; Shah, Mitra and Matani, 2010, for O(1)",
     "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
+    "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
+    "fifo-reinsertion": "second chance: CLOCK as a queue",
+    "mru": "Chou and DeWitt, VLDB 1985",
+    "random": "uniform, seeded",
+    "lfuda": "Arlitt et al., 1999",
+    "gdsf": "Cherkasova, HPL-98-69, 1998",
+    "lru-k": "O'Neil, O'Neil and Weikum, SIGMOD 1993, section 2.1",
     "clockpro+": "Li, SYSTOR 2019",
     "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
-    "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

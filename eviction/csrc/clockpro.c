@@ -308,9 +308,8 @@ static int check(void *policy, char *why, size_t n) {
 }
 
 static void layout(void *policy, evi_layout *out) {
-    clockpro *p = policy;
     policy_layout(policy, out);
-    ghosts_layout(&p->h, out);
+    ghosts_layout(&((clockpro *)policy)->h, out);
     out->bytes += sizeof(clockpro);
 }
 

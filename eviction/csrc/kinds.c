@@ -15,10 +15,16 @@ const evi_ops *evi_find(const char *name) {
         &evi_2q,
         &evi_lfu,
         &evi_lirs,
+        &evi_wtinylfu,
         &evi_clockpro,
+        &evi_fifo_reinsertion,
+        &evi_mru,
+        &evi_random,
+        &evi_lfuda,
+        &evi_gdsf,
+        &evi_lruk,
         &evi_clockpro_plus,
         &evi_lirs2,
-        &evi_wtinylfu,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -20,10 +20,16 @@ extern const evi_ops evi_slru;
 extern const evi_ops evi_2q;
 extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
+extern const evi_ops evi_wtinylfu;
 extern const evi_ops evi_clockpro;
+extern const evi_ops evi_fifo_reinsertion;
+extern const evi_ops evi_mru;
+extern const evi_ops evi_random;
+extern const evi_ops evi_lfuda;
+extern const evi_ops evi_gdsf;
+extern const evi_ops evi_lruk;
 extern const evi_ops evi_clockpro_plus;
 extern const evi_ops evi_lirs2;
-extern const evi_ops evi_wtinylfu;
 /* clang-format on */
 
 /* cdef:begin */

@@ -1,13 +1,17 @@
 """Readable twins of the native policies: a whole cache in plain Python each, to read, to test against, to begin from."""
 
+from .aging import Gdsf, LfuDa
 from .arc import Arc
-from .clock import Clock
+from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
 from .lirs2 import Lirs2
 from .lru import Lru
+from .lruk import LruK
+from .mru import Mru
+from .random import Random
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
@@ -26,10 +30,16 @@ TWINS = {
     "s3fifo": S3Fifo,
     "lfu": Lfu,
     "lirs": Lirs,
+    "wtinylfu": WTinyLfu,
     "clockpro": ClockPro,
+    "fifo-reinsertion": Reinsertion,
+    "mru": Mru,
+    "random": Random,
+    "lfuda": LfuDa,
+    "gdsf": Gdsf,
+    "lru-k": LruK,
     "clockpro+": ClockProPlus,
     "lirs2": Lirs2,
-    "wtinylfu": WTinyLfu,
 }
 
 __all__ = ["TWINS"]
