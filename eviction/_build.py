@@ -27,5 +27,6 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "lirs2.c",
 ]
 INCLUDES: list[str] = []

@@ -43,6 +43,7 @@ _SOURCES = {
     "clockpro+": "Li, SYSTOR 2019",
     "lecar": "Vietri et al., HotStorage 2018",
     "cacheus": "Rodriguez et al., FAST 2021",
+    "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -8,6 +8,7 @@ from .experts import Cacheus, LeCaR
 from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
+from .lirs2 import Lirs2
 from .lru import Lru
 from .lruk import LruK
 from .mru import Mru
@@ -41,6 +42,7 @@ TWINS = {
     "clockpro+": ClockProPlus,
     "lecar": LeCaR,
     "cacheus": Cacheus,
+    "lirs2": Lirs2,
 }
 
 __all__ = ["TWINS"]
