@@ -21,5 +21,6 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "lists.c",
 ]
 INCLUDES: list[str] = []

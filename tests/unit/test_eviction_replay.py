@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLD = ROOT.parent / "shared" / "reference" / "eviction-gold.csv"
 KIND = {"LRU": "lru", "FIFO": "fifo", "ARC": "arc", "SIEVE": "sieve", "MIN": "belady"}
 SMALL = ("lirs-cpp", "lirs-cs", "lirs-glimpse", "lirs-ps", "lirs-backf", "lirs-multi1", "lirs-zigzag", "lirs-sprite")
-BUILT_IN = ("lru", "fifo", "clock", "sieve", "arc")
+BUILT_IN = tuple(kind for kind, known in eviction.POLICIES.items() if known.built_in)
 
 
 class Newest:
