@@ -28,5 +28,6 @@ SOURCES = [
     "slru.c",
     "two_queue.c",
     "lirs2.c",
+    "lists.c",
 ]
 INCLUDES: list[str] = []

@@ -1,10 +1,11 @@
-"""LIRS2 (Zhong, Zhao and Jiang, LIRS2: an improved LIRS replacement algorithm, SYSTOR 2021): LIRS by the sum of the last two reuse distances.
+"""LIRS2 (Zhong, Zhao and Jiang, LIRS2: an improved LIRS replacement algorithm, SYSTOR 2021): LIRS by the sum of the last two reuse
+distances.
 
-S holds the last and the second-last access of blocks by time; its bottom is the oldest second-last access of a LIR block, the paper's Rmax2.
-Where the paper is silent: a new block gets both places at once, but its next use, only the second access, does not promote it; while there is
-room for LIR (99 % of the capacity) a new block becomes one; a repeat of the last request changes nothing (the authors' program);
-non-resident blocks weigh at most twice the capacity, the longest evicted are forgotten first. Without a resident HIR block the LIR block at
-the bottom is demoted, and leaves.
+S holds the last and the second-last access of blocks by time; its bottom is the oldest second-last access of a LIR block, the paper's
+Rmax2. Where the paper is silent: a new block gets both places at once, but its next use, only the second access, does not promote it;
+while there is room for LIR (99 % of the capacity) a new block becomes one; a repeat of the last request changes nothing (the authors'
+program); non-resident blocks weigh at most twice the capacity, the longest evicted are forgotten first. Without a resident HIR block
+the LIR block at the bottom is demoted, and leaves.
 """
 
 from __future__ import annotations
