@@ -14,6 +14,7 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "experts.c",
     "lruk.c",
     "aging.c",
     "random.c",
@@ -27,5 +28,7 @@ SOURCES = [
     "slru.c",
     "two_queue.c",
     "hyperbolic.c",
+    "lirs2.c",
+    "lists.c",
 ]
 INCLUDES: list[str] = []

@@ -42,6 +42,9 @@ _SOURCES = {
     "lru-k": "O'Neil, O'Neil and Weikum, SIGMOD 1993, section 2.1",
     "clockpro+": "Li, SYSTOR 2019",
     "hyperbolic": "Blankstein, Sen and Freedman, USENIX ATC 2017, section 2",
+    "lecar": "Vietri et al., HotStorage 2018",
+    "cacheus": "Rodriguez et al., FAST 2021",
+    "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

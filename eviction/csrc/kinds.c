@@ -25,6 +25,9 @@ const evi_ops *evi_find(const char *name) {
         &evi_lruk,
         &evi_clockpro_plus,
         &evi_hyperbolic,
+        &evi_lecar,
+        &evi_cacheus,
+        &evi_lirs2,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

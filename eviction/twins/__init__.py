@@ -4,10 +4,12 @@ from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
+from .experts import Cacheus, LeCaR
 from .fifo import Fifo
 from .hyperbolic import Hyperbolic
 from .lfu import Lfu
 from .lirs import Lirs
+from .lirs2 import Lirs2
 from .lru import Lru
 from .lruk import LruK
 from .mru import Mru
@@ -40,6 +42,9 @@ TWINS = {
     "lru-k": LruK,
     "clockpro+": ClockProPlus,
     "hyperbolic": Hyperbolic,
+    "lecar": LeCaR,
+    "cacheus": Cacheus,
+    "lirs2": Lirs2,
 }
 
 __all__ = ["TWINS"]
