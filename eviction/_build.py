@@ -30,5 +30,6 @@ SOURCES = [
     "hyperbolic.c",
     "lirs2.c",
     "lists.c",
+    "lhd.c",
 ]
 INCLUDES: list[str] = []

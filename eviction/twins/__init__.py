@@ -8,6 +8,7 @@ from .experts import Cacheus, LeCaR
 from .fifo import Fifo
 from .hyperbolic import Hyperbolic
 from .lfu import Lfu
+from .lhd import Lhd
 from .lirs import Lirs
 from .lirs2 import Lirs2
 from .lru import Lru
@@ -45,6 +46,7 @@ TWINS = {
     "lecar": LeCaR,
     "cacheus": Cacheus,
     "lirs2": Lirs2,
+    "lhd": Lhd,
 }
 
 __all__ = ["TWINS"]
