@@ -8,6 +8,7 @@ SOURCES = [
     "plain.c",
     "belady.c",
     "replay.c",
+    "reuse.c",
     "front.c",
     "lru.c",
     "fifo.c",
