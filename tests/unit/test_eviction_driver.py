@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 import resource
 import subprocess
@@ -246,6 +247,7 @@ def test_min_with_bypass_is_the_best_there_is(seed: int) -> None:
         assert eviction.replay("min-bypass", keys, size)[0].hits == best_by_search(keys, size), (keys, size)
 
 
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of a process cannot be reset here")
 @pytest.mark.parametrize("kind", ["lru", "arc"])
 def test_memory_is_what_the_process_grows_by(kind: str) -> None:
     """In a process of its own: the peak of its resident set against what the result tells, for a cache of half a million."""
