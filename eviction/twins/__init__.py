@@ -1,6 +1,7 @@
 """Readable twins of the native policies: a whole cache in plain Python each, to read, to test against, to begin from."""
 
 from .arc import Arc
+from .belady import belady
 from .clock import Clock
 from .fifo import Fifo
 from .lru import Lru
@@ -12,4 +13,4 @@ TWINS = {
     "arc": Arc,
 }
 
-__all__ = ["TWINS"]
+__all__ = ["TWINS", "belady"]
