@@ -1,7 +1,7 @@
 """MIN (Belady, A study of replacement algorithms for a virtual-storage computer, IBM Systems Journal 5(2), 1966).
 
 The resident whose next use is farthest leaves; one that is never used again is farthest of all. MIN is the best that demand paging can do,
-which admits every miss. With bypass what is asked for competes too: it is not admitted when its own next use is the farthest. Weights are 1.
+which admits every miss. With bypass what is asked for competes too: it is not admitted when its own next use is the farthest. Weights: 1.
 """
 
 from __future__ import annotations
