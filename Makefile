@@ -50,8 +50,8 @@ c-style: setup
 	$(BIN)/clang-format --dry-run --Werror $(CSRC)
 
 c-warnings: setup
-	@for f in $(filter %.c,$(CSRC)); do \
-	  $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -UNDEBUG -pthread -I. -c $$f -o /dev/null || exit 1; done; echo "C: no warnings"
+	@python_h=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); for f in $(filter %.c,$(CSRC)); do \
+	  $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -UNDEBUG -pthread -I. -isystem $$python_h -c $$f -o /dev/null || exit 1; done; echo "C: no warnings"
 
 bench: build ## this engine beside RocksDB, LevelDB and LMDB, its cache policies beside libCacheSim
 	$(BIN)/lsmlab bench kv
@@ -73,7 +73,7 @@ sanitize: setup ## run the tests on a build with the address and undefined-behav
 tsan: setup ## run the tests that use threads on a build with the thread sanitizer
 	$(call instrumented,tsan,-fsanitize=thread)
 	cd build/tsan && PYTHONPATH=. TSAN_OPTIONS=halt_on_error=1:exitcode=66 LSMLAB_INSTRUMENTED=tsan \
-	  LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" ../../$(BIN)/python -m pytest -q -p no:cacheprovider -m threads tests
+	  LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" ../../$(BIN)/python -m pytest -q -s -p no:cacheprovider -m threads tests
 
 clean: ## remove what was built (not .venv, not results)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 try:
-    from ._native import ffi, lib
+    from ._native import ffi as ffi
+    from ._native import lib as lib
 except ImportError as problem:
     raise ImportError("eviction/_native is missing or does not load: run make build") from problem
 

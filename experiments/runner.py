@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from .processes import command, environment
 from .results import SUFFIX
@@ -97,17 +100,46 @@ def run_suite(
         told(label, len(outcome.skipped) + len(outcome.done) + len(outcome.failed), len(runs))
 
     heard("looking for finished runs")
-    _ahead(due, outcome, pool, ThreadPoolExecutor(jobs), heard)
+    with _noticing_interrupts() as interrupted:
+        _ahead(due, outcome, pool, ThreadPoolExecutor(jobs), heard, interrupted)
     if not keep:
         shutil.rmtree(folder / "work", ignore_errors=True)
     return outcome
 
 
-def _ahead(due: Sequence[Run], outcome: Outcome, pool: _Pool, threads: ThreadPoolExecutor, told: Callable[[str], None]) -> None:
+@contextmanager
+def _noticing_interrupts() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C sets beside raising KeyboardInterrupt, which is lost when that happens in a finalizer or a callback."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield event
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        event.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _ahead(
+    due: Sequence[Run],
+    outcome: Outcome,
+    pool: _Pool,
+    threads: ThreadPoolExecutor,
+    told: Callable[[str], None],
+    interrupted: threading.Event,
+) -> None:
     with threads:
         futures = {threads.submit(pool.run, run): run for run in due}
         try:
             while futures:
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
                 ready, _ = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in ready:
                     run = futures.pop(future)

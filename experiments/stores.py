@@ -8,6 +8,7 @@ bits a key where there is one, no compression, log on and handed to the operatin
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,7 @@ BLOOM_BITS = 10
 Pair = tuple[bytes, bytes]
 
 
-class Store:
+class Store(ABC):
     """What a benchmark needs of a store. Subclasses open at `path` and set the bound methods."""
 
     name = ""
@@ -35,22 +36,23 @@ class Store:
     put_batch: Any  # (keys, values), atomic
     scan: Any  # () -> iterable of all pairs in key order
 
+    @abstractmethod
     def __init__(self, path: Path) -> None:
-        raise NotImplementedError
+        """Open at path."""
 
+    @abstractmethod
     def seek(self, key: bytes, count: int) -> list[Pair]:
         """The first `count` pairs from key on."""
-        raise NotImplementedError
 
-    def compact(self) -> None:
+    def compact(self) -> None:  # noqa: B027 (a store without a settled form has nothing to do)
         """Bring the store into its settled form."""
 
-    def only_reads(self) -> None:
+    def only_reads(self) -> None:  # noqa: B027 (most have no such way)
         """From here on nothing is written: a store that has a cheaper way to read may take it."""
 
+    @abstractmethod
     def close(self) -> None:
         """Close it; what was acknowledged is in the files."""
-        raise NotImplementedError
 
     @classmethod
     def version(cls) -> str:

@@ -28,6 +28,7 @@ from .errors import (
     ReadOnlyError,
     TooLarge,
 )
+from .health import Health
 from .keyspace import Keyspace
 from .options import CacheOptions, CompactionOptions, Options, StallOptions, TableOptions, WalOptions
 from .plan import CompactionPolicy, Plan, TreeView
@@ -60,6 +61,7 @@ __all__ = [
     "CompileError",
     "CorruptionError",
     "Error",
+    "Health",
     "IOFailure",
     "InvalidOptions",
     "Keyspace",

@@ -83,4 +83,5 @@ def bytes_of(data: object) -> bytes:
     if isinstance(data, bytearray | memoryview):
         return bytes(data)
     hint = " (encode it, e.g. key.encode())" if isinstance(data, str) else " (typed keys that keep their order: lsm.keys.encode)"
-    raise TypeError(f"keys and values are bytes-like, not {type(data).__name__}: {data!r:.60}{hint}")
+    shown = "" if isinstance(data, int) and data.bit_length() > 200 else f": {data!r:.60}"  # a huge integer has no text
+    raise TypeError(f"keys and values are bytes-like, not {type(data).__name__}{shown}{hint}")

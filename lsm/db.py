@@ -27,6 +27,7 @@ from .codecs import available_codecs, load_codec
 from .dump import dump
 from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
+from .health import Health, health_of
 from .keyspace import Keyspace
 from .native import NEWEST, SEALED, STALLED, Cache, Env, Ledger
 from .native_db import CoreDB
@@ -272,6 +273,8 @@ class DB:
 
     def write(self, batch: Batch, *, sync: bool = False) -> None:
         """Apply a batch: all of it, at once, after it is in the log; with sync it is on the disk when this returns."""
+        if not isinstance(batch, Batch):
+            raise TypeError(f"write takes an lsm.Batch, not {type(batch).__name__}: {batch!r:.60}")
         if not batch.count:
             return
         payload = batch.payload()
@@ -316,6 +319,8 @@ class DB:
         """
         if name in self.spaces:
             return self.spaces[name]
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a keyspace is text, not {type(name).__name__}: {name!r:.60}")
         if not create:
             raise KeyError(f"no keyspace {name!r}; there are {', '.join(self.keyspaces())}")
         if not (0 < len(name) <= 64 and name.isascii() and name.replace("-", "a").replace(".", "a").replace("_", "a").isalnum()):
@@ -394,12 +399,14 @@ class DB:
         self.executor.wait()
 
     def set_policy(self, policy: Any, keyspace: str = DEFAULT) -> None:
-        """Use another compaction policy from now on: an object with `plan(view)`."""
+        """Use another compaction policy from now on: an object with `plan(view)`. TypeError without that."""
+        if not callable(getattr(policy, "plan", None)):
+            raise TypeError(f"a compaction policy has plan(view); {type(policy).__name__} has not: {policy!r:.60}")
         with self.executor.lock:
             self.spaces[keyspace].policy = policy
         self.executor.on_sealed()
 
-    def note_counters(self, *, flushing: Keyspace | None = None, closed: bool = False, seq: int = 0) -> None:
+    def note_counters(self, *, closed: bool = False, seq: int = 0) -> None:
         """Bring the manifest's counters up to date before a record is written."""
         state = self.state
         state.next_file = max(state.next_file, self.core.take_numbers(1) + 1 if not closed else state.next_file)
@@ -445,12 +452,16 @@ class DB:
         cells, counters = self.ledger.sum()
         cache = self.cache.stats() if self.cache else {}
         counters |= {f"cache_{name}": cache.get(name, 0) for name in ("evictions", "inserts", "ghost_hits")}
-        memory = {
-            "memtables": sum(s.core.memory() for s in self.spaces.values()),
-            "tables": sum(t.memory() for s in self.spaces.values() for t in s.tables.values()),
-            "cache": cache.get("charge", 0),
-        }
-        return Stats(cells, counters, cache, {name: level_stats(s.version) for name, s in self.spaces.items()}, memory)
+        with self.executor.lock:
+            spaces = dict(self.spaces)
+            tables = sum(t.memory() for s in spaces.values() for t in s.tables.values())
+        memory = {"memtables": sum(s.core.memory() for s in spaces.values()), "tables": tables, "cache": cache.get("charge", 0)}
+        return Stats(cells, counters, cache, {name: level_stats(s.version) for name, s in spaces.items()}, memory)
+
+    @property
+    def health(self) -> Health:
+        """Whether writes are taken, and if not why and what helps; the backlog of background work; sizes of log and manifest."""
+        return health_of(self)
 
     def dump(self, keyspace: str = DEFAULT) -> str:
         """Return the tree of a keyspace as text."""
@@ -464,13 +475,16 @@ class DB:
         """Read and check every block of every table. Returns what is wrong, a line each; empty when all is well."""
         if self.closed:
             raise ClosedError("the database is closed")
+        with self.executor.lock:  # background work may close its own references at any time
+            tables = [table.share() for space in self.spaces.values() for table in space.tables.values()]
         problems = []
-        for space in self.spaces.values():
-            for table in list(space.tables.values()):
-                try:
-                    table.verify()
-                except Error as e:
-                    problems.append(str(e))
+        for table in tables:
+            try:
+                table.verify()
+            except Error as e:
+                problems.append(str(e))
+            finally:
+                table.close()
         return problems
 
     @contextmanager

@@ -16,7 +16,7 @@ from .errors import Cancelled, Error, IOFailure, ReadOnlyError
 from .native import Job, JobInput, JobResult, Table
 from .native_db import NEWEST, Mem
 from .plan import Plan, TreeView, is_bottom, validate
-from .stalls import admission
+from .stalls import admission, limits
 from .version import Edit, TableInfo
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Executor:
         self.idle = threading.Condition(self.lock)
         self.busy: dict[str, set[int]] = {}
         self.flushing: set[str] = set()
+        self.content: set[str] = set()  # keyspaces whose policy wanted nothing when it was asked last
         self.jobs: set[Job] = set()
         self.error: BaseException | None = None
         self.closing = False
@@ -156,7 +157,10 @@ class Executor:
         """Tell every keyspace how fast it may be written. True when one is stopped."""
         stopped = False
         for space in self.db.spaces.values():
-            is_open, delay = admission(space.options, len(space.version.levels[0].runs), space.core.sealed_count())
+            runs, sealed = len(space.version.levels[0].runs), space.core.sealed_count()
+            is_open, delay = admission(space.options, runs, sealed)
+            if not is_open and space.name in self.content:  # waiting would last for ever: a policy may let level 0 grow as it likes
+                is_open, delay = admission(space.options, limits(space.options)[1] - 1, sealed)
             space.core.admit(is_open or not self.threads, delay if self.threads else 0)
             stopped |= bool(self.threads) and not is_open
         return stopped
@@ -188,7 +192,11 @@ class Executor:
         busy = self.busy.setdefault(space.name, set())
         plan = space.policy.plan(space.view(frozenset(busy)))
         if plan is None:
+            if not busy:
+                self.content.add(space.name)
+                self._set_admission()
             return None
+        self.content.discard(space.name)
         validate(plan, space.version, frozenset(busy))
         busy.update(plan.inputs)
         space.step += 1
@@ -342,7 +350,7 @@ class Executor:
         """Make an edit durable. A failure here leaves the database read-only: what is on disk is unknown."""
         db = self.db
         db.state.apply(edit)
-        db.note_counters(flushing=space if flushed else None)
+        db.note_counters()
         try:
             db.manifest.commit(edit)
         except OSError as e:

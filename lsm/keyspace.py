@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import indexes
@@ -12,7 +12,7 @@ from .batch import BadRange, Batch, bytes_of
 from .codecs import CODECS
 from .errors import ClosedError
 from .native import MAX_VALUE, MISSING, NEWEST, SEALED, SHORT, STALLED, Bucket, Table, TableSettings
-from .native_db import CoreDB, CoreKeyspace, result_buffer
+from .native_db import CoreKeyspace, result_buffer
 from .native_memtables import builtin_memtable
 from .options import INDEXES, READ_MODES, Options
 from .plan import TreeView
@@ -64,7 +64,7 @@ class Keyspace:
         except TypeError:
             keys = [bytes_of(k) for k in keys]
             packed, lens = b"".join(keys), array("I", map(len, keys))
-        seq = NEWEST if snapshot is None else snapshot.held()
+        seq = _moment(snapshot)
         values: list[bytes | None] = []
         for data, found in self.core.get_many(len(keys), packed, lens, seq):
             at = 0
@@ -112,6 +112,8 @@ class Keyspace:
         snapshot: Snapshot | None = None,
         fill_cache: bool = True,
     ) -> Scan:
+        if limit is not None and not isinstance(limit, int):
+            raise TypeError(f"limit is {limit!r:.60}; allowed: None or an integer of 0 and more")
         if limit is not None and limit < 0:
             raise ValueError(f"limit is {limit}; allowed: None or 0 and more")
         lower, upper = bounds(start, stop, prefix)
@@ -119,6 +121,8 @@ class Keyspace:
 
     def scan_chunks(self, start: bytes | None = None, stop: bytes | None = None, *, chunk: int = 4096, **how: Any) -> Iterator[Chunk]:
         """Iterate over chunks of packed pairs: no Python object a pair. how: prefix, reverse, snapshot."""
+        if not isinstance(chunk, int) or chunk < 1:
+            raise ValueError(f"chunk is {chunk!r:.60}; allowed: an integer of 1 and more")
         lower, upper = bounds(start, stop, how.get("prefix"))
         return chunks(open_cursor(self, lower, upper, how.get("reverse", False), how.get("snapshot"), how.get("fill_cache", True)), chunk)
 
@@ -129,13 +133,19 @@ class Keyspace:
     # Writing
 
     def put_many(
-        self, pairs: Iterable[tuple[bytes, bytes]] | Sequence[bytes], values: Sequence[bytes] | None = None, *, sync: bool = False
+        self,
+        pairs: Iterable[tuple[bytes, bytes]] | Mapping[bytes, bytes] | Sequence[bytes],
+        values: Sequence[bytes] | None = None,
+        *,
+        sync: bool = False,
     ) -> None:
-        """Put many pairs as one atomic batch: an iterable of pairs, or keys and values of equal length."""
+        """Put many pairs as one atomic batch: an iterable of pairs, a mapping, or keys and values of equal length."""
         keys: Sequence[Any]
         if values is None:
-            given = list(pairs)
-            keys, values = [p[0] for p in given], [p[1] for p in given]  # type: ignore[misc]
+            given = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+            if wrong := next((p for p in given if not isinstance(p, tuple | list) or len(p) != 2), None):
+                raise TypeError(f"put_many takes pairs (key, value), or keys and values; not {wrong!r:.60}")
+            keys, values = [p[0] for p in given], [p[1] for p in given]
         else:
             keys = pairs  # type: ignore[assignment]
         if len(keys) != len(values):
@@ -145,7 +155,9 @@ class Keyspace:
         except TypeError:
             keys, values = [bytes_of(k) for k in keys], [bytes_of(v) for v in values]
             packed, packed_values = b"".join(keys), b"".join(values)
-        self.put_packed(packed, array("I", map(len, keys)), packed_values, array("I", map(len, values)), sync=sync)
+        if keys:
+            lens, value_lens = array("I", map(len, keys)), array("I", map(len, values))
+            _settled(self, lambda: self.core.put_many(len(keys), packed, lens, packed_values, value_lens, sync))
 
     def put_packed(self, keys: Any, key_lens: Any, values: Any, value_lens: Any, *, sync: bool = False) -> None:
         """Put pairs packed in buffers, lengths as uint32 (array or numpy), as one atomic batch. ValueError when they do not add up."""
@@ -184,6 +196,7 @@ class Keyspace:
 
         BadRange when start > stop.
         """
+        start, stop = bounds(start, stop, None)
         if start is not None and stop is not None and start > stop:
             raise BadRange(f"compact from {start!r} to {stop!r}; allowed: start <= stop")
         self.flush()
@@ -254,6 +267,15 @@ def _after(space: Keyspace, status: int) -> None:
         space.db.core.raise_last(status)
 
 
+def _moment(snapshot: Snapshot | None) -> int:
+    """Return the sequence number to read at."""
+    if snapshot is None:
+        return NEWEST
+    if not hasattr(snapshot, "held"):
+        raise TypeError(f"snapshot is what db.snapshot() gives, not {type(snapshot).__name__}: {snapshot!r:.60}")
+    return snapshot.held()
+
+
 def _settled(space: Keyspace, call: Callable[[], int]) -> None:
     """Make a write, again as long as it finds the door closed."""
     while (status := call()) == STALLED:
@@ -288,7 +310,7 @@ def make_get(space: Keyspace) -> Callable[..., Any]:
     _, _, c_get, handle = space.core.hot()
 
     def get(key: bytes, default: Any = None, *, snapshot: Snapshot | None = None) -> Any:
-        seq = NEWEST if snapshot is None else snapshot.held()
+        seq = _moment(snapshot)
         key = bytes_of(key)
         out, view, room, needed = result_buffer()
         while True:

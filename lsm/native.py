@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -253,6 +254,13 @@ class Table:
         self.env, self.path, self.number = env, path, number
         self.handle = holding(out[0], lib.lsm_table_unref, env)
         self.props = _props(lib.lsm_table_properties(self.handle))
+
+    def share(self) -> Table:
+        """Return another reference, to be closed on its own: it stays good when this one is closed."""
+        other = copy(self)
+        lib.lsm_table_ref(self.handle)
+        other.handle = holding(ffi.cast("lsm_table *", self.handle), lib.lsm_table_unref, self.env)
+        return other
 
     def verify(self) -> None:
         """Read and check everything. CorruptionError names the file and the offset."""

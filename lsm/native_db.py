@@ -72,7 +72,7 @@ class CoreDB:
     def why_read_only(self) -> str | None:
         """Return why writes are refused, or None."""
         e = new_error()
-        return str(ffi.string(e.what).decode()) if lib.lsm_db_status(self.handle, e) else None
+        return str(ffi.string(e.what).decode(errors="replace")) if lib.lsm_db_status(self.handle, e) else None
 
     def take_numbers(self, n: int = 1) -> int:
         """Return the first of n fresh file numbers."""
@@ -222,7 +222,7 @@ class CoreKeyspace:
         return lib.lsm_put, lib.lsm_delete, lib.lsm_get, self.handle
 
     def bind(self, slow: tuple[Callable[..., Any], ...], after: Callable[[int], None]) -> tuple[Callable[..., Any], ...]:
-        """Return put, get, get_many, delete as built-in functions (builtins.h): slow takes over what they cannot do, after a status that is not OK."""
+        """Return put, get, get_many, delete as built-in functions (builtins.h); slow: what does the rest, after: gets a status not OK."""
         bound: tuple[Callable[..., Any], ...] = builtins.bind(int(ffi.cast("uintptr_t", self.handle)), slow, after, self)
         return bound
 

@@ -168,5 +168,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(arc);
 }
 
-const evi_ops evi_arc = {EVI_ABI, sizeof(evi_ops),   "arc",         0,    create, destroy, hit, miss, evict, insert, removed,
-                         resize,  policy_ghost_hits, policy_listen, dump, check,  layout};
+const evi_ops evi_arc = POLICY_OPS("arc", 0, create);

@@ -14,6 +14,34 @@ int ghosts_init(evi_ghosts *h, uint32_t nodes, uint32_t flags) {
     return 1;
 }
 
+static int grow_array(void **array, size_t n) {
+    void *more = realloc(*array, n);
+    if (more) *array = more;
+    return more != NULL;
+}
+
+int ghosts_grow(evi_ghosts *h, uint32_t nodes) {
+    uint32_t old = h->g.slots;
+    if (nodes <= old || nodes > (1u << 29)) return nodes <= old;
+    size_t n = (size_t)nodes + 1;
+    evi_table table;
+    if (!grow_array((void **)&h->g.node, n * sizeof *h->g.node) || !grow_array((void **)&h->g.key, n * sizeof *h->g.key) ||
+        (h->g.weight && !grow_array((void **)&h->g.weight, n * sizeof *h->g.weight)) || !table_init(&table, nodes, nodes))
+        return 0;
+    free(h->table.entry);
+    h->table = table;
+    memset(h->g.node + old, 0, (n - old) * sizeof *h->g.node);
+    h->g.slots = nodes;
+    for (uint32_t i = old; i < nodes; i++) h->g.node[i].older = i + 1 < nodes ? i + 1 : h->free_node;
+    h->free_node = old;
+    for (uint32_t i = 0; i < old; i++) {
+        if (!h->g.node[i].tag) continue;
+        uint32_t home = table_home(&h->table, h->g.key[i]), none;
+        table_set(&h->table, table_find(&h->table, h->g.key, home, h->g.key[i], &none), home, i);
+    }
+    return 1;
+}
+
 void ghosts_free(evi_ghosts *h) {
     residents_free(&h->g);
     free(h->table.entry);

@@ -2,7 +2,7 @@
  *
  *    open-addressed table: key -> node     nodes are an evi_residents of their own (residents.h): queues, marks, counts, words, weights
  *
- * Ownership: the policy embeds one. Threads: as the policy. Invariants: at most `nodes` ghosts, all memory taken at init (32 to 40 bytes a node,
+ * Ownership: the policy embeds one. Threads: as the policy. Invariants: at most `nodes` ghosts, all memory taken at init and by grow (32 to 40 bytes a node,
  * 8 more with weights); a key is there at most once.
  */
 #ifndef EVI_GHOSTS_H
@@ -17,6 +17,8 @@ typedef struct {
 } evi_ghosts;
 
 int ghosts_init(evi_ghosts *h, uint32_t nodes, uint32_t flags); /* flags of evi_config; 0: out of memory, nothing kept */
+/* To that many nodes, which keep their numbers. 0: out of memory, as before. What layout told is told anew. */
+int ghosts_grow(evi_ghosts *h, uint32_t nodes);
 void ghosts_free(evi_ghosts *h);
 uint32_t ghosts_find(const evi_ghosts *h, uint64_t key); /* the node, or EVI_NONE */
 /* To the front of a queue; the key is not there yet. Without a free node the oldest of that queue goes, or else of another. Returns the node. */

@@ -14,6 +14,24 @@ extern const evi_ops evi_fifo;
 extern const evi_ops evi_clock;
 extern const evi_ops evi_sieve;
 extern const evi_ops evi_arc;
+extern const evi_ops evi_s3fifo;
+extern const evi_ops evi_slru4;
+extern const evi_ops evi_slru;
+extern const evi_ops evi_2q;
+extern const evi_ops evi_lfu;
+extern const evi_ops evi_lirs;
+extern const evi_ops evi_wtinylfu;
+extern const evi_ops evi_clockpro;
+extern const evi_ops evi_fifo_reinsertion;
+extern const evi_ops evi_mru;
+extern const evi_ops evi_random;
+extern const evi_ops evi_lfuda;
+extern const evi_ops evi_gdsf;
+extern const evi_ops evi_lruk;
+extern const evi_ops evi_clockpro_plus;
+extern const evi_ops evi_lecar;
+extern const evi_ops evi_cacheus;
+extern const evi_ops evi_lirs2;
 /* clang-format on */
 
 /* cdef:begin */

@@ -47,8 +47,43 @@ int plain_check(void *policy, char *why, size_t n);
 void plain_layout(void *policy, evi_layout *out);
 uint32_t plain_leave(evi_plain *p, uint32_t slot); /* evict this resident; EVI_NONE passes through */
 
+/* The ops table of a policy whose file defines destroy, hit, miss, evict, insert, removed, resize, dump, check and layout; maker: its create. */
+#define POLICY_OPS(kind, lock_free, maker)                                                                                                 \
+    {.abi = EVI_ABI,                                                                                                                       \
+     .size = sizeof(evi_ops),                                                                                                              \
+     .name = kind,                                                                                                                         \
+     .hit_is_lock_free = lock_free,                                                                                                        \
+     .create = maker,                                                                                                                      \
+     .destroy = destroy,                                                                                                                   \
+     .hit = hit,                                                                                                                           \
+     .miss = miss,                                                                                                                         \
+     .evict = evict,                                                                                                                       \
+     .insert = insert,                                                                                                                     \
+     .remove = removed,                                                                                                                    \
+     .resize = resize,                                                                                                                     \
+     .ghost_hits = policy_ghost_hits,                                                                                                      \
+     .listen = policy_listen,                                                                                                              \
+     .dump = dump,                                                                                                                         \
+     .check = check,                                                                                                                       \
+     .layout = layout}
+
 /* The ops table of a policy whose file defines create, hit and evict. */
 #define PLAIN_OPS(kind, lock_free)                                                                                                         \
-    {EVI_ABI,      sizeof(evi_ops), kind,          lock_free,         create,        plain_destroy, hit,         policy_miss, evict,       \
-     plain_insert, plain_remove,    policy_resize, policy_ghost_hits, policy_listen, plain_dump,    plain_check, plain_layout}
+    {.abi = EVI_ABI,                                                                                                                       \
+     .size = sizeof(evi_ops),                                                                                                              \
+     .name = kind,                                                                                                                         \
+     .hit_is_lock_free = lock_free,                                                                                                        \
+     .create = create,                                                                                                                     \
+     .destroy = plain_destroy,                                                                                                             \
+     .hit = hit,                                                                                                                           \
+     .miss = policy_miss,                                                                                                                  \
+     .evict = evict,                                                                                                                       \
+     .insert = plain_insert,                                                                                                               \
+     .remove = plain_remove,                                                                                                               \
+     .resize = policy_resize,                                                                                                              \
+     .ghost_hits = policy_ghost_hits,                                                                                                      \
+     .listen = policy_listen,                                                                                                              \
+     .dump = plain_dump,                                                                                                                   \
+     .check = plain_check,                                                                                                                 \
+     .layout = plain_layout}
 #endif

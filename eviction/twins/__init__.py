@@ -1,16 +1,50 @@
 """Readable twins of the native policies: a whole cache in plain Python each, to read, to test against, to begin from."""
 
+from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .belady import belady
 from .clock import Clock
+from .clock import Clock, Reinsertion
+from .clockpro import ClockPro, ClockProPlus
+from .experts import Cacheus, LeCaR
 from .fifo import Fifo
+from .lfu import Lfu
+from .lirs import Lirs
+from .lirs2 import Lirs2
 from .lru import Lru
+from .lruk import LruK
+from .mru import Mru
+from .random import Random
+from .s3fifo import S3Fifo
+from .sieve import Sieve
+from .slru import Slru, Slru4
+from .two_queue import TwoQueue
+from .wtinylfu import WTinyLfu
 
 TWINS = {
     "lru": Lru,
     "fifo": Fifo,
     "clock": Clock,
     "arc": Arc,
+    "sieve": Sieve,
+    "2q": TwoQueue,
+    "slru": Slru,
+    "slru4": Slru4,
+    "s3fifo": S3Fifo,
+    "lfu": Lfu,
+    "lirs": Lirs,
+    "wtinylfu": WTinyLfu,
+    "clockpro": ClockPro,
+    "fifo-reinsertion": Reinsertion,
+    "mru": Mru,
+    "random": Random,
+    "lfuda": LfuDa,
+    "gdsf": Gdsf,
+    "lru-k": LruK,
+    "clockpro+": ClockProPlus,
+    "lecar": LeCaR,
+    "cacheus": Cacheus,
+    "lirs2": Lirs2,
 }
 
 __all__ = ["TWINS", "belady"]

@@ -28,7 +28,7 @@ int lsm_db_open(const lsm_db_config *c, lsm_db **out, lsm_error *error) {
     atomic_init(&db->refs, 1);
     db->env = c->env;
     db->wal_ops = c->wal;
-    db->sync_mode = c->wal_config.sync_mode;
+    db->sync_mode = c->disable_wal ? REC_SYNC_NONE : c->wal_config.sync_mode;
     pthread_mutex_init(&db->write_lock, NULL);
     pthread_mutex_init(&db->misc_lock, NULL);
     atomic_init(&db->last, c->last_sequence);

@@ -165,6 +165,11 @@ static void hash_seal(void *self) {
 }
 
 const lsm_memtable_ops lsm_hash_ops = {
-    LSM_ABI,   sizeof(lsm_memtable_ops), "hash", hash_create, hash_destroy, hash_add, hash_get, NULL, hash_iter, hash_memory, hash_count,
-    hash_seal,
+    LSM_ABI,      sizeof(lsm_memtable_ops),
+    "hash",       hash_create,
+    hash_destroy, hash_add,
+    hash_get,     NULL,
+    hash_iter,    hash_memory,
+    hash_count,   hash_seal,
+    NULL,
 };

@@ -33,6 +33,8 @@ typedef struct lsm_memtable_ops {
     size_t (*memory)(void *m); /* bytes held, arena slack included */
     uint64_t (*count)(void *m);
     void (*seal)(void *m);
+    /* Hint: these keys will be added next. May bring the places where they will go into the processor's cache, all at once. May be NULL. */
+    void (*near)(void *m, const uint8_t *const *keys, const size_t *lens, size_t count);
 } lsm_memtable_ops;
 
 const lsm_memtable_ops *lsm_memtable_find(const char *name); /* "skiplist", "vector", "hash"; NULL when unknown */

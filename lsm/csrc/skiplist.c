@@ -25,6 +25,7 @@
 #define MAX_HEIGHT 16 /* of towers; with one in three enough for 40 million entries */
 #define ANCHOR_FIRST 256 /* entries before the first anchor */
 #define ANCHOR_GROWTH 16 /* and how many times more before the next one */
+#define NEAR_FROM 4096 /* entries below which everything is near */
 #define LANES 16 /* look-ups in flight in get_many */
 #define FILTER_SHARE 64 /* the filter's part of the budget: 16 bits a key when entries take 128 bytes */
 #define FILTER_MAX ((size_t)8 << 20) /* bytes */
@@ -352,18 +353,17 @@ static int lane_step(lane *a) {
     return 0;
 }
 
-static void skiplist_get_many(void *self, const uint8_t *const *keys, const size_t *lens, size_t count, uint64_t snapshot, lsm_entry *out,
-                              uint8_t *found) {
-    list *m = self;
+/* Many searches side by side. found NULL: only for what they bring near. */
+static void search_many(list *m, const uint8_t *const *keys, const size_t *lens, size_t count, uint64_t tag, lsm_entry *out,
+                        uint8_t *found) {
     const index_view *v = atomic_load_explicit(&m->view, memory_order_acquire);
-    uint64_t tag = lsm_seek_tag(snapshot);
     int height = atomic_load_explicit(&v->height, memory_order_acquire);
     lane lanes[LANES];
     size_t begun = 0, active = 0;
     while (active || begun < count) {
         for (; active < LANES && begun < count; begun++) {
-            found[begun] = 0;
-            if (filter_absent(m, keys[begun], lens[begun])) continue;
+            if (found) found[begun] = 0;
+            if (found && filter_absent(m, keys[begun], lens[begun])) continue;
             lanes[active] = (lane){make_target(v, keys[begun], lens[begun], tag), v->head, NULL, NULL, height, begun};
             if (!height) lanes[active].n = load_node(&v->head->next);
             active++;
@@ -374,10 +374,24 @@ static void skiplist_get_many(void *self, const uint8_t *const *keys, const size
                 i++;
                 continue;
             }
-            found[a->slot] = (uint8_t)matches(a->n, &a->t);
-            if (found[a->slot]) fill_entry(a->n, &out[a->slot]);
+            if (found && (found[a->slot] = (uint8_t)matches(a->n, &a->t))) fill_entry(a->n, &out[a->slot]);
             *a = lanes[--active];
         }
+    }
+}
+
+static void skiplist_get_many(void *self, const uint8_t *const *keys, const size_t *lens, size_t count, uint64_t snapshot, lsm_entry *out,
+                              uint8_t *found) {
+    search_many(self, keys, lens, count, lsm_seek_tag(snapshot), out, found);
+}
+
+static void skiplist_near(void *self, const uint8_t *const *keys, const size_t *lens, size_t count) {
+    list *m = self;
+    if (atomic_load_explicit(&m->count, memory_order_relaxed) < NEAR_FROM) return;
+    search_many(m, keys, lens, count, UINT64_MAX, NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits;
+        __builtin_prefetch(filter_word(m, keys[i], lens[i], &bits), 1);
     }
 }
 
@@ -461,6 +475,6 @@ static uint64_t skiplist_count(void *self) { return atomic_load_explicit(&((list
 static void skiplist_seal(void *self) { (void)self; } /* sorted at any time */
 
 const lsm_memtable_ops lsm_skiplist_ops = {
-    LSM_ABI,      sizeof(lsm_memtable_ops), "skiplist",        skiplist_create, skiplist_destroy, skiplist_add,
-    skiplist_get, skiplist_get_many,        skiplist_iter_new, skiplist_memory, skiplist_count,   skiplist_seal,
+    LSM_ABI,           sizeof(lsm_memtable_ops), "skiplist",      skiplist_create, skiplist_destroy, skiplist_add,  skiplist_get,
+    skiplist_get_many, skiplist_iter_new,        skiplist_memory, skiplist_count,  skiplist_seal,    skiplist_near,
 };

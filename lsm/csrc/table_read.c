@@ -2,6 +2,9 @@
 #include "lsm/csrc/table_impl.h"
 #include <stdlib.h>
 
+#define MAX_RATIO                                                                                                                          \
+    65536 /* no codec packs more tightly (zstd: 128 KiB of one byte in 3 bytes and a header); a forged length gets no more memory than that */
+
 static int check_crc(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_error *e) {
     uint32_t stored = lsm_get32(raw + h.size + 1), found = lsm_block_crc(t->env, t->number, h.offset, raw, h.size + 1);
     if (stored == found) return LSM_OK;
@@ -17,7 +20,7 @@ static int decompress(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block 
     if (id && !c) return lsm_fail(e, LSM_INVALID, t->path, h.offset, "codec %u of the block is not available", id);
     if (id) {
         size = h.size >= 4 ? lsm_get32(raw) : 0;
-        if (h.size < 4 || size > LSM_MAX_BLOCK)
+        if (h.size < 4 || size > LSM_MAX_BLOCK || size / MAX_RATIO > h.size)
             return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "a block of %u bytes says it holds %u", h.size, size);
     }
     lsm_block *b = lsm_block_alloc(t->env->cache, size);
@@ -108,7 +111,8 @@ int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, cons
     lsm_block *b = NULL;
     if (t->map && !is_verified(t, h.offset)) lsm_reader_blocks(why.by); /* a page may have to be read */
     int mapped_raw = t->map && !t->map[h.offset + h.size];
-    if (!mapped_raw && why.cause != LSM_BY_OPEN) b = look_up(t, h, i, why.by);
+    /* Only data is kept as bytes: partitions are kept parsed, and to look for their bytes too would count a miss twice. */
+    if (!mapped_raw && why.component == LSM_C_DATA) b = look_up(t, h, i, why.by);
     if (b) {
         lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, b->size);
     } else if (t->map) {

@@ -188,4 +188,5 @@ const lsm_memtable_ops lsm_vector_ops = {
     vector_get,     NULL,
     vector_iter,    vector_memory,
     vector_count,   vector_seal,
+    NULL,
 };

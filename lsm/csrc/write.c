@@ -11,6 +11,7 @@
 
 #define SLEEP_FROM 50000 /* ns of delay saved up before a writer sleeps */
 #define NOW_BYTES ((size_t)64 << 10) /* a write of more is better done without the interpreter's lock */
+#define NEAR 32 /* operations of a batch whose places in the memtable are sought side by side */
 #define TOMB_BYTES 128 /* of a range in a list of range deletes: itself, two cuts, their sequence numbers */
 
 static int fail_here(lsm_db *db, int status, const char *what) {
@@ -104,7 +105,7 @@ static int after_apply(lsm_db *db, uint64_t seq) {
 static int may_wait(lsm_keyspace *ks, size_t bytes) {
     lsm_db *db = ks->db;
     return atomic_load_explicit(&ks->delay_ns_per_kib, memory_order_relaxed) || ks->config.calls_out ||
-           (db->wal && db->sync_mode != REC_SYNC_OS && db->sync_mode != REC_SYNC_NONE) || bytes > NOW_BYTES;
+           (db->sync_mode != REC_SYNC_OS && db->sync_mode != REC_SYNC_NONE) || bytes > NOW_BYTES;
 }
 
 /* now: LSM_BUSY instead of waiting. */
@@ -152,9 +153,11 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
         }
     }
     pthread_mutex_unlock(&db->write_lock);
-    if (status == LSM_OK) status = settle(db, seq, lsn, 0, &e);
-    lsm_tally(db->env->ledger, kind == LSM_PUT ? LSM_N_PUT : LSM_N_DELETE, 1);
-    lsm_tally(db->env->ledger, LSM_N_USER_BYTES, kn + vn);
+    if (status == LSM_OK) {
+        lsm_tally(db->env->ledger, kind == LSM_PUT ? LSM_N_PUT : LSM_N_DELETE, 1);
+        lsm_tally(db->env->ledger, LSM_N_USER_BYTES, kn + vn);
+        status = settle(db, seq, lsn, 0, &e);
+    }
     lsm_leave(db);
     if (status < 0) lsm_remember(db, &e);
     return status == LSM_OK && sealed ? LSM_SEALED : status;
@@ -209,12 +212,28 @@ static int check_batch(lsm_db *db, const uint8_t *batch, size_t n, int must_know
     return p == end ? LSM_OK : lsm_fail(e, LSM_INVALID, "", 0, "bytes behind the last operation of the batch");
 }
 
+/* Tells the memtable which keys come next: those of the operations from p on, as long as they go to one keyspace. */
+static void bring_near(lsm_db *db, const uint8_t *p, const uint8_t *end, uint32_t n) {
+    const uint8_t *keys[NEAR];
+    size_t lens[NEAR];
+    uint32_t first = 0, id = 0, count = 0;
+    for (lsm_entry op; count < n && (p = parse_op(p, end, &op, &id)); count++) {
+        if (count && id != first) break;
+        first = id;
+        keys[count] = op.key;
+        lens[count] = op.key_len;
+    }
+    const lsm_keyspace *ks = find_space(db, first);
+    if (ks && ks->config.memtable->near) ks->config.memtable->near(ks->super->active->impl, keys, lens, count);
+}
+
 static int apply_batch(lsm_db *db, const uint8_t *batch, size_t n, uint64_t seq, uint64_t log, int replay) {
     uint32_t count = lsm_get32(batch);
     const uint8_t *p = batch + 4;
     for (uint32_t i = 0; i < count; i++) {
         lsm_entry op;
         uint32_t id;
+        if (i % NEAR == 0 && count - i > 1) bring_near(db, p, batch + n, count - i < NEAR ? count - i : NEAR);
         p = parse_op(p, batch + n, &op, &id);
         op.seq = seq + i;
         lsm_keyspace *ks = find_space(db, id);
@@ -245,9 +264,11 @@ static int commit_locked(lsm_db *db, const uint8_t *batch, size_t n, uint32_t co
         sealed = seal_full(db, 1);
     }
     pthread_mutex_unlock(&db->write_lock);
-    if (status == LSM_OK) status = settle(db, seq + count - 1, lsn, sync, e);
-    lsm_tally(db->env->ledger, LSM_N_BATCH, 1);
-    lsm_tally(db->env->ledger, LSM_N_USER_BYTES, user_bytes);
+    if (status == LSM_OK) {
+        lsm_tally(db->env->ledger, LSM_N_BATCH, 1);
+        lsm_tally(db->env->ledger, LSM_N_USER_BYTES, user_bytes);
+        status = settle(db, seq + count - 1, lsn, sync, e);
+    }
     return status == LSM_OK && sealed ? LSM_SEALED : status;
 }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from experiments import cli, plots, results
+from experiments import cli, plots, results, runner
 from experiments.cli_db import advice
 from experiments.console import parse_bytes, show_bytes
 from experiments.suite import load
@@ -219,6 +219,20 @@ def test_an_interrupt_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) 
     assert "Traceback" not in said
     assert not _processes_in(tmp_path)
     assert not list(tmp_path.glob("a/*.draft"))
+
+
+class Swallows:
+    """Its finalizer is where the interrupt comes: what a finalizer raises is dropped."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_comes_in_a_finalizer_is_noticed(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner._Pool, "run", lambda pool, run: time.sleep(0.1) or "")
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_suite(load(tiny), tmp_path / "a", 1, told=lambda label, done, total: Swallows() and None)
 
 
 def _processes_in(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -74,3 +74,57 @@ def test_a_second_opener_is_told_who_holds_it() -> None:
     fs = recovery.memory()
     with lsm.open("/db", fs=fs, threads=0), pytest.raises(lsm.LockedError, match="pid"):
         lsm.open("/db", fs=fs)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda db: db.keyspace(5), TypeError, "keyspace is text, not int"),
+        (lambda db: db.write(None), TypeError, "takes an lsm.Batch, not NoneType"),
+        (lambda db: db.scan(limit="x"), TypeError, "limit is 'x'"),
+        (lambda db: db.scan(limit=-1), ValueError, "limit is -1"),
+        (lambda db: db.get(b"k", snapshot=5), TypeError, "not int: 5"),
+        (lambda db: db.put_many([(b"a",)]), TypeError, r"not \(b'a',\)"),
+        (lambda db: db.put_many([b"ab"]), TypeError, "not b'ab'"),
+        (lambda db: list(db.scan_chunks(chunk=0)), ValueError, "chunk is 0"),
+        (lambda db: db.set_policy(5), TypeError, r"has plan\(view\)"),
+        (lambda db: db.compact(1, 2), TypeError, "bytes-like, not int"),
+        (lambda db: db.put(1 << 99999, b""), TypeError, "bytes-like, not int"),
+        (lambda db: db.compact(b"b", b"a"), ValueError, "start <= stop"),
+    ],
+)
+def test_wrong_arguments_say_what_is_allowed(db: lsm.DB, call: Callable[[lsm.DB], object], error: type, text: str) -> None:
+    with pytest.raises(error, match=text):
+        call(db)
+    assert list(db.scan()) == []
+
+
+def test_put_many_takes_a_mapping(db: lsm.DB) -> None:
+    db.put_many({b"a": b"1", b"b": b"2"})
+    assert list(db.scan()) == [(b"a", b"1"), (b"b", b"2")]
+
+
+class Never:
+    """A compaction policy that leaves level 0 alone."""
+
+    def plan(self, view: object) -> None:
+        return None
+
+
+def test_a_policy_that_wants_nothing_does_not_stop_writes_for_ever() -> None:
+    stalls = {"slowdown_runs": 2, "stop_runs": 4, "slowdown_us_per_kib": 1}
+    with lsm.open("/d", fs=recovery.memory(), threads=1, write_buffer=4096, stalls=stalls, compaction={"size_ratio": 2}) as db:
+        db.set_policy(Never())
+        for i in range(2000):
+            db.put(b"%05d" % i, b"v" * 50)
+        db.wait()
+        assert len(db.version().levels[0].runs) > 8
+        assert sum(1 for _ in db.scan()) == 2000
+
+
+def test_the_tightest_packing_is_read_back() -> None:
+    with lsm.open("/d", fs=recovery.memory(), threads=0, table={"codec": "zstd"}) as db:
+        db.put(b"zeros", b"\0" * (32 << 20))
+        db.flush()
+        assert db.levels()[0].bytes < 16 << 10
+        assert db.get(b"zeros") == b"\0" * (32 << 20)

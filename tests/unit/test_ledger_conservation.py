@@ -204,7 +204,6 @@ def test_hits_and_misses_are_the_look_ups(case: tuple[str, str, int]) -> None:
     store.db.close()
 
 
-@pytest.mark.xfail(strict=True, reason="a miss of a partition looks its raw block up too, which is never kept")
 def test_a_partition_of_an_index_is_looked_up_once() -> None:
     """One block, one look-up: a miss of an index partition must not count twice in the hit ratio."""
     store = Store("zstd two-level", "leveling", 1 << 20)
@@ -226,7 +225,6 @@ def test_user_bytes_are_the_keys_and_values_given(case: tuple[str, str, int]) ->
     store.db.close()
 
 
-@pytest.mark.xfail(strict=True, reason="puts, deletes and user_bytes grow before the outcome is known")
 def test_writes_that_are_refused_are_not_counted() -> None:
     inner = recovery.memory()
     with lsm.open("/d", fs=inner, threads=0) as db:
@@ -239,7 +237,6 @@ def test_writes_that_are_refused_are_not_counted() -> None:
         assert db.stats().counters == before
 
 
-@pytest.mark.xfail(strict=True, reason="a get whose value outgrows the buffer is counted as missed, once a retry")
 def test_each_look_up_is_counted_once() -> None:
     with lsm.open("/d", fs=recovery.memory(), threads=0) as db:
         db.put(b"small", b"1")
