@@ -2,6 +2,8 @@
 
 from .aging import Gdsf, LfuDa
 from .arc import Arc
+from .belady import belady
+from .clock import Clock
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
@@ -45,4 +47,4 @@ TWINS = {
     "lirs2": Lirs2,
 }
 
-__all__ = ["TWINS"]
+__all__ = ["TWINS", "belady"]
