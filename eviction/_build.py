@@ -27,5 +27,6 @@ SOURCES = [
     "slru.c",
     "two_queue.c",
     "lirs2.c",
+    "frd.c",
 ]
 INCLUDES: list[str] = []

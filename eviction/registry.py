@@ -42,6 +42,7 @@ _SOURCES = {
     "lru-k": "O'Neil, O'Neil and Weikum, SIGMOD 1993, section 2.1",
     "clockpro+": "Li, SYSTOR 2019",
     "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
+    "frd": "Park and Park, MSST 2017",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -30,6 +30,7 @@ extern const evi_ops evi_gdsf;
 extern const evi_ops evi_lruk;
 extern const evi_ops evi_clockpro_plus;
 extern const evi_ops evi_lirs2;
+extern const evi_ops evi_frd;
 /* clang-format on */
 
 /* cdef:begin */

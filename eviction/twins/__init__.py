@@ -5,6 +5,7 @@ from .arc import Arc
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .fifo import Fifo
+from .frd import Frd
 from .lfu import Lfu
 from .lirs import Lirs
 from .lirs2 import Lirs2
@@ -40,6 +41,7 @@ TWINS = {
     "lru-k": LruK,
     "clockpro+": ClockProPlus,
     "lirs2": Lirs2,
+    "frd": Frd,
 }
 
 __all__ = ["TWINS"]
