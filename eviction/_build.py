@@ -30,5 +30,6 @@ SOURCES = [
     "two_queue.c",
     "lirs2.c",
     "lists.c",
+    "frd.c",
 ]
 INCLUDES: list[str] = []

@@ -44,6 +44,7 @@ _SOURCES = {
     "lecar": "Vietri et al., HotStorage 2018",
     "cacheus": "Rodriguez et al., FAST 2021",
     "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
+    "frd": "Park and Park, MSST 2017",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -27,6 +27,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_lecar,
         &evi_cacheus,
         &evi_lirs2,
+        &evi_frd,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

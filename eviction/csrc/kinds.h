@@ -32,6 +32,7 @@ extern const evi_ops evi_clockpro_plus;
 extern const evi_ops evi_lecar;
 extern const evi_ops evi_cacheus;
 extern const evi_ops evi_lirs2;
+extern const evi_ops evi_frd;
 /* clang-format on */
 
 /* cdef:begin */

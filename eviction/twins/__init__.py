@@ -8,6 +8,7 @@ from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
 from .fifo import Fifo
+from .frd import Frd
 from .lfu import Lfu
 from .lirs import Lirs
 from .lirs2 import Lirs2
@@ -45,6 +46,7 @@ TWINS = {
     "lecar": LeCaR,
     "cacheus": Cacheus,
     "lirs2": Lirs2,
+    "frd": Frd,
 }
 
 __all__ = ["TWINS", "belady"]
