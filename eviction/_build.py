@@ -22,5 +22,6 @@ SOURCES = [
     "slru.c",
     "two_queue.c",
     "lists.c",
+    "car.c",
 ]
 INCLUDES: list[str] = []

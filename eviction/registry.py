@@ -34,6 +34,7 @@ _SOURCES = {
     "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
     "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
+    "car": "Bansal and Modha, FAST 2004, figure 2",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

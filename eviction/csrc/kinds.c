@@ -17,6 +17,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_lirs,
         &evi_wtinylfu,
         &evi_clockpro,
+        &evi_car,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -22,6 +22,7 @@ extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
 extern const evi_ops evi_wtinylfu;
 extern const evi_ops evi_clockpro;
+extern const evi_ops evi_car;
 /* clang-format on */
 
 /* cdef:begin */

@@ -1,6 +1,7 @@
 """Readable twins of the native policies: a whole cache in plain Python each, to read, to test against, to begin from."""
 
 from .arc import Arc
+from .car import Car
 from .clock import Clock
 from .clockpro import ClockPro
 from .fifo import Fifo
@@ -27,6 +28,7 @@ TWINS = {
     "lirs": Lirs,
     "wtinylfu": WTinyLfu,
     "clockpro": ClockPro,
+    "car": Car,
 }
 
 __all__ = ["TWINS"]
