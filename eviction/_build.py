@@ -23,5 +23,6 @@ SOURCES = [
     "two_queue.c",
     "lists.c",
     "car.c",
+    "cart.c",
 ]
 INCLUDES: list[str] = []

@@ -35,6 +35,7 @@ _SOURCES = {
     "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
     "car": "Bansal and Modha, FAST 2004, figure 2",
+    "cart": "Bansal and Modha, FAST 2004, figure 3",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -18,6 +18,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_wtinylfu,
         &evi_clockpro,
         &evi_car,
+        &evi_cart,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

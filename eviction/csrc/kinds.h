@@ -23,6 +23,7 @@ extern const evi_ops evi_lirs;
 extern const evi_ops evi_wtinylfu;
 extern const evi_ops evi_clockpro;
 extern const evi_ops evi_car;
+extern const evi_ops evi_cart;
 /* clang-format on */
 
 /* cdef:begin */

@@ -57,8 +57,8 @@ static inline void lists_place(evi_lists *l, int queue, uint32_t slot, uint64_t 
     residents_tell(&l->r, 'a', key, slot);
 }
 
-/* The ops table of a policy whose file defines create, hit, miss, evict, insert, resize, dump and check. */
-#define LISTS_OPS(kind, lock_free)                                                                                                         \
+/* The ops table of a policy whose file defines create, hit, miss, evict, insert, resize, dump and check; remover: lists_remove, or more. */
+#define LISTS_OPS(kind, lock_free, remover)                                                                                                \
     {.abi = EVI_ABI,                                                                                                                       \
      .size = sizeof(evi_ops),                                                                                                              \
      .name = kind,                                                                                                                         \
@@ -69,7 +69,7 @@ static inline void lists_place(evi_lists *l, int queue, uint32_t slot, uint64_t 
      .miss = miss,                                                                                                                         \
      .evict = evict,                                                                                                                       \
      .insert = insert,                                                                                                                     \
-     .remove = lists_remove,                                                                                                               \
+     .remove = remover,                                                                                                                    \
      .resize = resize,                                                                                                                     \
      .ghost_hits = policy_ghost_hits,                                                                                                      \
      .listen = policy_listen,                                                                                                              \

@@ -2,6 +2,7 @@
 
 from .arc import Arc
 from .car import Car
+from .cart import Cart
 from .clock import Clock
 from .clockpro import ClockPro
 from .fifo import Fifo
@@ -29,6 +30,7 @@ TWINS = {
     "wtinylfu": WTinyLfu,
     "clockpro": ClockPro,
     "car": Car,
+    "cart": Cart,
 }
 
 __all__ = ["TWINS"]
