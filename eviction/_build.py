@@ -31,5 +31,7 @@ SOURCES = [
     "lirs2.c",
     "lists.c",
     "frd.c",
+    "car.c",
+    "cart.c",
 ]
 INCLUDES: list[str] = []

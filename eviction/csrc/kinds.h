@@ -33,6 +33,8 @@ extern const evi_ops evi_lecar;
 extern const evi_ops evi_cacheus;
 extern const evi_ops evi_lirs2;
 extern const evi_ops evi_frd;
+extern const evi_ops evi_car;
+extern const evi_ops evi_cart;
 /* clang-format on */
 
 /* cdef:begin */

@@ -3,6 +3,8 @@
 from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .belady import belady
+from .car import Car
+from .cart import Cart
 from .clock import Clock
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
@@ -47,6 +49,8 @@ TWINS = {
     "cacheus": Cacheus,
     "lirs2": Lirs2,
     "frd": Frd,
+    "car": Car,
+    "cart": Cart,
 }
 
 __all__ = ["TWINS", "belady"]
