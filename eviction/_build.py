@@ -28,6 +28,7 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "hyperbolic.c",
     "lirs2.c",
     "lists.c",
     "frd.c",

@@ -24,6 +24,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_gdsf,
         &evi_lruk,
         &evi_clockpro_plus,
+        &evi_hyperbolic,
         &evi_lecar,
         &evi_cacheus,
         &evi_lirs2,

@@ -29,6 +29,7 @@ extern const evi_ops evi_lfuda;
 extern const evi_ops evi_gdsf;
 extern const evi_ops evi_lruk;
 extern const evi_ops evi_clockpro_plus;
+extern const evi_ops evi_hyperbolic;
 extern const evi_ops evi_lecar;
 extern const evi_ops evi_cacheus;
 extern const evi_ops evi_lirs2;

@@ -11,6 +11,7 @@ from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
 from .fifo import Fifo
 from .frd import Frd
+from .hyperbolic import Hyperbolic
 from .lfu import Lfu
 from .lirs import Lirs
 from .lirs2 import Lirs2
@@ -45,6 +46,7 @@ TWINS = {
     "gdsf": Gdsf,
     "lru-k": LruK,
     "clockpro+": ClockProPlus,
+    "hyperbolic": Hyperbolic,
     "lecar": LeCaR,
     "cacheus": Cacheus,
     "lirs2": Lirs2,

@@ -1,17 +1,16 @@
-"""Any resident leaves with equal chance."""
+"""Any resident leaves with equal chance (Belady, IBM Systems Journal 5(2), 1966: RAND)."""
 
 from __future__ import annotations
 
-from .sketch import splitmix
+from .pool import Pool
 
 
 class Random:
-    """A cache of keys with weights. all: the keys, in the order that matters for who is drawn."""
+    """A cache of keys with weights."""
 
     def __init__(self, capacity: int, seed: int = 0) -> None:
         """Start empty; capacity in weight units."""
-        self.c, self.state = capacity, seed
-        self.all: list[int] = []
+        self.c, self.pool = capacity, Pool(seed)
         self.weight: dict[int, int] = {}
 
     def request(self, key: int, weight: int = 1) -> bool:
@@ -21,16 +20,13 @@ class Random:
         if weight > self.c:
             return False
         while sum(self.weight.values()) + weight > self.c:
-            self.state, drawn = splitmix(self.state)
-            at = drawn % len(self.all)
-            del self.weight[self.all[at]]
-            last = self.all.pop()
-            if at < len(self.all):
-                self.all[at] = last
-        self.all.append(key)
+            victim = self.pool.any()
+            self.pool.drop(victim)
+            del self.weight[victim]
+        self.pool.all.append(key)
         self.weight[key] = weight
         return False
 
     def dump(self) -> str:
-        """Return the keys in their order, as the native policy writes them."""
-        return "random:" + "".join(f" {key}" for key in self.all) + "\n"
+        """Return the keys in the order of the pool, as the native policy writes them."""
+        return "random:" + "".join(f" {key}" for key in self.pool.all) + "\n"
