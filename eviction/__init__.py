@@ -5,6 +5,7 @@ A leaf: imports no other package of the project. Policies by name are in :data:`
 
 from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
+from .mrc import Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
@@ -17,13 +18,17 @@ __all__ = [
     "Cache",
     "CacheInfo",
     "CacheStats",
+    "Curve",
     "Policy",
     "PolicySettings",
     "Result",
     "Trace",
+    "TraceStats",
     "cached",
     "load",
+    "mrc",
     "ops_address",
     "register",
     "replay",
+    "trace_stats",
 ]

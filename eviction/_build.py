@@ -8,6 +8,7 @@ SOURCES = [
     "plain.c",
     "belady.c",
     "replay.c",
+    "reuse.c",
     "front.c",
     "lru.c",
     "fifo.c",
@@ -31,5 +32,8 @@ SOURCES = [
     "lirs2.c",
     "lists.c",
     "lhd.c",
+    "frd.c",
+    "car.c",
+    "cart.c",
 ]
 INCLUDES: list[str] = []

@@ -131,6 +131,15 @@ def next_uses(keys: Keys) -> NDArray[np.uint32]:
     return after
 
 
+def stack_distances(keys: Keys) -> NDArray[np.uint32]:
+    """Return for each request how many different keys were asked for since its last one, itself included; 0 for a first one."""
+    after = next_uses(keys)
+    out = np.empty(len(keys), np.uint32)
+    if lib.evi_stack_distances(ffi.from_buffer("uint32_t[]", after), len(keys), ffi.from_buffer("uint32_t[]", out)):
+        raise MemoryError(f"no memory for the stack distances of {len(keys)} requests")
+    return out
+
+
 def belady(capacity: int, after: NDArray[np.uint32], *, bypass: bool, name: str) -> Run:
     """Return the run of MIN (Belady 1966) with unit weights over a trace's next uses, not begun; O(n) time, n / 8 bytes."""
     nexts = ffi.from_buffer("uint32_t[]", after)

@@ -46,6 +46,9 @@ _SOURCES = {
     "cacheus": "Rodriguez et al., FAST 2021",
     "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
     "lhd": "Beckmann, Chen and Cidon, NSDI 2018, sections 3 to 5",
+    "frd": "Park and Park, MSST 2017",
+    "car": "Bansal and Modha, FAST 2004, figure 2",
+    "cart": "Bansal and Modha, FAST 2004, figure 3",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -188,7 +188,7 @@ def run(job: Job) -> dict[str, float]:
 
 def _scaling(keys: Any, size: int) -> dict[str, float]:
     walls: dict[int, list[float]] = {1: [], CORES: []}
-    for _ in range(2):
+    for _ in range(3):
         for threads, wall in walls.items():
             start = time.perf_counter()
             eviction.replay(["lru", "fifo", "clock", "sieve"], keys, [size // 10, size // 3, size], threads=threads)

@@ -229,6 +229,7 @@ static uint32_t evict(void *policy) {
         int hot = n->count & TEST && can_promote(p, slot, residents_weight(&p->r, slot));
         if (n->count & DEMOTED) demoted_used(p, slot);
         to_head(p, slot, hot ? HOT : COLD, hot ? 0 : TEST);
+        settle(p); /* it may be the only hot page */
     }
 }
 

@@ -29,6 +29,9 @@ const evi_ops *evi_find(const char *name) {
         &evi_cacheus,
         &evi_lirs2,
         &evi_lhd,
+        &evi_frd,
+        &evi_car,
+        &evi_cart,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -8,12 +8,14 @@
  * At an access the second-last place becomes the last, at the top, and the last becomes the second-last where it is: one node moves.
  *
  * Where the paper is silent. A new block gets both places at once; the second does not count as an access, so its next use promotes it not. While there is
- * room for LIR a new block becomes one. A repeat of the last request changes nothing (the authors' program). Non-resident blocks weigh at most `ghosts`
- * times the capacity (default 2, as Caffeine's simulator), the longest evicted are forgotten first; so S holds 2 (1 + ghosts) places a slot at most, and
- * needs no bound of its own. Where Q is empty (weights) the LIR block at the bottom goes through it. Param `hir`: percent of the capacity for Q (1).
- * Other programs: hit for hit Caffeine's simulator on all reference traces.
- * Memory: 40 bytes a slot (48 with weights), 56 (64) a ghost, 2 * slots + 2 of them. O(1) amortised: each place that is pruned was made by an access.
- * Invariants: the bottom of S is the second place of a LIR block; both places of a LIR block are in S; LIR weigh at most their share, or are one. */
+ * room for LIR a new block becomes one. A repeat of the last request changes nothing (the authors' program). A non-resident block is forgotten when its
+ * last place leaves S; they weigh at most `ghosts` times the capacity (default 2), beyond which the longest evicted go, so S has at most
+ * 2 (1 + ghosts) places a slot. Where Q is empty (weights) the LIR block at the bottom goes through it. Param `hir`: percent of the capacity for Q (1).
+ * Other programs: Caffeine's simulator keeps non-resident blocks whose places have left S, within the same bound; keeping those too gives its hits to the
+ * last one in all reference cells, and 0.01 points less on the mean, 0.4 at most (cloudphysics-sample@12244). A bound of 4 adds 0.3 on the mean.
+ * Memory: 40 bytes a slot (48 with weights), 48 to 56 (8 more) a ghost, ghosts * slots + 2 of them. O(1) amortised: what is pruned an access put there.
+ * Invariants: the bottom of S is the second place of a LIR block; both places of a LIR block are in S, and the last one of a ghost; LIR weigh at most
+ * their share, or are one. */
 #include "eviction/csrc/ghosts.h"
 #include "eviction/csrc/kinds.h"
 #include "eviction/csrc/plain.h"
@@ -74,16 +76,11 @@ static void s_move(lirs2 *p, uint32_t from, uint32_t to) { /* block `to`, in no 
 
 static void prune(lirs2 *p) {
     while (p->bottom != EVI_NONE) {
-        uint32_t b = p->bottom / 2;
-        if (is_lir(p, b) && p->bottom != first_of(p, b)) return;
-        s_unlink(p, p->bottom);
+        uint32_t x = p->bottom, b = x / 2, node = b - p->r.slots;
+        if (is_lir(p, b) && x != first_of(p, b)) return;
+        s_unlink(p, x);
+        if (b >= p->r.slots && !in_s(p, x ^ 1) && p->h.g.node[node].tag == OLD + 1) ghosts_drop(&p->h, node);
     }
-}
-
-static void leave_s(lirs2 *p, uint32_t b) {
-    s_unlink(p, 2 * b);
-    s_unlink(p, 2 * b + 1);
-    prune(p);
 }
 
 static void demote(lirs2 *p) { /* the LIR block at the bottom */
@@ -153,8 +150,9 @@ static void hit(void *policy, uint32_t slot) {
 }
 
 static void forget_ghost(lirs2 *p, uint32_t node) {
-    leave_s(p, p->r.slots + node);
-    ghosts_drop(&p->h, node);
+    s_unlink(p, 2 * (p->r.slots + node));
+    s_unlink(p, 2 * (p->r.slots + node) + 1);
+    ghosts_drop(&p->h, node); /* the bottom of S, a LIR block's, is where it was */
 }
 
 static int miss(void *policy, uint64_t key, uint64_t weight) {
@@ -169,18 +167,23 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
     return 1;
 }
 
-static uint32_t evict(void *policy) {
-    lirs2 *p = policy;
+static void become_ghost(lirs2 *p, uint32_t slot) {
     const evi_queue *old = &p->h.g.queue[OLD];
-    if (!p->r.queue[Q].count && p->r.queue[LIR].count) demote(p);
-    uint32_t slot = p->r.queue[Q].back;
-    if (slot == EVI_NONE) return slot;
-    residents_unlink(&p->r, slot);
+    if (!in_s(p, first_of(p, slot))) return; /* then neither place is */
     if (old->count == p->h.g.slots - 1) forget_ghost(p, old->back);
     uint32_t node = ghosts_add(&p->h, OLD, p->r.key[slot], residents_weight(&p->r, slot));
     p->h.g.node[node].count = p->r.node[slot].count;
     s_move(p, slot, p->r.slots + node);
     while ((double)old->weight > (double)p->r.capacity * p->ghosts) forget_ghost(p, old->back);
+}
+
+static uint32_t evict(void *policy) {
+    lirs2 *p = policy;
+    if (!p->r.queue[Q].count && p->r.queue[LIR].count) demote(p);
+    uint32_t slot = p->r.queue[Q].back;
+    if (slot == EVI_NONE) return slot;
+    residents_unlink(&p->r, slot);
+    become_ghost(p, slot);
     if (p->last == slot) p->last = EVI_NONE;
     residents_tell(&p->r, 'e', p->r.key[slot], slot);
     return slot;
@@ -217,7 +220,9 @@ static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
 static void removed(void *policy, uint32_t slot) {
     lirs2 *p = policy;
     residents_unlink(&p->r, slot);
-    leave_s(p, slot);
+    s_unlink(p, 2 * slot);
+    s_unlink(p, 2 * slot + 1);
+    prune(p);
     if (p->last == slot) p->last = EVI_NONE;
     residents_tell(&p->r, 'r', p->r.key[slot], slot);
 }
@@ -266,6 +271,8 @@ static int check(void *policy, char *why, size_t n) {
         places += (uint32_t)is_lir(p, x / 2);
     }
     if (last != p->bottom || places != 2 * lir->count) return snprintf(why, n, "%u places of LIR blocks in S", places), 0;
+    for (uint32_t g = 0; g < p->h.g.slots; g++)
+        if (p->h.g.node[g].tag && !in_s(p, first_of(p, p->r.slots + g))) return snprintf(why, n, "ghost %u is not in S", g), 0;
     for (uint32_t s = 0; s < p->r.slots; s++)
         if (p->r.node[s].tag && ghosts_find(&p->h, p->r.key[s]) != EVI_NONE) return snprintf(why, n, "slot %u has a ghost too", s), 0;
     return 1;

@@ -50,12 +50,16 @@ uint32_t lists_leave(evi_lists *l, uint32_t slot, int queue, uint64_t room) {
     return lists_drop(l, slot);
 }
 
-int lists_ghost_hit(evi_lists *l, uint64_t key) {
-    uint32_t node = ghosts_find(&l->h, key);
-    if (node == EVI_NONE) return 0;
-    ghosts_drop(&l->h, node);
+void lists_take(evi_lists *l, uint32_t ghost) {
+    ghosts_drop(&l->h, ghost);
     l->r.ghost_hits++;
-    residents_tell(&l->r, 'g', key, EVI_NONE);
+    residents_tell(&l->r, 'g', l->h.g.key[ghost], EVI_NONE);
+}
+
+int lists_ghost_hit(evi_lists *l, uint64_t key) {
+    uint32_t ghost = ghosts_find(&l->h, key);
+    if (ghost == EVI_NONE) return 0;
+    lists_take(l, ghost);
     return 1;
 }
 

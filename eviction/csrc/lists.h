@@ -27,6 +27,8 @@ void lists_layout(void *policy, evi_layout *out);
 void lists_trim(evi_lists *l, int queue, uint64_t room); /* ghosts go, oldest first, until they weigh at most this or one is left */
 uint32_t lists_leave(evi_lists *l, uint32_t slot, int queue, uint64_t room); /* evicted, to the front of the ghosts */
 uint32_t lists_drop(evi_lists *l, uint32_t slot); /* evicted, without a ghost; EVI_NONE passes through */
+void lists_take(evi_lists *l,
+                uint32_t ghost); /* a ghost hit: the ghost is forgotten, but its weight and words can be read until the next leaves */
 int lists_ghost_hit(evi_lists *l, uint64_t key); /* 1: it was a ghost, and no longer is */
 void lists_text(const evi_residents *r, int queue, evi_text *text, const char *name);
 int lists_check(const evi_lists *l, char *why, size_t n);
@@ -55,8 +57,8 @@ static inline void lists_place(evi_lists *l, int queue, uint32_t slot, uint64_t 
     residents_tell(&l->r, 'a', key, slot);
 }
 
-/* The ops table of a policy whose file defines create, hit, miss, evict, insert, resize, dump and check. */
-#define LISTS_OPS(kind, lock_free)                                                                                                         \
+/* The ops table of a policy whose file defines create, hit, miss, evict, insert, resize, dump and check; remover: lists_remove, or more. */
+#define LISTS_OPS(kind, lock_free, remover)                                                                                                \
     {.abi = EVI_ABI,                                                                                                                       \
      .size = sizeof(evi_ops),                                                                                                              \
      .name = kind,                                                                                                                         \
@@ -67,7 +69,7 @@ static inline void lists_place(evi_lists *l, int queue, uint32_t slot, uint64_t 
      .miss = miss,                                                                                                                         \
      .evict = evict,                                                                                                                       \
      .insert = insert,                                                                                                                     \
-     .remove = lists_remove,                                                                                                               \
+     .remove = remover,                                                                                                                    \
      .resize = resize,                                                                                                                     \
      .ghost_hits = policy_ghost_hits,                                                                                                      \
      .listen = policy_listen,                                                                                                              \

@@ -2,10 +2,15 @@
 
 from .aging import Gdsf, LfuDa
 from .arc import Arc
+from .belady import belady
+from .car import Car
+from .cart import Cart
+from .clock import Clock
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
 from .fifo import Fifo
+from .frd import Frd
 from .hyperbolic import Hyperbolic
 from .lfu import Lfu
 from .lhd import Lhd
@@ -47,6 +52,9 @@ TWINS = {
     "cacheus": Cacheus,
     "lirs2": Lirs2,
     "lhd": Lhd,
+    "frd": Frd,
+    "car": Car,
+    "cart": Cart,
 }
 
-__all__ = ["TWINS"]
+__all__ = ["TWINS", "belady"]

@@ -91,6 +91,7 @@ class ClockPro:
             if page.demoted:
                 self._demoted_used(page)
             self._to_head(key, Page(page.weight, HOT) if hot else Page(page.weight, COLD, test=True))
+            self._pass(self._oldest(HOT))  # it may be the only hot page
 
     def _can_promote(self, key: int, page: Page, weight: int) -> bool:
         """A page that weighs this was used in its test period: is there room for it to be hot, if need be by demoting others?"""

@@ -1,11 +1,10 @@
-"""LIRS2 (Zhong, Zhao and Jiang, LIRS2: an improved LIRS replacement algorithm, SYSTOR 2021): LIRS by the sum of the last two reuse
-distances.
+"""LIRS2 (Zhong, Zhao and Jiang, LIRS2: an improved LIRS replacement algorithm, SYSTOR 2021): LIRS by the last two reuse distances.
 
-S holds the last and the second-last access of blocks by time; its bottom is the oldest second-last access of a LIR block, the paper's
-Rmax2. Where the paper is silent: a new block gets both places at once, but its next use, only the second access, does not promote it;
-while there is room for LIR (99 % of the capacity) a new block becomes one; a repeat of the last request changes nothing (the authors'
-program); non-resident blocks weigh at most twice the capacity, the longest evicted are forgotten first. Without a resident HIR block
-the LIR block at the bottom is demoted, and leaves.
+S holds the last and the second-last access of blocks by time; its bottom is the oldest second-last access of a LIR block (Rmax2).
+Where the paper is silent: a new block gets both places at once, but its next use, only the second access, does not promote it; while there
+is room for LIR (99 % of the capacity) a new block becomes one; a repeat of the last request changes nothing (the authors' program); a
+non-resident block is forgotten when its last place leaves S; all weigh at most twice the capacity, the longest evicted are forgotten
+first. Without a resident HIR block the LIR block at the bottom is demoted, and leaves.
 """
 
 from __future__ import annotations
@@ -102,7 +101,10 @@ class Lirs2:
         victim = next(iter(self.queue))
         del self.queue[victim]
         self.blocks[victim].status = GHOST
-        self.ghosts[victim] = None
+        if self.blocks[victim].last in self.stack:
+            self.ghosts[victim] = None
+        else:
+            del self.blocks[victim]
         while sum(self.blocks[key].weight for key in self.ghosts) > 2 * self.c:
             oldest = next(iter(self.ghosts))
             del self.ghosts[oldest]
@@ -121,6 +123,8 @@ class Lirs2:
             if block.status == LIR and time == block.second:
                 break
             del self.stack[time]
+            if key in self.ghosts and block.last not in self.stack:
+                del self.ghosts[key], self.blocks[key]
 
     def dump(self) -> str:
         """Return S from its top, Q and non-resident blocks, newest first, as the native policy writes them."""

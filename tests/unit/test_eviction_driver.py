@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 import resource
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import eviction
+from eviction.twins import belady
 
 BUILT_IN = sorted(kind for kind, known in eviction.POLICIES.items() if known.built_in)
 PHI = 0x9E3779B97F4A7C15  # the multiplier of table.h
@@ -246,6 +248,16 @@ def test_min_with_bypass_is_the_best_there_is(seed: int) -> None:
         assert eviction.replay("min-bypass", keys, size)[0].hits == best_by_search(keys, size), (keys, size)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_min_as_its_twin(seed: int) -> None:
+    chance = random.Random(seed)
+    keys = [int(chance.paretovariate(0.8)) % 60 for _ in range(chance.choice([0, 1, 63, 64, 65, 900]))]
+    for size in (0, 1, 2, 3, 17, 60):
+        for kind in ("belady", "min-bypass"):
+            assert eviction.replay(kind, keys, size)[0].hits == belady(keys, size, bypass=kind == "min-bypass"), (kind, seed, size)
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of a process cannot be reset here")
 @pytest.mark.parametrize("kind", ["lru", "arc"])
 def test_memory_is_what_the_process_grows_by(kind: str) -> None:
     """In a process of its own: the peak of its resident set against what the result tells, for a cache of half a million."""
