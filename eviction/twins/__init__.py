@@ -3,7 +3,6 @@
 from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .belady import belady
-from .clock import Clock
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
