@@ -14,6 +14,7 @@ SOURCES = [
     "clock.c",
     "sieve.c",
     "arc.c",
+    "experts.c",
     "lruk.c",
     "aging.c",
     "random.c",
@@ -28,5 +29,6 @@ SOURCES = [
     "two_queue.c",
     "lirs2.c",
     "frd.c",
+    "lists.c",
 ]
 INCLUDES: list[str] = []

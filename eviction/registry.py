@@ -41,6 +41,8 @@ _SOURCES = {
     "gdsf": "Cherkasova, HPL-98-69, 1998",
     "lru-k": "O'Neil, O'Neil and Weikum, SIGMOD 1993, section 2.1",
     "clockpro+": "Li, SYSTOR 2019",
+    "lecar": "Vietri et al., HotStorage 2018",
+    "cacheus": "Rodriguez et al., FAST 2021",
     "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
     "frd": "Park and Park, MSST 2017",
 }

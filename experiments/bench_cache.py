@@ -102,29 +102,20 @@ class Result:
         """Each target with what was reached; what did not run is left out."""
         rows: list[dict[str, Any]] = []
 
-        def judge(what: str, against: str, target: float, got: float | None, *, least: bool = True) -> None:
+        def judge(what: str, against: str, sign: str, target: float, got: float | None) -> None:
             if got is not None:
-                rows.append(
-                    {
-                        "what": what,
-                        "against": against,
-                        "target": target,
-                        "got": got,
-                        "least": least,
-                        "pass": got >= target if least else got <= target,
-                    }
-                )
+                passed = {"≥": got >= target, "≤": got <= target, "=": got == target}[sign]
+                rows.append({"what": what, "against": against, "sign": sign, "target": target, "got": got, "pass": passed})
 
         for p in PAIRS:
             slower = self.ratio(p.kind, "seconds", PEER)
-            judge(f"{p.kind}: speed", f"{PEER} {p.peer}", p.target, slower and 1 / slower)
+            judge(f"{p.kind}: speed", f"{PEER} {p.peer}", "≥", p.target, slower and 1 / slower)
         for p in PAIRS:
-            judge(f"{p.kind}: bytes an object", f"{FITTED} {p.peer}", MEMORY_TARGET, self.ratio(p.kind, "bytes", FITTED), least=False)
+            judge(f"{p.kind}: bytes an object", f"{FITTED} {p.peer}", "≤", MEMORY_TARGET, self.ratio(p.kind, "bytes", FITTED))
         for p in PAIRS:
             if p.exact:
-                ours, theirs = self.median(p.kind, US, "hits"), self.median(p.kind, PEER, "hits")
-                judge(f"{p.kind}: hits", f"{PEER} {p.peer}", 1.0, None if ours is None or theirs is None else float(ours == theirs))
-        judge(f"passes side by side on {CORES} cores", "one thread", SCALING_TARGET, self.median(SCALING, US, "scaling"))
+                judge(f"{p.kind}: hits", f"{PEER} {p.peer}", "=", 1.0, self.ratio(p.kind, "hits", PEER))
+        judge(f"passes side by side on {CORES} cores", "one thread", "≥", SCALING_TARGET, self.median(SCALING, US, "scaling"))
         return rows
 
     def to_dict(self) -> dict[str, Any]:

@@ -24,6 +24,8 @@ const evi_ops *evi_find(const char *name) {
         &evi_gdsf,
         &evi_lruk,
         &evi_clockpro_plus,
+        &evi_lecar,
+        &evi_cacheus,
         &evi_lirs2,
         &evi_frd,
     };

@@ -29,6 +29,8 @@ extern const evi_ops evi_lfuda;
 extern const evi_ops evi_gdsf;
 extern const evi_ops evi_lruk;
 extern const evi_ops evi_clockpro_plus;
+extern const evi_ops evi_lecar;
+extern const evi_ops evi_cacheus;
 extern const evi_ops evi_lirs2;
 extern const evi_ops evi_frd;
 /* clang-format on */

@@ -4,6 +4,7 @@ from .aging import Gdsf, LfuDa
 from .arc import Arc
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
+from .experts import Cacheus, LeCaR
 from .fifo import Fifo
 from .frd import Frd
 from .lfu import Lfu
@@ -40,6 +41,8 @@ TWINS = {
     "gdsf": Gdsf,
     "lru-k": LruK,
     "clockpro+": ClockProPlus,
+    "lecar": LeCaR,
+    "cacheus": Cacheus,
     "lirs2": Lirs2,
     "frd": Frd,
 }
