@@ -30,9 +30,9 @@ SOURCES = [
     "two_queue.c",
     "hyperbolic.c",
     "lirs2.c",
-    "lists.c",
     "frd.c",
     "car.c",
     "cart.c",
+    "lists.c",
 ]
 INCLUDES: list[str] = []
