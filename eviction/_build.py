@@ -35,5 +35,6 @@ SOURCES = [
     "frd.c",
     "car.c",
     "cart.c",
+    "lists.c",
 ]
 INCLUDES: list[str] = []

@@ -18,7 +18,7 @@ METHODS = ("exact", "shards", "mini")
 
 @dataclass(frozen=True)
 class Curve:
-    """Hit ratio at sizes. sampled: the share of keys it was made from, 1.0: all. error: mean absolute difference to the exact curve, if asked for."""
+    """Hit ratio at sizes. sampled: the share of keys it was made from. error: mean absolute difference to the exact curve, if asked for."""
 
     policy: str
     method: str

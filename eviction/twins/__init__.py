@@ -5,7 +5,6 @@ from .arc import Arc
 from .belady import belady
 from .car import Car
 from .cart import Cart
-from .clock import Clock
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
