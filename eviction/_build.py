@@ -35,6 +35,5 @@ SOURCES = [
     "frd.c",
     "car.c",
     "cart.c",
-    "lists.c",
 ]
 INCLUDES: list[str] = []
