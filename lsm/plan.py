@@ -121,9 +121,7 @@ def _check_order(plan: Plan, version: Version, inputs: list[TableInfo]) -> None:
         if number in chosen or not t.overlaps(*covered):
             continue
         if joins and at == place:
-            raise PlanRefused(
-                f"table {number} in level {at[0]} overlaps the inputs and is in the run that they join: it must be an input too"
-            )
+            raise PlanRefused(f"table {number} in level {at[0]} overlaps the inputs and is in the run that they join: it must be an input too")
         for source in inputs:
             was = where[source.number]
             overlap = at != was and t.overlaps(source.smallest, source.largest, source.largest_exclusive)
