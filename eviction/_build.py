@@ -30,6 +30,8 @@ SOURCES = [
     "two_queue.c",
     "hyperbolic.c",
     "lirs2.c",
+    "lists.c",
+    "lhd.c",
     "frd.c",
     "car.c",
     "cart.c",

@@ -45,6 +45,7 @@ _SOURCES = {
     "lecar": "Vietri et al., HotStorage 2018",
     "cacheus": "Rodriguez et al., FAST 2021",
     "lirs2": "Zhong, Zhao and Jiang, SYSTOR 2021",
+    "lhd": "Beckmann, Chen and Cidon, NSDI 2018, sections 3 to 5",
     "frd": "Park and Park, MSST 2017",
     "car": "Bansal and Modha, FAST 2004, figure 2",
     "cart": "Bansal and Modha, FAST 2004, figure 3",

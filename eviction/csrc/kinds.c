@@ -28,6 +28,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_lecar,
         &evi_cacheus,
         &evi_lirs2,
+        &evi_lhd,
         &evi_frd,
         &evi_car,
         &evi_cart,

@@ -33,6 +33,7 @@ extern const evi_ops evi_hyperbolic;
 extern const evi_ops evi_lecar;
 extern const evi_ops evi_cacheus;
 extern const evi_ops evi_lirs2;
+extern const evi_ops evi_lhd;
 extern const evi_ops evi_frd;
 extern const evi_ops evi_car;
 extern const evi_ops evi_cart;

@@ -12,6 +12,7 @@ from .fifo import Fifo
 from .frd import Frd
 from .hyperbolic import Hyperbolic
 from .lfu import Lfu
+from .lhd import Lhd
 from .lirs import Lirs
 from .lirs2 import Lirs2
 from .lru import Lru
@@ -49,6 +50,7 @@ TWINS = {
     "lecar": LeCaR,
     "cacheus": Cacheus,
     "lirs2": Lirs2,
+    "lhd": Lhd,
     "frd": Frd,
     "car": Car,
     "cart": Cart,

@@ -12,6 +12,8 @@ from eviction.twins import TWINS
 VARIANTS: list[tuple[str, dict[str, float]]] = [
     ("hyperbolic", {"sample": 3}),
     ("hyperbolic", {"sample": 2, "size": 0}),
+    ("lhd", {"sample": 2, "interval": 7, "explore": 0.5}),
+    ("lhd", {"interval": 20, "decay": 0.5}),
 ]
 
 
