@@ -23,6 +23,7 @@ SOURCES = [
     "two_queue.c",
     "lists.c",
     "car.c",
+    "mq.c",
     "cart.c",
 ]
 INCLUDES: list[str] = []

@@ -36,6 +36,7 @@ _SOURCES = {
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
     "car": "Bansal and Modha, FAST 2004, figure 2",
     "cart": "Bansal and Modha, FAST 2004, figure 3",
+    "mq": "Zhou, Philbin and Li, USENIX 2001",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -24,6 +24,7 @@ extern const evi_ops evi_wtinylfu;
 extern const evi_ops evi_clockpro;
 extern const evi_ops evi_car;
 extern const evi_ops evi_cart;
+extern const evi_ops evi_mq;
 /* clang-format on */
 
 /* cdef:begin */

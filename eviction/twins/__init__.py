@@ -9,6 +9,7 @@ from .fifo import Fifo
 from .lfu import Lfu
 from .lirs import Lirs
 from .lru import Lru
+from .mq import Mq
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
@@ -31,6 +32,7 @@ TWINS = {
     "clockpro": ClockPro,
     "car": Car,
     "cart": Cart,
+    "mq": Mq,
 }
 
 __all__ = ["TWINS"]
