@@ -19,6 +19,7 @@ from .lru import Lru
 from .lruk import LruK
 from .mru import Mru
 from .random import Random
+from .mq import Mq
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
@@ -54,6 +55,7 @@ TWINS = {
     "frd": Frd,
     "car": Car,
     "cart": Cart,
+    "mq": Mq,
 }
 
 __all__ = ["TWINS", "belady"]
