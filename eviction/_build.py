@@ -34,6 +34,7 @@ SOURCES = [
     "lhd.c",
     "frd.c",
     "car.c",
+    "mq.c",
     "cart.c",
 ]
 INCLUDES: list[str] = []

@@ -49,6 +49,7 @@ _SOURCES = {
     "frd": "Park and Park, MSST 2017",
     "car": "Bansal and Modha, FAST 2004, figure 2",
     "cart": "Bansal and Modha, FAST 2004, figure 3",
+    "mq": "Zhou, Philbin and Li, USENIX 2001",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -383,4 +383,4 @@ def _as_error(e: BaseException) -> BaseException:
     return e
 
 
-__all__ = ["NEWEST", "Executor", "TreeView", "shielded"]
+__all__ = ["NEWEST", "Executor", "shielded"]

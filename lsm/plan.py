@@ -1,7 +1,7 @@
 """Compaction plans: what a policy sees, what it may ask for, and what the engine checks before it obeys.
 
-A plan names input tables and an output level. It is legal when, for every key range that it moves down, nothing newer is left above
-what it moves and nothing older is jumped over: inputs are closed under version order.
+A plan names input tables and an output level. It is legal when every table that stays and overlaps an input is afterwards on the same
+side of the output, newer or older, as it was of that input, and nothing in the run that is joined overlaps the inputs.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _check_order(plan: Plan, version: Version, inputs: list[TableInfo]) -> None:
         if number in chosen or not t.overlaps(*covered):
             continue
         if joins and at == place:
-            raise PlanRefused(f"table {number} in level {at[0]} overlaps the inputs and is in the run that they join: it must be an input too")
+            raise PlanRefused(f"table {number} in level {at[0]} overlaps the inputs, in the run that they join: it must be an input too")
         for source in inputs:
             was = where[source.number]
             overlap = at != was and t.overlaps(source.smallest, source.largest, source.largest_exclusive)

@@ -32,6 +32,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_frd,
         &evi_car,
         &evi_cart,
+        &evi_mq,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -37,6 +37,7 @@ extern const evi_ops evi_lhd;
 extern const evi_ops evi_frd;
 extern const evi_ops evi_car;
 extern const evi_ops evi_cart;
+extern const evi_ops evi_mq;
 /* clang-format on */
 
 /* cdef:begin */

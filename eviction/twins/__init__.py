@@ -17,6 +17,7 @@ from .lirs import Lirs
 from .lirs2 import Lirs2
 from .lru import Lru
 from .lruk import LruK
+from .mq import Mq
 from .mru import Mru
 from .random import Random
 from .s3fifo import S3Fifo
@@ -54,6 +55,7 @@ TWINS = {
     "frd": Frd,
     "car": Car,
     "cart": Cart,
+    "mq": Mq,
 }
 
 __all__ = ["TWINS", "belady"]

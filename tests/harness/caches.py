@@ -102,7 +102,10 @@ def trace(name: str) -> eviction.Trace:
     return eviction.load(SHARED / "traces" / f"{name}.u32.xz")
 
 
-def differences(kind: str, source: str, policy: str) -> list[float]:
-    """Return hits here minus hits there in points of the requests, a cell each; skips nothing: empty where the reference is not here."""
+def differences(kind: str, source: str, policy: str, params: str = "") -> list[float]:
+    """Return hits here minus hits there in points of the requests, a cell each; none where the reference is not here."""
     rows = reference(source, policy)
-    return [100 * (eviction.replay(kind, trace(name), sizes=[size])[0].hits - hits) / requests for name, size, requests, hits in rows]
+    return [
+        100 * (eviction.replay(kind, trace(name), sizes=[size], params=params)[0].hits - hits) / requests
+        for name, size, requests, hits in rows
+    ]
