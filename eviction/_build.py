@@ -25,5 +25,6 @@ SOURCES = [
     "car.c",
     "mq.c",
     "cart.c",
+    "qdlp.c",
 ]
 INCLUDES: list[str] = []

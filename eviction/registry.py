@@ -37,6 +37,7 @@ _SOURCES = {
     "car": "Bansal and Modha, FAST 2004, figure 2",
     "cart": "Bansal and Modha, FAST 2004, figure 3",
     "mq": "Zhou, Philbin and Li, USENIX 2001",
+    "qdlp": "Yang et al., HotOS 2023",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

@@ -25,6 +25,7 @@ extern const evi_ops evi_clockpro;
 extern const evi_ops evi_car;
 extern const evi_ops evi_cart;
 extern const evi_ops evi_mq;
+extern const evi_ops evi_qdlp;
 /* clang-format on */
 
 /* cdef:begin */

@@ -10,6 +10,7 @@ from .lfu import Lfu
 from .lirs import Lirs
 from .lru import Lru
 from .mq import Mq
+from .qdlp import QdLp
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
@@ -33,6 +34,7 @@ TWINS = {
     "car": Car,
     "cart": Cart,
     "mq": Mq,
+    "qdlp": QdLp,
 }
 
 __all__ = ["TWINS"]
