@@ -26,5 +26,6 @@ SOURCES = [
     "mq.c",
     "cart.c",
     "qdlp.c",
+    "clock2qplus.c",
 ]
 INCLUDES: list[str] = []

@@ -4,6 +4,7 @@ from .arc import Arc
 from .car import Car
 from .cart import Cart
 from .clock import Clock
+from .clock2qplus import Clock2QPlus
 from .clockpro import ClockPro
 from .fifo import Fifo
 from .lfu import Lfu
@@ -35,6 +36,7 @@ TWINS = {
     "cart": Cart,
     "mq": Mq,
     "qdlp": QdLp,
+    "clock2q+": Clock2QPlus,
 }
 
 __all__ = ["TWINS"]
