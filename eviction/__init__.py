@@ -3,9 +3,32 @@
 A leaf: imports no other package of the project. Policies by name are in :data:`POLICIES`.
 """
 
+from .cache import Cache, CacheStats
+from .cached import CacheInfo, cached
+from .mrc import Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
 from .traces import Trace, load
 
-__all__ = ["BOUNDS", "POLICIES", "BrokenPolicy", "Policy", "PolicySettings", "Result", "Trace", "load", "ops_address", "register", "replay"]
+__all__ = [
+    "BOUNDS",
+    "POLICIES",
+    "BrokenPolicy",
+    "Cache",
+    "CacheInfo",
+    "CacheStats",
+    "Curve",
+    "Policy",
+    "PolicySettings",
+    "Result",
+    "Trace",
+    "TraceStats",
+    "cached",
+    "load",
+    "mrc",
+    "ops_address",
+    "register",
+    "replay",
+    "trace_stats",
+]

@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -8,11 +8,18 @@ SOURCES = [
     "plain.c",
     "belady.c",
     "replay.c",
+    "reuse.c",
+    "front.c",
     "lru.c",
     "fifo.c",
     "clock.c",
     "sieve.c",
     "arc.c",
+    "experts.c",
+    "lruk.c",
+    "aging.c",
+    "random.c",
+    "mru.c",
     "clockpro.c",
     "wtinylfu.c",
     "sketch.c",
@@ -21,7 +28,11 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "hyperbolic.c",
+    "lirs2.c",
     "lists.c",
+    "lhd.c",
+    "frd.c",
     "car.c",
     "mq.c",
     "cart.c",

@@ -1,17 +1,29 @@
 """Readable twins of the native policies: a whole cache in plain Python each, to read, to test against, to begin from."""
 
+from .aging import Gdsf, LfuDa
 from .arc import Arc
+from .belady import belady
 from .car import Car
 from .cart import Cart
 from .clock import Clock
 from .clock2qplus import Clock2QPlus
 from .clockpro import ClockPro
+from .clock import Clock, Reinsertion
+from .clockpro import ClockPro, ClockProPlus
+from .experts import Cacheus, LeCaR
 from .fifo import Fifo
+from .frd import Frd
+from .hyperbolic import Hyperbolic
 from .lfu import Lfu
+from .lhd import Lhd
 from .lirs import Lirs
+from .lirs2 import Lirs2
 from .lru import Lru
+from .lruk import LruK
 from .mq import Mq
 from .qdlp import QdLp
+from .mru import Mru
+from .random import Random
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
@@ -32,6 +44,19 @@ TWINS = {
     "lirs": Lirs,
     "wtinylfu": WTinyLfu,
     "clockpro": ClockPro,
+    "fifo-reinsertion": Reinsertion,
+    "mru": Mru,
+    "random": Random,
+    "lfuda": LfuDa,
+    "gdsf": Gdsf,
+    "lru-k": LruK,
+    "clockpro+": ClockProPlus,
+    "hyperbolic": Hyperbolic,
+    "lecar": LeCaR,
+    "cacheus": Cacheus,
+    "lirs2": Lirs2,
+    "lhd": Lhd,
+    "frd": Frd,
     "car": Car,
     "cart": Cart,
     "mq": Mq,
@@ -39,4 +64,4 @@ TWINS = {
     "clock2q+": Clock2QPlus,
 }
 
-__all__ = ["TWINS"]
+__all__ = ["TWINS", "belady"]
