@@ -5,6 +5,9 @@ from .arc import Arc
 from .belady import belady
 from .car import Car
 from .cart import Cart
+from .clock import Clock
+from .clock2qplus import Clock2QPlus
+from .clockpro import ClockPro
 from .clock import Clock, Reinsertion
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
@@ -18,6 +21,7 @@ from .lirs2 import Lirs2
 from .lru import Lru
 from .lruk import LruK
 from .mq import Mq
+from .qdlp import QdLp
 from .mru import Mru
 from .random import Random
 from .s3fifo import S3Fifo
@@ -56,6 +60,8 @@ TWINS = {
     "car": Car,
     "cart": Cart,
     "mq": Mq,
+    "qdlp": QdLp,
+    "clock2q+": Clock2QPlus,
 }
 
 __all__ = ["TWINS", "belady"]
