@@ -36,6 +36,5 @@ SOURCES = [
     "car.c",
     "mq.c",
     "cart.c",
-    "lists.c",
 ]
 INCLUDES: list[str] = []
