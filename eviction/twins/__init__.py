@@ -5,10 +5,8 @@ from .arc import Arc
 from .belady import belady
 from .car import Car
 from .cart import Cart
-from .clock import Clock
-from .clock2qplus import Clock2QPlus
-from .clockpro import ClockPro
 from .clock import Clock, Reinsertion
+from .clock2qplus import Clock2QPlus
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
 from .fifo import Fifo
@@ -21,8 +19,8 @@ from .lirs2 import Lirs2
 from .lru import Lru
 from .lruk import LruK
 from .mq import Mq
-from .qdlp import QdLp
 from .mru import Mru
+from .qdlp import QdLp
 from .random import Random
 from .s3fifo import S3Fifo
 from .sieve import Sieve
