@@ -5,7 +5,7 @@ A leaf: imports no other package of the project. Policies by name are in :data:`
 
 from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
-from .mrc import Curve, TraceStats, mrc, trace_stats
+from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
@@ -13,6 +13,7 @@ from .traces import Trace, load
 
 __all__ = [
     "BOUNDS",
+    "METHODS",
     "POLICIES",
     "BrokenPolicy",
     "Cache",

@@ -36,5 +36,7 @@ SOURCES = [
     "car.c",
     "mq.c",
     "cart.c",
+    "qdlp.c",
+    "clock2qplus.c",
 ]
 INCLUDES: list[str] = []

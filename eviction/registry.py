@@ -50,6 +50,8 @@ _SOURCES = {
     "car": "Bansal and Modha, FAST 2004, figure 2",
     "cart": "Bansal and Modha, FAST 2004, figure 3",
     "mq": "Zhou, Philbin and Li, USENIX 2001",
+    "qdlp": "Yang et al., HotOS 2023",
+    "clock2q+": "Zhai et al., 2025, section 3.4",
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}

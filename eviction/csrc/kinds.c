@@ -33,6 +33,8 @@ const evi_ops *evi_find(const char *name) {
         &evi_car,
         &evi_cart,
         &evi_mq,
+        &evi_qdlp,
+        &evi_clock2qplus,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

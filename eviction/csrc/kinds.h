@@ -38,6 +38,8 @@ extern const evi_ops evi_frd;
 extern const evi_ops evi_car;
 extern const evi_ops evi_cart;
 extern const evi_ops evi_mq;
+extern const evi_ops evi_qdlp;
+extern const evi_ops evi_clock2qplus;
 /* clang-format on */
 
 /* cdef:begin */

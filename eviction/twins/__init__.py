@@ -6,6 +6,7 @@ from .belady import belady
 from .car import Car
 from .cart import Cart
 from .clock import Clock, Reinsertion
+from .clock2qplus import Clock2QPlus
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
 from .fifo import Fifo
@@ -19,6 +20,7 @@ from .lru import Lru
 from .lruk import LruK
 from .mq import Mq
 from .mru import Mru
+from .qdlp import QdLp
 from .random import Random
 from .s3fifo import S3Fifo
 from .sieve import Sieve
@@ -56,6 +58,8 @@ TWINS = {
     "car": Car,
     "cart": Cart,
     "mq": Mq,
+    "qdlp": QdLp,
+    "clock2q+": Clock2QPlus,
 }
 
 __all__ = ["TWINS", "belady"]
