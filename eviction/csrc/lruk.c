@@ -8,9 +8,9 @@
  * A use within the correlated reference period of the last one only prolongs that use, and a key in the middle of such is not replaced; when the next one
  * comes, the time that they took is taken out of the history. The history outlives the page: that of evicted keys is retained, as many as `history` times the
  * slots, and for `rip` requests after the last use (0: without an end); without it the policy would be an LFU of sorts. Among keys without K uses the least
- * recently used leaves, as the paper suggests. The paper has the period in seconds, found by looking; here it goes with the cache, crp=0.2 requests a resident,
- * which is near the best of ARC's trace OLTP at all sizes (0.4: 40.2, 46.6, 54.9 and more % at 1000, 2000, 5000; the ARC paper, tuned by hand: 39.3, 45.8,
- * 54.8; crp=0, no use is correlated: 33.3, 40.4, 49.2).
+ * recently used leaves, as the paper suggests. The paper has the period in seconds, found by looking; here it goes with the cache, crp=0.2 requests a resident:
+ * 40.3, 46.5 and 55.2% of ARC's trace OLTP at 1000, 2000 and 5000 (0.4: 40.8, 46.9, 55.5; crp=0, no use is correlated: 33.3, 40.4, 49.2), where the ARC paper
+ * has 39.3, 45.8 and 54.8 for an LRU-2 tuned by hand. libCacheSim's LRU-K retains no history and so behaves like LFU.
  * Parameters: k=2 (1, LRU, to 8), crp=0.2, rip=0, history=1.
  * Memory: slots nodes, 32 + 8 (K + 1) bytes a slot, history nodes and 8 (K + 1) bytes each. A use costs O(log n), a correlated one O(1).
  * Invariants: heap.h's; recent and once are ordered by last use; who is once or ranked has the history for it; no key is resident and retained. */
@@ -21,7 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RECENT, ONCE, RANKED, MOST_K = 8 };
+enum { RECENT, ONCE, RANKED = EVI_LOOSE, MOST_K = 8 };
 
 typedef struct {
     evi_residents r;
@@ -72,13 +72,21 @@ static void *create(const evi_config *config) {
 /* Puts a slot that is in no queue among those that may be replaced. */
 static void rank(lruk *p, uint32_t slot) {
     const uint64_t *t = times_of(p, slot);
-    residents_push(&p->r, t[p->k - 1] ? RANKED : ONCE, slot);
-    if (t[p->k - 1]) heap_add(&p->heap, slot, (double)t[p->k - 1], t[p->k]);
+    if (!t[p->k - 1]) {
+        residents_push(&p->r, ONCE, slot);
+        return;
+    }
+    residents_loosen(&p->r, slot);
+    heap_add(&p->heap, slot, (double)t[p->k - 1], t[p->k]);
 }
 
 static void unlink_slot(lruk *p, uint32_t slot) {
-    if (p->r.node[slot].tag == RANKED + 1) heap_remove(&p->heap, slot);
-    residents_unlink(&p->r, slot);
+    if (p->r.node[slot].tag != RANKED + 1) {
+        residents_unlink(&p->r, slot);
+        return;
+    }
+    heap_remove(&p->heap, slot);
+    residents_leave(&p->r, slot);
 }
 
 /* The time goes on by a request. Uses are a request apart, so one key a time is no longer recent, or more when the period has become shorter. */
@@ -165,11 +173,11 @@ static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
     copy(p, t, p->coming);
     p->known = 0;
     shift(p, t, 0);
-    residents_place(&p->r, RECENT, slot, key, weight);
-    if (p->crp == 0) {
-        residents_unlink(&p->r, slot);
+    residents_name(&p->r, slot, key, weight);
+    if (p->crp == 0)
         rank(p, slot);
-    }
+    else
+        residents_push(&p->r, RECENT, slot);
     residents_tell(&p->r, 'a', key, slot);
 }
 
@@ -181,23 +189,17 @@ static void removed(void *policy, uint32_t slot) {
 
 static int resize(void *policy, uint64_t capacity) { return policy_resize(policy, capacity); }
 
-static int newer_first(const void *a, const void *b) { return heap_less(a, b) - heap_less(b, a); }
-
 static size_t dump(void *policy, char *out, size_t n) {
     lruk *p = policy;
     evi_text text = {out, n, 0};
-    heap_entry *ranked = malloc(((size_t)p->heap.count + 1) * sizeof *ranked);
+    heap_entry *ranked = heap_sorted(&p->heap);
     text_add(&text, "lru-k: now=%llu\nrecent:", (unsigned long long)p->now);
     residents_text(&p->r, RECENT, &text, "");
     text_add(&text, "once:");
     residents_text(&p->r, ONCE, &text, "");
     text_add(&text, "ranked:");
-    if (ranked) {
-        if (p->heap.count) memcpy(ranked, p->heap.entry, p->heap.count * sizeof *ranked);
-        qsort(ranked, p->heap.count, sizeof *ranked, newer_first);
-        for (uint32_t i = 0; i < p->heap.count; i++)
-            text_add(&text, " %llu/%.0f", (unsigned long long)p->r.key[ranked[i].slot], ranked[i].major);
-    }
+    for (uint32_t i = 0; ranked && i < p->heap.count; i++)
+        text_add(&text, " %llu/%.0f", (unsigned long long)p->r.key[ranked[i].slot], ranked[i].major);
     free(ranked);
     text_add(&text, "\nretained:");
     residents_text(&p->h.g, 0, &text, "");

@@ -46,9 +46,9 @@ class LfuDa:
         return out
 
     def dump(self) -> str:
-        """Return the age and the priorities, newest key first, as the native policy writes them."""
-        text = "".join(f" {key}/{self.held[key][2]:.6g}" for key in reversed(self.held))
-        return f"{self.name}: L={self.age:.6g}\nin order of arrival, newest first:{text}\n"
+        """Return the age and the priorities, the next victim last, as the native policy writes them."""
+        order = sorted(self.held, key=lambda k: self.held[k][2:], reverse=True)
+        return f"{self.name}: L={self.age:.6g}\nranked:" + "".join(f" {key}/{self.held[key][2]:.6g}" for key in order) + "\n"
 
 
 class Gdsf(LfuDa):

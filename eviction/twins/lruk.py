@@ -1,4 +1,4 @@
-"""LRU-K (O'Neil, O'Neil and Weikum, The LRU-K page replacement algorithm for database disk buffering, SIGMOD 1993, section 2.1, figure 2.1)."""
+"""LRU-K (O'Neil, O'Neil and Weikum, The LRU-K page replacement algorithm for database disk buffering, SIGMOD 1993, figure 2.1)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ class History:
 
 
 class LruK:
-    """A cache of keys with weights; the time is in requests. crp: correlated reference period, in requests a resident; rip: how long history
-    is retained after the last use (0: for ever); history: of how many keys, in units of capacity."""
+    """A cache of keys with weights; the time is in requests.
+
+    crp: the correlated reference period, in requests a resident; rip: the retained information period, how long history is kept after
+    the last use, in requests (0: for ever); history: of how many evicted keys, in units of capacity.
+    """
 
     def __init__(self, capacity: int, k: int = 2, crp: float = 0.2, rip: int = 0, history: float = 1) -> None:
         """Start empty; capacity in weight units."""
