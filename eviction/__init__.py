@@ -9,6 +9,7 @@ from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
+from .trace_forms import save
 from .traces import Trace, load
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "ops_address",
     "register",
     "replay",
+    "save",
     "trace_stats",
 ]
