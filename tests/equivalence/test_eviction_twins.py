@@ -18,6 +18,7 @@ VARIANTS: list[tuple[str, dict[str, float]]] = [
     ("lru-k", {"k": 1, "crp": 1, "history": 0}),
     ("lru-k", {"k": 4, "crp": 0, "rip": 9}),
     ("clock", {"bits": 2}),
+    ("clock", {"bits": 4, "reach": 3}),
     ("fifo-reinsertion", {"bits": 3}),
     ("lhd", {"interval": 20, "decay": 0.5}),
 ]
