@@ -6,7 +6,7 @@
  * Two careful programs differ in half of the cells by where a new key stands to the hand; here it is right behind it (the front), the last that the hand comes
  * to, as in libCacheSim, whose counts these are to the hit (Caffeine's simulator: 0.006 points of hit ratio apart on average).
  * A step of the hand takes a count that a hit gave, so that evictions are O(1) amortised; and one eviction makes reach=4096 steps at most: then the slot at the
- * hand leaves, whatever its count. On traces of 4 to 13 M requests that costs at most 0.001 points of hit ratio, on shorter ones nothing.
+ * hand leaves, whatever its count. On traces of 4 to 13 M requests that costs at most 0.002 points of hit ratio, on shorter ones nothing.
  * Parameters: bits=1 (to 8), reach=4096 (4294967295: as far as it takes). Memory: slots nodes. Invariant: no count is above 2^bits - 1. */
 #include "eviction/csrc/kinds.h"
 #include "eviction/csrc/plain.h"
