@@ -27,7 +27,7 @@ MISSING, SHORT = lib.LSM_MISSING, lib.LSM_SHORT
 NEWEST = 2**64 - 1
 MAX_KEY, MAX_VALUE = lib.LSM_MAX_KEY, lib.LSM_MAX_VALUE
 OPERATIONS = ("read", "write", "hit", "probe", "skip")
-COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal")
+COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal", "row")
 CAUSES = ("get", "scan", "flush", "compaction", "open", "check", "write")
 LEVELS = lib.LSM_LEDGER_LEVELS
 COUNTERS = [
@@ -146,11 +146,11 @@ class Ledger:
 
 
 class Cache:
-    """A block cache; see cache.h."""
+    """A cache of blocks or of rows; see cache.h. mean: bytes an entry takes on average, at least."""
 
-    def __init__(self, capacity: int, shards: int, policy: int, params: str, seed: int) -> None:
+    def __init__(self, capacity: int, shards: int, mean: int, policy: int, params: str, seed: int) -> None:
         self.handle = ffi.gc(
-            lib.lsm_cache_new(capacity, shards, _pointer("const evi_ops *", policy), params.encode(), seed), lib.lsm_cache_free
+            lib.lsm_cache_new(capacity, shards, mean, _pointer("const evi_ops *", policy), params.encode(), seed), lib.lsm_cache_free
         )
         if self.handle == ffi.NULL:
             raise InvalidOptions(
@@ -195,9 +195,17 @@ class Env:
     """What everybody who touches tables shares; see lsm_env. Keeps alive what it points to."""
 
     def __init__(
-        self, fs: Any, crc32c: int, cache: Cache | None, ledger: Ledger, database_id: int, codecs: Sequence[Any], filters: Sequence[int]
+        self,
+        fs: Any,
+        crc32c: int,
+        cache: Cache | None,
+        rows: Cache | None,
+        ledger: Ledger,
+        database_id: int,
+        codecs: Sequence[Any],
+        filters: Sequence[int],
     ) -> None:
-        self.keep = (fs, cache, ledger, tuple(codecs))
+        self.keep = (fs, cache, rows, ledger, tuple(codecs))
         self._codecs = ffi.new("const lsm_codec *[]", [_pointer("const lsm_codec *", c.address) for c in codecs])
         self._filters = ffi.new("const idx_filter_ops *[]", [_pointer("const idx_filter_ops *", f) for f in filters])
         self.handle = ffi.new("lsm_env *")
@@ -206,6 +214,7 @@ class Env:
         e.fs = _pointer("rec_fs *", fs.address)
         e.crc32c = _pointer("uint32_t(*)(uint32_t, const void *, size_t)", crc32c)
         e.cache = cache.handle if cache else ffi.NULL
+        e.rows = rows.handle if rows else ffi.NULL
         e.ledger = ledger.handle
         e.database_id = database_id
         e.codecs, e.n_codecs = self._codecs, len(codecs)

@@ -37,6 +37,7 @@ class Stats:
     cells: Cells
     counters: dict[str, int]
     cache: dict[str, int]
+    row_cache: dict[str, int]
     levels: dict[str, list[LevelStats]]
     memory: dict[str, int]
 
@@ -60,4 +61,11 @@ class Stats:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         levels = {name: [vars(lv) for lv in rows] for name, rows in self.levels.items()}
-        return {"counters": self.counters, "cache": self.cache, "memory": self.memory, "levels": levels, "ledger": self.rows()}
+        return {
+            "counters": self.counters,
+            "cache": self.cache,
+            "row_cache": self.row_cache,
+            "memory": self.memory,
+            "levels": levels,
+            "ledger": self.rows(),
+        }

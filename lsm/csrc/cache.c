@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MEAN_BLOCK 1024 /* slots are made for blocks of at least this size on average; smaller ones evict as if room were short */
 #define MIN_SLOTS 64
 #define OVERHEAD 96 /* bytes charged beside the data of a block */
 #define NO_SLOT UINT32_MAX
@@ -79,8 +78,8 @@ static inline uint64_t mix(uint64_t k) {
 
 static inline uint64_t charge_of(const lsm_block *b) { return b->size + OVERHEAD; }
 
-static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const char *params, uint64_t seed) {
-    uint64_t slots = capacity / MEAN_BLOCK;
+static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, uint32_t mean, const char *params, uint64_t seed) {
+    uint64_t slots = capacity / mean;
     s->slots = (uint32_t)(slots<MIN_SLOTS ? MIN_SLOTS : slots>(1u << 28) ? 1u << 28 : slots);
     uint64_t size = 4;
     while (size < 2 * (uint64_t)s->slots) size *= 2;
@@ -97,8 +96,9 @@ static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const cha
     return pthread_mutex_init(&s->lock, NULL) ? -1 : 0;
 }
 
-lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *policy, const char *params, uint64_t seed) {
-    if (!policy || policy->abi != EVI_ABI || policy->size < sizeof(evi_ops) || (shards & (shards - 1))) return NULL;
+lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, const evi_ops *policy, const char *params,
+                         uint64_t seed) {
+    if (!mean || !policy || policy->abi != EVI_ABI || policy->size < sizeof(evi_ops) || (shards & (shards - 1))) return NULL;
     if (!shards)
         for (shards = 1; shards < 16 && capacity / shards > (4u << 20); shards *= 2) {
         }
@@ -117,7 +117,7 @@ lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *poli
 #endif
     c->shards = calloc(shards, sizeof *c->shards);
     for (; c->shards && c->n_shards < shards; c->n_shards++)
-        if (shard_init(&c->shards[c->n_shards], c, capacity / shards, params, seed + c->n_shards)) {
+        if (shard_init(&c->shards[c->n_shards], c, capacity / shards, mean, params, seed + c->n_shards)) {
             c->n_shards++; /* free what it has */
             lsm_cache_free(c);
             return NULL;

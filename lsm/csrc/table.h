@@ -38,6 +38,7 @@ typedef struct lsm_env {
     uint32_t n_codecs;
     const idx_filter_ops *const *filters; /* found by name at open */
     uint32_t n_filters;
+    lsm_cache *rows; /* NULL: no row cache */
 } lsm_env;
 
 typedef struct lsm_table_options {

@@ -34,7 +34,7 @@ class Lab:
         self.codecs = {kind: load_codec(kind) for kind in ("none", "lz4", "zstd")}
         filters = [indexes.filter_ops_address(kind) for kind in FILTERS]
         crc = recovery.crc32c_address()
-        self.env = Env(self.fs, crc, self.cache, self.ledger, self.database, list(self.codecs.values()), filters)
+        self.env = Env(self.fs, crc, self.cache, None, self.ledger, self.database, list(self.codecs.values()), filters)
 
     def settings(self, twin: Settings | None = None, *, codec: str = "", search: str = "", mapped: bool = False) -> TableSettings:
         """Return what C takes for the twin's settings."""
