@@ -7,6 +7,7 @@ from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
 from .mrc import Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
+from .native_sketch import Sketch
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
 from .traces import Trace, load
@@ -22,6 +23,7 @@ __all__ = [
     "Policy",
     "PolicySettings",
     "Result",
+    "Sketch",
     "Trace",
     "TraceStats",
     "cached",

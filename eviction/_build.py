@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h", "sketch.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",

@@ -17,9 +17,9 @@ from .lirs import Lirs
 from .lirs2 import Lirs2
 from .lru import Lru
 from .lruk import LruK
+from .mq import Mq
 from .mru import Mru
 from .random import Random
-from .mq import Mq
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4

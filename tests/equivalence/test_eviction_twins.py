@@ -14,6 +14,8 @@ VARIANTS: list[tuple[str, dict[str, float]]] = [
     ("hyperbolic", {"sample": 2, "size": 0}),
     ("lhd", {"sample": 2, "interval": 7, "explore": 0.5}),
     ("lhd", {"interval": 20, "decay": 0.5}),
+    ("wtinylfu", {"adaptive": 0, "window": 0.5}),
+    ("wtinylfu", {"window": 1, "protected": 0.5}),
 ]
 
 
