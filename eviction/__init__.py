@@ -5,15 +5,17 @@ A leaf: imports no other package of the project. Policies by name are in :data:`
 
 from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
-from .mrc import Curve, TraceStats, mrc, trace_stats
+from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .native_sketch import Sketch
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
+from .trace_forms import save
 from .traces import Trace, load
 
 __all__ = [
     "BOUNDS",
+    "METHODS",
     "POLICIES",
     "BrokenPolicy",
     "Cache",
@@ -32,5 +34,6 @@ __all__ = [
     "ops_address",
     "register",
     "replay",
+    "save",
     "trace_stats",
 ]

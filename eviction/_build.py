@@ -22,6 +22,7 @@ SOURCES = [
     "mru.c",
     "clockpro.c",
     "wtinylfu.c",
+    "tinylfu.c",
     "sketch.c",
     "lirs.c",
     "lfu.c",
@@ -36,5 +37,7 @@ SOURCES = [
     "car.c",
     "mq.c",
     "cart.c",
+    "qdlp.c",
+    "clock2qplus.c",
 ]
 INCLUDES: list[str] = []

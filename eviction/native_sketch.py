@@ -1,8 +1,10 @@
-"""The frequency sketch of TinyLFU (sketch.h) as typed Python: a part of its own, for tests, notebooks and policies in Python."""
+"""TinyLFU as typed Python: its frequency sketch (sketch.h), and its admission in front of any policy (tinylfu.c)."""
 
 from __future__ import annotations
 
-from .native import ffi, lib
+from typing import Any
+
+from .native import _ops, checked, ffi, lib
 
 
 class Sketch:
@@ -31,6 +33,10 @@ class Sketch:
         """Return the estimate, 0 to 15."""
         return int(lib.sketch_count(self._sketch, key))
 
+    def admits(self, candidate: int, victim: int) -> bool:
+        """Return whether the candidate deserves the victim's place: asked for more often of late, or warm (6) and one in 128."""
+        return bool(lib.sketch_admits(self._sketch, candidate, victim))
+
     def fit(self, residents: int) -> None:
         """Let a sample be of ``per_key`` requests for each of so many residents."""
         lib.sketch_fit(self._sketch, residents)
@@ -44,3 +50,22 @@ class Sketch:
         """Return None when every invariant holds, else which one does not."""
         why = ffi.new("char[]", 200)
         return None if lib.sketch_check(self._sketch, why, 200) else str(ffi.string(why).decode())
+
+
+class Filtered:
+    """The ops table of TinyLFU admission in front of that at an address. Lives as long as anything may use :attr:`address`."""
+
+    def __init__(self, address: int) -> None:
+        """Make it. ValueError: no ops table of this build."""
+        inner = _ops(checked(address))
+        create = dict(ffi.typeof("evi_ops").fields)["create"].type
+
+        def made(config: Any) -> Any:
+            return lib.evi_tinylfu_over(inner, config)
+
+        self._create = ffi.callback(create, made, error=ffi.NULL)
+        self._table = ffi.new("evi_ops *", lib.evi_find(b"tinylfu")[0])
+        self._table.create = self._create
+        if inner.layout == ffi.NULL:  # what the policy does not tell, the filter cannot
+            self._table.layout = ffi.NULL
+        self.address = int(ffi.cast("uintptr_t", self._table))

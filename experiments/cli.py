@@ -14,8 +14,8 @@ import typer
 from . import bench_kv, crashtest, plots, report, results, runner
 from . import suite as suites
 from .bench_worker import WORKLOADS
-from .cli_cache import app as cache_app
 from .cli_cache import bench as bench_cache_
+from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
 from .stores import STORES

@@ -1,7 +1,7 @@
 """Compaction plans: what a policy sees, what it may ask for, and what the engine checks before it obeys.
 
-A plan names input tables and an output level. It is legal when every table that stays and overlaps an input is afterwards on the same side of
-the output, newer or older, as it was of that input, and nothing in the run that is joined overlaps the inputs.
+A plan names input tables and an output level. It is legal when every table that stays and overlaps an input is afterwards on the same
+side of the output, newer or older, as it was of that input, and nothing in the run that is joined overlaps the inputs.
 """
 
 from __future__ import annotations

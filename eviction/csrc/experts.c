@@ -222,7 +222,7 @@ static void remember(experts *p, uint32_t slot, int expert) {
 static uint32_t evict(void *policy) {
     experts *p = policy;
     if (!p->heap.count) return EVI_NONE;
-    uint32_t old = p->r.queue[Q].count ? p->r.queue[Q].back : p->r.queue[S].back, rare = p->heap.at[0];
+    uint32_t old = p->r.queue[Q].count ? p->r.queue[Q].back : p->r.queue[S].back, rare = heap_top(&p->heap);
     int expert = drawn(p) < p->weight[0] ? RECENCY : FREQUENCY;
     uint32_t slot = expert == RECENCY ? old : rare;
     set_flag(p, slot, 0);

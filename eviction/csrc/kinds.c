@@ -16,6 +16,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_lfu,
         &evi_lirs,
         &evi_wtinylfu,
+        &evi_tinylfu,
         &evi_clockpro,
         &evi_fifo_reinsertion,
         &evi_mru,
@@ -33,6 +34,8 @@ const evi_ops *evi_find(const char *name) {
         &evi_car,
         &evi_cart,
         &evi_mq,
+        &evi_qdlp,
+        &evi_clock2qplus,
     };
     /* clang-format on */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -34,6 +34,7 @@ void lists_layout(void *policy, evi_layout *out) {
 void lists_trim(evi_lists *l, int queue, uint64_t room) {
     const evi_queue *q = &l->h.g.queue[queue];
     while (q->weight > room && q->count > 1) ghosts_drop(&l->h, q->back);
+    if (q->count) __builtin_prefetch(&l->h.table.entry[table_home(&l->h.table, l->h.g.key[q->back])], 1); /* the next to be dropped */
 }
 
 uint32_t lists_drop(evi_lists *l, uint32_t slot) {

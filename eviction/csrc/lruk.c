@@ -92,13 +92,13 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
 /* The top of the heap, or the first of the next few that is not in the middle of correlated uses; the top when all of those are. */
 static uint32_t choose(lruk *p) {
     uint32_t few = p->heap.count < 64 ? p->heap.count : 64, best = EVI_NONE;
-    if (p->crp == 0) return p->heap.at[0];
+    if (p->crp == 0) return heap_top(&p->heap);
     for (uint32_t i = 0; i < few; i++) {
-        uint32_t slot = p->heap.at[i];
+        uint32_t slot = p->heap.entry[i].slot;
         if ((double)(p->now - times_of(p, slot)[p->width - 1]) <= p->crp) continue;
-        if (best == EVI_NONE || heap_less(&p->heap, slot, best)) best = slot;
+        if (best == EVI_NONE || heap_less(&p->heap.entry[i], &p->heap.entry[p->heap.spot[best].place])) best = slot;
     }
-    return best == EVI_NONE ? p->heap.at[0] : best;
+    return best == EVI_NONE ? heap_top(&p->heap) : best;
 }
 
 static uint32_t evict(void *policy) {

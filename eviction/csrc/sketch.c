@@ -1,9 +1,11 @@
 #include "eviction/csrc/sketch.h"
+#include "eviction/csrc/plain.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TOP 15
+#define WARM 6
 #define LEAST_KEYS 512
 #define KEYS_PER_BLOCK 12
 #define ONES UINT64_C(0x1111111111111111)
@@ -18,7 +20,7 @@ static inline uint64_t mix(uint64_t x) { /* the finalizer of splitmix64 */
 int sketch_init(evi_sketch *s, uint32_t slots, double per_key, uint64_t seed) {
     memset(s, 0, sizeof *s);
     s->blocks = s->hand = (slots > LEAST_KEYS ? slots : LEAST_KEYS) / KEYS_PER_BLOCK + 1;
-    s->seed = seed;
+    s->seed = s->random = seed;
     s->per_key = per_key;
     s->words = aligned_alloc(64, (size_t)s->blocks * 64);
     s->age = calloc(s->blocks, 1);
@@ -90,6 +92,11 @@ uint32_t sketch_count(evi_sketch *s, uint64_t key) {
         least = count < least ? count : least;
     }
     return (uint32_t)least;
+}
+
+int sketch_admits(evi_sketch *s, uint64_t candidate, uint64_t victim) {
+    uint32_t mine = sketch_count(s, candidate);
+    return mine > sketch_count(s, victim) || (mine >= WARM && !(policy_random(&s->random) & 127));
 }
 
 int sketch_check(const evi_sketch *s, char *why, size_t n) {

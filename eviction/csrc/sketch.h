@@ -27,6 +27,7 @@ typedef struct evi_sketch {
     uint32_t blocks, hand; /* the hand rests at `blocks` */
     uint8_t now;
     uint64_t seed, additions, sample, odd; /* odd: counters that the present sweep found odd */
+    uint64_t random; /* of admissions of the warm */
     double per_key;
 } evi_sketch;
 
@@ -34,6 +35,9 @@ int sketch_init(evi_sketch *s, uint32_t slots, double per_key, uint64_t seed); /
 void sketch_free(evi_sketch *s);
 void sketch_add(evi_sketch *s, uint64_t key);
 uint32_t sketch_count(evi_sketch *s, uint64_t key); /* 0 to 15; halves its block when that is behind */
+/* TinyLFU's answer: does the candidate deserve the victim's place? It does when it was asked for more often. A tie rejects it; one that is warm
+ * (6 or more) is let in once in 128 all the same, so that nobody can shut keys out by flooding the sketch. */
+int sketch_admits(evi_sketch *s, uint64_t candidate, uint64_t victim);
 void sketch_fit(evi_sketch *s, uint64_t residents); /* W for that many */
 size_t sketch_bytes(const evi_sketch *s);
 int sketch_check(const evi_sketch *s, char *why, size_t n);

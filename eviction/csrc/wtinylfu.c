@@ -6,9 +6,8 @@
  *                 |          the one asked for more often of late stays      |
  *                 +--> rejected (ghosts)                                     +--> evicted (ghosts)
  *
- * Every request counts in the sketch (sketch.h), hit or miss. A tie rejects the newcomer; one that is warm (6 or more) is let in once in
- * 128 all the same, so that nobody can shut keys out by flooding the sketch. What is heavier than the window and than the average resident
- * does not fit into the window and meets main's oldest at once: refused, or into probation.
+ * Every request counts in the sketch (sketch.h, which also says who wins), hit or miss. What is heavier than the window and than the
+ * average resident does not fit into the window and meets main's oldest at once: refused, or into probation.
  *
  * The climber: a request for a key that the window lost lately says that a window larger by its weight had paid, one for a key that main
  * lost says so of main; the border moves by that weight. Both queues of ghosts are of one depth, a 16th of the capacity: the slope is that
@@ -34,7 +33,6 @@
 
 enum { WINDOW, PROBATION, PROTECTED };
 enum { REJECTED, EVICTED }; /* ghosts of the window, of main */
-#define WARM 6
 #define MOST_WINDOW 0.8 /* the rest is kept for main, whose ghosts would otherwise end and with them the way back */
 
 typedef struct {
@@ -43,7 +41,7 @@ typedef struct {
     evi_sketch sketch;
     double protected_share;
     int adaptive;
-    uint64_t window_most, protected_most, depth, coming, random; /* coming: weight of a key between its miss and its insert, else 0 */
+    uint64_t window_most, protected_most, depth, coming; /* coming: weight of a key between its miss and its insert, else 0 */
     int to; /* the queue that it goes to */
 } wtinylfu;
 
@@ -80,7 +78,6 @@ static void *create(const evi_config *config) {
     if (!sketch_init(&p->sketch, config->slots, aging, config->seed)) return residents_free(&p->r), ghosts_free(&p->h), free(p), NULL;
     p->protected_share = share;
     p->adaptive = adaptive != 0;
-    p->random = config->seed;
     set_capacity(p, config->capacity, p->adaptive && window > MOST_WINDOW ? MOST_WINDOW : window);
     return p;
 }
@@ -136,11 +133,6 @@ static uint32_t oldest_of_main(const wtinylfu *p) {
     return p->r.queue[PROBATION].count ? p->r.queue[PROBATION].back : p->r.queue[PROTECTED].back;
 }
 
-static int wins(wtinylfu *p, uint64_t candidate, uint32_t victim) {
-    uint32_t mine = sketch_count(&p->sketch, candidate);
-    return mine > sketch_count(&p->sketch, p->r.key[victim]) || (mine >= WARM && !(policy_random(&p->random) & 127));
-}
-
 static int miss(void *policy, uint64_t key, uint64_t weight) {
     wtinylfu *p = policy;
     const evi_queue *q = p->r.queue;
@@ -156,7 +148,7 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
     if (weight > p->window_most && (double)weight * (double)count > (double)used) {
         uint32_t victim = oldest_of_main(p);
         p->to = PROBATION;
-        if (used + weight > p->r.capacity && victim != EVI_NONE && !wins(p, key, victim)) {
+        if (used + weight > p->r.capacity && victim != EVI_NONE && !sketch_admits(&p->sketch, key, p->r.key[victim])) {
             remember(p, REJECTED, key, weight);
             residents_tell(&p->r, 'b', key, EVI_NONE);
             return 0;
@@ -175,7 +167,7 @@ static uint32_t evict(void *policy) {
     sketch_fit(&p->sketch,
                (uint64_t)q[WINDOW].count + q[PROBATION].count + q[PROTECTED].count); /* full: what the capacity holds of these weights */
     if (candidate != EVI_NONE && (victim == EVI_NONE || in_window > p->window_most)) {
-        if (victim == EVI_NONE || !wins(p, p->r.key[candidate], victim)) {
+        if (victim == EVI_NONE || !sketch_admits(&p->sketch, p->r.key[candidate], p->r.key[victim])) {
             victim = candidate;
             from = REJECTED;
         } else {

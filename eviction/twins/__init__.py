@@ -6,6 +6,7 @@ from .belady import belady
 from .car import Car
 from .cart import Cart
 from .clock import Clock, Reinsertion
+from .clock2qplus import Clock2QPlus
 from .clockpro import ClockPro, ClockProPlus
 from .experts import Cacheus, LeCaR
 from .fifo import Fifo
@@ -19,10 +20,12 @@ from .lru import Lru
 from .lruk import LruK
 from .mq import Mq
 from .mru import Mru
+from .qdlp import QdLp
 from .random import Random
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
+from .tinylfu import TinyLfu
 from .two_queue import TwoQueue
 from .wtinylfu import WTinyLfu
 
@@ -39,6 +42,7 @@ TWINS = {
     "lfu": Lfu,
     "lirs": Lirs,
     "wtinylfu": WTinyLfu,
+    "tinylfu": TinyLfu,
     "clockpro": ClockPro,
     "fifo-reinsertion": Reinsertion,
     "mru": Mru,
@@ -56,6 +60,8 @@ TWINS = {
     "car": Car,
     "cart": Cart,
     "mq": Mq,
+    "qdlp": QdLp,
+    "clock2q+": Clock2QPlus,
 }
 
 __all__ = ["TWINS", "belady"]

@@ -1,4 +1,4 @@
-"""LFU with dynamic aging (Arlitt et al., 1999) and GreedyDual-Size with frequency (Cherkasova, HPL-98-69)."""
+"""LFU with dynamic aging (Arlitt et al., 2000) and GreedyDual-Size with frequency (Cherkasova, HPL-98-69): see csrc/aging.c."""
 
 from __future__ import annotations
 
@@ -19,16 +19,31 @@ class LfuDa:
 
     def request(self, key: int, weight: int = 1) -> bool:
         """Request a key and tell whether it was a hit."""
-        hit = key in self.held
-        if not hit and weight > self.c:
-            return False
-        while not hit and sum(h[0] for h in self.held.values()) + weight > self.c:
-            victim = min(self.held, key=lambda k: self.held[k][2:])
-            self.age = self.held.pop(victim)[2]
         self.now += 1
-        old = self.held.get(key, [float(weight), 0.0])
-        self.held[key] = [old[0], old[1] + 1, self.age + self.worth(old[1] + 1, old[0]), self.now]
-        return hit
+        if key in self.held:
+            held = self.held[key]
+            held[1:] = [held[1] + 1, self.age + self.worth(held[1] + 1, held[0]), self.now]
+            return True
+        if weight <= self.c:
+            self.miss(key, weight)
+        return False
+
+    def miss(self, key: int, weight: int) -> None:
+        """Evict as many as needed, then admit with the age that they left."""
+        for victim in self.victims(weight):
+            self.age = self.held.pop(victim)[2]
+        self.held[key] = [weight, 1, self.age + self.worth(1, weight), self.now]
+
+    def victims(self, weight: int) -> list[int]:
+        """Return the keys of least priority that make room for a weight; of equal ones first those that have had it longest."""
+        need = sum(held[0] for held in self.held.values()) + weight - self.c
+        out = []
+        for key in sorted(self.held, key=lambda k: self.held[k][2:]):
+            if need <= 0:
+                break
+            out.append(key)
+            need -= int(self.held[key][0])
+        return out
 
     def dump(self) -> str:
         """Return the age and the priorities, newest key first, as the native policy writes them."""
@@ -37,10 +52,21 @@ class LfuDa:
 
 
 class Gdsf(LfuDa):
-    """The same, counts divided by weights: small keys are worth more a unit of room."""
+    """Counts divided by weights: small keys are worth more a unit of room. What is worth less than a victim is not admitted."""
 
     name = "gdsf"
 
     def worth(self, count: float, weight: float) -> float:
         """Return what is added to the age; every miss costs 1."""
         return count / weight
+
+    def miss(self, key: int, weight: int) -> None:
+        """Admit with the age from before, unless that is less than a victim's priority: then it is itself the victim that counts."""
+        mine = self.age + self.worth(1, weight)
+        victims = self.victims(weight)
+        if victims and self.held[victims[-1]][2] > mine:
+            self.age = min(mine, self.held[victims[0]][2])
+            return
+        for victim in victims:
+            self.age = self.held.pop(victim)[2]
+        self.held[key] = [weight, 1, mine, self.now]

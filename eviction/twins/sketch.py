@@ -6,6 +6,7 @@ The native one puts the halving of a reset off, block by block; here all are hal
 from __future__ import annotations
 
 TOP = 15
+WARM = 6
 LEAST_KEYS = 512
 KEYS_PER_BLOCK = 12
 _MASK = 2**64 - 1
@@ -31,7 +32,7 @@ class Sketch:
         """Make room for the requests of about slots residents; a reset comes after per_key additions a resident."""
         self.blocks = max(slots, LEAST_KEYS) // KEYS_PER_BLOCK + 1
         self.rows = [[[0] * 32 for _ in range(4)] for _ in range(self.blocks)]
-        self.per_key, self.seed, self.additions = per_key, seed, 0
+        self.per_key, self.seed, self.random, self.additions = per_key, seed, seed, 0
         self.since_reset = self.blocks
         self.fit(slots)
 
@@ -63,3 +64,13 @@ class Sketch:
         """Return about how often a key was counted of late; never too little since the last reset."""
         block, at = self._places(key)
         return min(row[i] for row, i in zip(block, at, strict=True))
+
+    def admits(self, candidate: int, victim: int) -> bool:
+        """Return whether the candidate deserves the victim's place: asked for more often, or warm and one in 128."""
+        mine = self.count(candidate)
+        if mine > self.count(victim):
+            return True
+        if mine < WARM:
+            return False
+        self.random, drawn = splitmix(self.random)
+        return drawn & 127 == 0

@@ -1,15 +1,13 @@
 """W-TinyLFU (Einziger, Friedman and Manes, TOS 2017, section 4) with a window that climbs (after Einziger et al., Middleware 2018).
 
-Beside the papers: the climber goes by what window and main lost of late, not by the hit ratios of samples; a warm candidate that would
-be rejected is let in once in 128, against flooding of the sketch; what is too heavy for the window meets main's oldest at once. Why, and
-how far other programs are from it, is in csrc/wtinylfu.c.
+Beside the papers: the climber goes by what window and main lost of late, not by the hit ratios of samples; what is too heavy for the
+window meets main's oldest at once. Why, and how far other programs are from it, is in csrc/wtinylfu.c.
 """
 
 from __future__ import annotations
 
-from .sketch import Sketch, splitmix
+from .sketch import Sketch
 
-WARM = 6
 MOST_WINDOW = 0.8
 Queue = dict[int, int]
 
@@ -31,7 +29,7 @@ class WTinyLfu:
         """Start empty; capacity in weight units; slots: how many residents sketch and ghosts are made for."""
         self.c, self.protected_share, self.adaptive = capacity, protected, bool(adaptive)
         self.slots = capacity if slots is None else slots
-        self.sketch, self.random = Sketch(self.slots, aging, seed), seed
+        self.sketch = Sketch(self.slots, aging, seed)
         self.window: Queue = {}
         self.probation: Queue = {}
         self.protected: Queue = {}
@@ -76,7 +74,7 @@ class WTinyLfu:
         if weight > self.window_most and weight * residents > self.used:  # too heavy for the window
             part = self.probation
             main = self.probation or self.protected
-            if self.used + weight > self.c and main and not self._wins(key, next(iter(main))):
+            if self.used + weight > self.c and main and not self.sketch.admits(key, next(iter(main))):
                 self._remember(self.rejected, key, weight)
                 return
         while self.used + weight > self.c:
@@ -115,21 +113,12 @@ class WTinyLfu:
         part, ghosts = main, self.evicted
         if self.window and (not main or _size(self.window) + coming > self.window_most):
             candidate = next(iter(self.window))
-            if main and self._wins(candidate, next(iter(main))):
+            if main and self.sketch.admits(candidate, next(iter(main))):
                 self.probation[candidate] = self.window.pop(candidate)
             else:
                 part, ghosts = self.window, self.rejected
         key = next(iter(part))
         self._remember(ghosts, key, part.pop(key))
-
-    def _wins(self, candidate: int, victim: int) -> bool:
-        mine = self.sketch.count(candidate)
-        if mine > self.sketch.count(victim):
-            return True
-        if mine < WARM:
-            return False
-        self.random, drawn = splitmix(self.random)
-        return drawn & 127 == 0
 
     def dump(self) -> str:
         """Return the queues, newest first, as the native policy writes them."""

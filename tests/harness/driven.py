@@ -8,6 +8,18 @@ from pathlib import Path
 import eviction
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
+SMALL = (
+    "lirs-cpp",
+    "lirs-cs",
+    "lirs-glimpse",
+    "lirs-ps",
+    "lirs-backf",
+    "lirs-multi1",
+    "lirs-multi2",
+    "lirs-zigzag",
+    "lirs-2_pools",
+    "lirs-sprite",
+)
 
 
 class Driven:
@@ -58,6 +70,11 @@ class Driven:
         """Return the policy's own picture."""
         return self.policy.dump()
 
+    def queues(self) -> dict[str, list[str]]:
+        """Return the rows ``name: words`` of the dump."""
+        rows = (row.partition(":") for row in self.dump().splitlines() if ":" in row)
+        return {name: text.split() for name, _, text in rows}
+
     def checked(self) -> None:
         """Fail where an invariant does not hold."""
         why = self.policy.check()
@@ -80,7 +97,9 @@ def counts(policy: str, source: str, traces: tuple[str, ...]) -> list[tuple[str,
         path = SHARED / "reference" / f"eviction-{name}.csv"
         if path.exists():
             with path.open() as file:
-                rows += [r for r in csv.DictReader(file) if (r["policy"], r["source"]) == (policy, source) and r["trace"] in traces]
+                rows += [
+                    r for r in csv.DictReader(file) if (r["policy"], r["source"]) == (policy, source) and r["trace"] in traces and r["hits"]
+                ]
     return [(r["trace"], int(r["cache_size"]), int(r["hits"])) for r in rows]
 
 

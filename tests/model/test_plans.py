@@ -88,7 +88,7 @@ def test_the_layout_may_change_between_opens(first: str, second: str, threads: i
     for layout in (first, second, first):
         compaction = {"layout": layout, "size_ratio": 3, "l0_trigger": 2, "level_base": 4096, "output_bytes": 2048}
         with lsm.open("/d", fs=fs, threads=threads, write_buffer=4096, compaction=compaction) as db:
-            for _ in range(250):
+            for _ in range(150):
                 key, value = b"%04d" % rng.randrange(600), b"%06d" % rng.randrange(10**6) * 8
                 db.put(key, value)
                 model[key] = value
