@@ -7,6 +7,7 @@ from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
 from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
+from .native_sketch import Sketch
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
 from .trace_forms import save
@@ -24,6 +25,7 @@ __all__ = [
     "Policy",
     "PolicySettings",
     "Result",
+    "Sketch",
     "Trace",
     "TraceStats",
     "cached",

@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h", "sketch.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -22,6 +22,7 @@ SOURCES = [
     "mru.c",
     "clockpro.c",
     "wtinylfu.c",
+    "tinylfu.c",
     "sketch.c",
     "lirs.c",
     "lfu.c",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import native
+from .native_sketch import Filtered
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ _SOURCES = {
     "lfu": "least frequently used; Shah, Mitra and Matani, 2010, for O(1)",
     "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
     "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
+    "tinylfu": "Einziger, Friedman and Manes, TOS 2017, sections 2 and 3; in front of LRU, or of any other: policy=KIND",
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
     "fifo-reinsertion": "second chance: CLOCK as a queue",
     "mru": "Chou and DeWitt, VLDB 1985",
@@ -55,7 +57,7 @@ _SOURCES = {
 }
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}
-_kept: list[native.Bridge] = []  # replaced ones: a cache may still use them
+_kept: list[object] = []  # what a cache may still use: bridges that were replaced, filters
 
 POLICIES: dict[str, PolicySettings] = {
     kind: PolicySettings(kind, source, native.hit_is_lock_free(_addresses[kind]), True) for kind, source in _SOURCES.items()
@@ -72,9 +74,12 @@ BOUNDS: dict[str, PolicySettings] = {  # what no policy can pass: for replay alo
 }
 
 
+ADMISSIONS = ("tinylfu",)  # filters in front of a policy
+
+
 @dataclass(frozen=True)
 class Player:
-    """A policy as a replay runs it. ``settings``: a seed and params of its own; ``single``: one object, so one run."""
+    """A policy as a replay runs it. ``settings``: a seed and params of its own; ``single``: one object, one run; ``behind``: a filter."""
 
     name: str
     address: int = 0
@@ -82,6 +87,7 @@ class Player:
     settings: tuple[int, str] | None = None
     single: bool = False
     bound: bool = False
+    behind: Filtered | None = None
 
 
 def unknown(kind: str) -> ValueError:
@@ -111,21 +117,45 @@ def player(policy: Any) -> Player:
     return Player(name, bridge.address, bridge, single=single)
 
 
+def admitting(player: Player, admission: str | None) -> Player:
+    """Return the policy behind an admission filter, or as it is for None. ValueError: no such filter, or a bound."""
+    if admission is None:
+        return player
+    _known(admission)
+    if player.bound:
+        raise ValueError(f"{player.name!r} knows the future: no filter helps it")
+    behind = Filtered(player.address)
+    return replace(player, name=f"{player.name}+{admission}", address=behind.address, behind=behind)
+
+
+def _known(admission: str) -> None:
+    if admission not in ADMISSIONS:
+        raise ValueError(f"no admission filter {admission!r}: one of {', '.join(ADMISSIONS)}")
+
+
 def _lacks(policy: Any) -> list[str]:
     return [name for name in ("hit", "miss", "insert", "evict", "remove") if not callable(getattr(policy, name, None))]
 
 
-def register(kind: str, component: int | Callable[[int, int, int], Any]) -> None:
+def register(kind: str, component: int | Callable[[int, int, int], Any], admission: str | None = None) -> None:
     """Add a policy under a name, in the place of one of that name: the address of an ``evi_ops``, or a Python class.
 
     The class is called with (capacity, slots, seed) and has hit(slot), miss(key, weight) -> bool, insert(slot, key, weight),
-    evict() -> slot or None, remove(slot). ValueError for a built-in's or a bound's name, and for a table of another abi.
+    evict() -> slot or None, remove(slot). An ops table can be put behind an admission filter, "tinylfu". ValueError for a built-in's or a
+    bound's name, for a table of another abi and an unknown filter.
     """
     if kind in _SOURCES or kind in BOUNDS or not kind:
         raise ValueError(f"the policy name {kind!r} is taken")
     if not isinstance(component, int) and (missing := _lacks(component)):
         raise ValueError(f"policy {kind!r} lacks {', '.join(missing)}")
     address = native.checked(component) if isinstance(component, int) else 0
+    if admission is not None:
+        _known(admission)
+        if not isinstance(component, int):
+            raise ValueError(f"policy {kind!r} is a class: a filter in front of it is for replay alone")
+        behind = Filtered(address)
+        _kept.append(behind)
+        address = behind.address
     old = _bridges.pop(kind, None)
     if old is not None:
         _kept.append(old)

@@ -21,6 +21,10 @@ VARIANTS: list[tuple[str, dict[str, float]]] = [
     ("clock", {"bits": 4, "reach": 3}),
     ("fifo-reinsertion", {"bits": 3}),
     ("lhd", {"interval": 20, "decay": 0.5}),
+    ("wtinylfu", {"adaptive": 0, "window": 0.5}),
+    ("wtinylfu", {"window": 1, "protected": 0.5}),
+    ("lecar", {"rate": 0.9, "discount": 0.5, "history": 0.3}),
+    ("cacheus", {"q": 0.5, "weight": 0.9, "history": 0.2}),
 ]
 
 
