@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "cache_type.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -21,5 +21,13 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "cache_map.c",
+    "cache_timer.c",
+    "cache_core.c",
+    "cache_events.c",
+    "cache_args.c",
+    "cache_life.c",
+    "cache_type.c",
+    "cached_call.c",
 ]
 INCLUDES: list[str] = []
