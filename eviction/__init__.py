@@ -4,7 +4,9 @@ A leaf: imports no other package of the project. Policies by name are in :data:`
 """
 
 from .cache import Cache, Stats
+from .cached import CacheInfo, cached
 from .native import BrokenPolicy, Policy
+from .native_cache import TooLarge
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
 from .traces import Trace, load
@@ -14,11 +16,14 @@ __all__ = [
     "POLICIES",
     "BrokenPolicy",
     "Cache",
+    "CacheInfo",
     "Policy",
     "PolicySettings",
     "Result",
     "Stats",
+    "TooLarge",
     "Trace",
+    "cached",
     "load",
     "ops_address",
     "register",

@@ -29,5 +29,6 @@ SOURCES = [
     "cache_life.c",
     "cache_type.c",
     "cached_call.c",
+    "flight.c",
 ]
 INCLUDES: list[str] = []

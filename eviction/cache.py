@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from . import native, registry
-from .native_cache import Core
+from .native_cache import Core, TooLarge
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -85,9 +85,9 @@ class Cache(Core[K, V], MutableMapping[K, V]):
     ``params`` go to the policy.
 
     A policy knows a key by its hash: results repeat for integers, and for strings under one PYTHONHASHSEED. Iteration, views and ``in`` are
-    of one moment, in no order, and neither count nor touch. ``cache[key] = value`` raises ValueError where the value alone weighs more than
-    maxsize or the pinned entries leave no room: then nothing changes. A policy may decline a value (``put`` tells); a new value for a key
-    that is held counts as a use, one of another weight as a new entry.
+    of one moment, in no order, and neither count nor touch. ``cache[key] = value`` raises TooLarge, a ValueError, where the value alone
+    weighs more than maxsize or the pinned entries leave no room: then nothing changes. A policy may decline a value (``put`` tells); a new
+    value for a key that is held counts as a use, one of another weight as a new entry.
 
     Threads: every call is atomic, under the interpreter's lock; where the policy is a Python class, under a lock of the cache. Only keys'
     ``__hash__`` and ``__eq__``, getsizeof, the timer and listeners run in between, and they may use the cache. All calls are O(1)
@@ -126,7 +126,7 @@ class Cache(Core[K, V], MutableMapping[K, V]):
         size = MAX_SIZE if self._maxsize is None else self._maxsize
         wait = -1 if ttl is None else _nanoseconds(ttl)
         try:
-            self._open(address, size, slots, getsizeof, wait, seed, params, timer, self._trouble(), self._bridge is not None)
+            self._open(address, size, slots, getsizeof, wait, seed, params, timer, self._trouble(), TooLarge, self._bridge is not None)
         except ValueError:
             if self._bridge and self._bridge.problem:
                 raise self._bridge.problem from None

@@ -180,8 +180,8 @@ static int grow(evi_cache *c, map_trash *trash) {
 }
 
 static int too_large(const evi_cache *c, uint64_t pinned) {
-    if (!pinned) return PyErr_SetString(PyExc_ValueError, "value too large"), -1;
-    PyErr_Format(PyExc_ValueError, "value too large: pinned entries weigh %llu of %llu", (unsigned long long)pinned,
+    if (!pinned) return PyErr_SetString(c->too_large, "value too large"), -1;
+    PyErr_Format(c->too_large, "value too large: pinned entries weigh %llu of %llu", (unsigned long long)pinned,
                  (unsigned long long)c->maxsize);
     return -1;
 }
@@ -250,7 +250,10 @@ int cache_store(evi_cache *c, PyObject *key, Py_hash_t hash, PyObject *value, ui
     if (found && (found = replace(c, slot, value, weight, with, now, trash))) return found;
     if (weight > c->maxsize - c->pinned) return too_large(c, c->pinned);
     if (cache_expire(c, now, SWEEP, trash) < 0) return -1;
-    if (!c->map.n_free && c->used + weight <= c->maxsize && c->map.slots < MAP_SLOTS && !grow(c, trash)) return -1;
+    if (!c->map.n_free && c->used + weight <= c->maxsize && c->map.slots < MAP_SLOTS) {
+        if (!grow(c, trash)) return -1;
+        if (!room_to_dress(c, with)) return PyErr_NoMemory(), -1; /* times are kept from the first slots on that there are */
+    }
     const uint64_t number = number_of(c, hash, &twin);
     if (!admitted(c, key, number, weight)) return 0;
     if (!make_room(c, weight, trash)) return -1;

@@ -45,7 +45,8 @@ typedef struct evi_cache {
     int64_t ttl; /* of entries without their own; nanoseconds, CACHE_NEVER */
     cache_counts counts;
     char *params;
-    PyObject *getsizeof, *clock, *listener, *trouble; /* NULL: none, but trouble(slot or None), which raises what a policy broke */
+    PyObject *getsizeof, *clock, *listener; /* NULL: none */
+    PyObject *trouble, *too_large; /* trouble(slot or None) raises what a policy broke; the exception of a value that does not fit */
     cache_group *group; /* by slot; NULL: there are none yet */
     cache_event *events;
     size_t n_events, room_events;

@@ -14,9 +14,10 @@ PyObject *life_open(PyObject *self, PyObject *args) {
     unsigned long long ops, maxsize, slots, seed;
     long long ttl;
     const char *params;
-    PyObject *getsizeof, *clock, *trouble;
+    PyObject *getsizeof, *clock, *trouble, *too_large;
     int python;
-    if (!PyArg_ParseTuple(args, "KKKOLKsOOp", &ops, &maxsize, &slots, &getsizeof, &ttl, &seed, &params, &clock, &trouble, &python))
+    if (!PyArg_ParseTuple(args, "KKKOLKsOOOp", &ops, &maxsize, &slots, &getsizeof, &ttl, &seed, &params, &clock, &trouble, &too_large,
+                          &python))
         return NULL;
     if (c->policy) return PyErr_Format(PyExc_RuntimeError, "the cache is initialised already");
     c->ops = (const evi_ops *)(uintptr_t)ops;
@@ -27,6 +28,7 @@ PyObject *life_open(PyObject *self, PyObject *args) {
     c->getsizeof = getsizeof == Py_None ? NULL : Py_NewRef(getsizeof);
     c->clock = clock == Py_None ? NULL : Py_NewRef(clock);
     c->trouble = Py_NewRef(trouble);
+    c->too_large = Py_NewRef(too_large);
     c->lock = python ? PyThread_allocate_lock() : NULL;
     if (!c->params || (python && !c->lock)) return PyErr_NoMemory();
     c->slow = c->lock != NULL;
@@ -50,6 +52,7 @@ int life_clear(PyObject *self) {
     Py_CLEAR(c->clock);
     Py_CLEAR(c->listener);
     Py_CLEAR(c->trouble);
+    Py_CLEAR(c->too_large);
     trash_empty(&trash);
     return 0;
 }
@@ -77,6 +80,7 @@ int life_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(c->clock);
     Py_VISIT(c->listener);
     Py_VISIT(c->trouble);
+    Py_VISIT(c->too_large);
     return 0;
 }
 
@@ -103,6 +107,14 @@ PyObject *life_counts(PyObject *self, PyObject *none) {
     const cache_counts *n = &c->counts;
     return Py_BuildValue("KKKKKKIKKn", n->hits, n->misses, n->evictions, cache_ghost_hits(c), n->bypassed, n->expired, c->map.count,
                          c->used, c->pinned, (Py_ssize_t)bytes);
+}
+
+PyObject *life_again(PyObject *self, PyObject *none) {
+    (void)none;
+    evi_cache *c = life_opened(self);
+    if (!c) return NULL;
+    c->counts.misses--;
+    return Py_NewRef(Py_None);
 }
 
 PyObject *life_reset(PyObject *self, PyObject *none) {

@@ -21,6 +21,7 @@ int life_clear(PyObject *self);
 PyObject *life_open(PyObject *self, PyObject *args);
 PyObject *life_listen(PyObject *self, PyObject *listener);
 PyObject *life_counts(PyObject *self, PyObject *none);
+PyObject *life_again(PyObject *self, PyObject *none);
 PyObject *life_reset(PyObject *self, PyObject *none);
 PyObject *life_items(PyObject *self, PyObject *none);
 PyObject *life_grouped(PyObject *self, PyObject *group);

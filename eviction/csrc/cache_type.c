@@ -265,6 +265,7 @@ static PyMethodDef methods[] = {
     {"_open", life_open, METH_VARARGS, "Set everything, once."},
     {"_listen", life_listen, METH_O, "Call this at every event from now on, None: nobody."},
     {"_counts", life_counts, METH_NOARGS, "(hits, misses, evictions, ghost hits, bypassed, expired, entries, weight, pinned, bytes)"},
+    {"_again", life_again, METH_NOARGS, "Take back a miss: the request is made again."},
     {"_reset", life_reset, METH_NOARGS, "Count from 0."},
     {"_items", life_items, METH_NOARGS, "A list of (key, value, number by which the policy knows it)."},
     {"_grouped", life_grouped, METH_O, "A list of (key, value, group) of groups of this hash."},
@@ -293,10 +294,12 @@ static PyType_Spec spec_of_core = {MODULE ".Core", sizeof(evi_cache), 0, Py_TPFL
 int evi_install_cache(void) {
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *module = PyImport_AddModule(MODULE);
-    PyObject *core = module ? PyType_FromSpec(&spec_of_core) : NULL, *cached = core ? cached_type() : NULL;
-    const int ok = cached && !PyObject_SetAttrString(module, "Core", core) && !PyObject_SetAttrString(module, "Cached", cached);
-    Py_XDECREF(core);
-    Py_XDECREF(cached);
+    int ok = module != NULL;
+    for (int i = 0; ok && i < 3; i++) {
+        PyObject *type = i == 0 ? PyType_FromSpec(&spec_of_core) : i == 1 ? cached_type() : flight_type();
+        ok = type && !PyObject_SetAttrString(module, i == 0 ? "Core" : i == 1 ? "Cached" : "Flight", type);
+        Py_XDECREF(type);
+    }
     if (!ok) PyErr_Print();
     PyGILState_Release(state);
     return ok ? 0 : -1;

@@ -4,32 +4,40 @@
 
 typedef struct {
     PyObject ob_base;
-    PyObject *cache, *miss, *key, *mark, *method, *dict, *weak; /* key: NULL or a function; method: the type of bound methods */
+    PyObject *cache, *function, *key, *mark, *method; /* key: NULL or a function; method: the type of bound methods */
+    PyObject *going, *setdefault, *waiting, *flight; /* going: NULL or a dict, with its method; flight: a type */
+    PyObject *dict, *weak;
     int typed;
 } cached;
 
 static PyObject *cached_new(PyTypeObject *type, PyObject *args, PyObject *named) {
-    PyObject *cache, *miss, *key, *mark, *method;
+    PyObject *cache, *function, *key, *mark, *method, *going, *waiting;
     int typed;
     if (named && PyDict_Size(named)) return PyErr_Format(PyExc_TypeError, "Cached() takes no keyword arguments");
-    if (!PyArg_ParseTuple(args, "OOOpOO", &cache, &miss, &key, &typed, &mark, &method)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOOpOOOO!", &cache, &function, &key, &typed, &mark, &method, &going, &PyDict_Type, &waiting)) return NULL;
     PyObject *module = PyImport_AddModule("eviction._native"), *core = module ? PyObject_GetAttrString(module, "Core") : NULL;
     const int is_core = core ? PyObject_IsInstance(cache, core) : -1;
     Py_XDECREF(core);
     if (is_core < 1 || !((evi_cache *)cache)->policy) return is_core < 0 ? NULL : PyErr_Format(PyExc_TypeError, "not a cache: %R", cache);
+    PyObject *flight = PyObject_GetAttrString(module, "Flight");
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    cached *f = (cached *)alloc(type, 0);
-    if (!f) return NULL;
+    cached *f = flight ? (cached *)alloc(type, 0) : NULL;
+    if (!f) return Py_XDECREF(flight), NULL;
     f->cache = Py_NewRef(cache);
-    f->miss = Py_NewRef(miss);
+    f->function = Py_NewRef(function);
     f->key = key == Py_None ? NULL : Py_NewRef(key);
     f->mark = Py_NewRef(mark);
     f->method = Py_NewRef(method);
+    f->going = going == Py_None ? NULL : Py_NewRef(going);
+    f->waiting = Py_NewRef(waiting);
+    f->flight = flight;
     f->dict = PyDict_New();
     f->typed = typed;
-    if (!f->dict) Py_CLEAR(f);
+    if (!f->dict || (f->going && !(f->setdefault = PyObject_GetAttrString(going, "setdefault")))) Py_CLEAR(f);
     return (PyObject *)f;
 }
+
+static int is_plain(PyObject *key) { return Py_TYPE(key) == &PyLong_Type || Py_TYPE(key) == &PyUnicode_Type; }
 
 static PyObject *long_key(cached *f, PyObject *args, PyObject *named) {
     const Py_ssize_t n = PyTuple_Size(args), n_named = named ? PyDict_Size(named) : 0;
@@ -53,9 +61,74 @@ static inline PyObject *key_of(cached *f, PyObject *args, PyObject *named) {
     if (f->typed || (named && PyDict_Size(named))) return long_key(f, args, named);
     if (PyTuple_Size(args) == 1) {
         PyObject *only = PyTuple_GetItem(args, 0);
-        if (Py_TYPE(only) == &PyLong_Type || Py_TYPE(only) == &PyUnicode_Type) return Py_NewRef(only);
+        if (is_plain(only)) return Py_NewRef(only);
     }
     return Py_NewRef(args);
+}
+
+/* The flight of a key, which is `mine` where there was none: a new reference. */
+static flight *board(cached *f, PyObject *key, flight *mine) {
+    if (!is_plain(key))
+        return (flight *)PyObject_CallFunctionObjArgs(f->setdefault, key, mine, NULL); /* one look-up, whatever __eq__ does */
+    PyObject *there = PyDict_GetItemWithError(f->going, key);
+    if (!there && !PyErr_Occurred() && !PyDict_SetItem(f->going, key, (PyObject *)mine)) there = (PyObject *)mine;
+    return (flight *)Py_XNewRef(there);
+}
+
+/* Stores the value, if there is one and the flight was not forgotten, and lets the others go. Returns the value, or NULL with an exception. */
+static PyObject *land(cached *f, PyObject *key, flight *mine, PyObject *value, int keep) {
+    PyObject *kind, *problem, *trace;
+    PyErr_Fetch(&kind, &problem, &trace);
+    const int going = PyDict_GetItemWithError(f->going, key) == (PyObject *)mine;
+    int ok = !PyErr_Occurred();
+    if (ok && going && value && keep && PyObject_SetItem(f->cache, key, value)) {
+        ok = PyErr_ExceptionMatches(((evi_cache *)f->cache)->too_large);
+        if (ok) PyErr_Clear();
+    }
+    if (!ok) {
+        Py_CLEAR(value);
+        Py_XDECREF(kind);
+        Py_XDECREF(problem);
+        Py_XDECREF(trace);
+        PyErr_Fetch(&kind, &problem, &trace);
+    }
+    if (going && PyDict_DelItem(f->going, key)) PyErr_Clear();
+    flight_land(mine);
+    PyErr_Restore(kind, problem, trace);
+    return value;
+}
+
+/* What is done for a key that is not held. `changes`: of the map, before it was looked for. */
+static PyObject *fly(cached *f, PyObject *key, PyObject *args, PyObject *named, uint64_t changes) {
+    evi_cache *c = (evi_cache *)f->cache;
+    flight *mine = flight_new(f->flight), *there;
+    PyObject *value = NULL;
+    while (mine && (there = board(f, key, mine)) != mine) {
+        const int waited = there ? flight_wait(there, f->waiting) : -1;
+        const int stuck = waited == 1 && PyDict_GetItemWithError(f->going, key) == (PyObject *)there; /* __eq__ raised as it landed */
+        Py_XDECREF((PyObject *)there);
+        if (stuck && PyDict_DelItem(f->going, key)) PyErr_Clear();
+        if (waited == 1) {
+            c->counts.misses--; /* the call is one request */
+            changes = c->map.changes;
+            value = cache_lookup(c, key);
+        } else if (!waited) {
+            value = PyObject_Call(f->function, args, named);
+        }
+        if (value || PyErr_Occurred()) return Py_DECREF(mine), value;
+    }
+    if (!mine) return NULL;
+    Py_DECREF(mine); /* the one of board is left */
+    if (c->map.changes != changes) { /* somebody may have stored it since */
+        c->counts.misses--;
+        value = cache_lookup(c, key);
+    }
+    if (value || PyErr_Occurred())
+        value = land(f, key, mine, value, 0);
+    else
+        value = land(f, key, mine, PyObject_Call(f->function, args, named), 1);
+    Py_DECREF(mine);
+    return value;
 }
 
 static PyObject *cached_call(PyObject *self, PyObject *args, PyObject *named) {
@@ -63,8 +136,16 @@ static PyObject *cached_call(PyObject *self, PyObject *args, PyObject *named) {
     if (!f->cache) return PyErr_Format(PyExc_RuntimeError, "the function's cache is gone");
     PyObject *key = key_of(f, args, named);
     if (!key) return NULL;
+    const uint64_t changes = ((evi_cache *)f->cache)->map.changes;
     PyObject *value = cache_lookup((evi_cache *)f->cache, key);
-    if (!value && !PyErr_Occurred()) value = PyObject_CallFunctionObjArgs(f->miss, key, args, named ? named : Py_None, NULL);
+    if (!value && !PyErr_Occurred()) {
+        if (!f->going)
+            value = PyObject_CallFunctionObjArgs(f->function, key, NULL);
+        else if (!((evi_cache *)f->cache)->maxsize)
+            value = PyObject_Call(f->function, args, named);
+        else
+            value = fly(f, key, args, named, changes);
+    }
     Py_DECREF(key);
     return value;
 }
@@ -98,10 +179,14 @@ static int cached_traverse(PyObject *self, visitproc visit, void *arg) {
     cached *f = (cached *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(f->cache);
-    Py_VISIT(f->miss);
+    Py_VISIT(f->function);
     Py_VISIT(f->key);
     Py_VISIT(f->mark);
     Py_VISIT(f->method);
+    Py_VISIT(f->going);
+    Py_VISIT(f->setdefault);
+    Py_VISIT(f->waiting);
+    Py_VISIT(f->flight);
     Py_VISIT(f->dict);
     return 0;
 }
@@ -109,10 +194,14 @@ static int cached_traverse(PyObject *self, visitproc visit, void *arg) {
 static int cached_clear(PyObject *self) {
     cached *f = (cached *)self;
     Py_CLEAR(f->cache);
-    Py_CLEAR(f->miss);
+    Py_CLEAR(f->function);
     Py_CLEAR(f->key);
     Py_CLEAR(f->mark);
     Py_CLEAR(f->method);
+    Py_CLEAR(f->going);
+    Py_CLEAR(f->setdefault);
+    Py_CLEAR(f->waiting);
+    Py_CLEAR(f->flight);
     Py_CLEAR(f->dict);
     return 0;
 }

@@ -332,6 +332,15 @@ def test_resize(kind: str) -> None:
             cache.resize(bad)
 
 
+def test_from_nothing_with_times_and_groups() -> None:
+    cache: eviction.Cache[int, int] = eviction.Cache("lru", 0)
+    cache.resize(3)
+    for key in range(5):
+        assert cache.put(key, key, ttl=1e6, group="g")
+    assert cache.invalidate(group="g") == 3
+    assert cache.check() is None
+
+
 def test_lru_keeps_its_order_as_it_grows() -> None:
     cache: eviction.Cache[int, bytes] = eviction.Cache("lru", 1 << 20, getsizeof=len)
     for key in range(20_000):
