@@ -6,6 +6,7 @@ import copy
 import math
 import pickle
 import random
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
