@@ -53,8 +53,9 @@ c-warnings: setup
 	@python_h=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); for f in $(filter %.c,$(CSRC)); do \
 	  $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -UNDEBUG -pthread -I. -isystem $$python_h -c $$f -o /dev/null || exit 1; done; echo "C: no warnings"
 
-bench: build ## this engine beside RocksDB, LevelDB and LMDB, in one run
+bench: build ## this engine beside RocksDB, LevelDB and LMDB, its cache policies beside libCacheSim
 	$(BIN)/lsmlab bench kv
+	$(BIN)/lsmlab bench cache
 
 # Instrumented builds live in a copy of the tree, so that they never mix with the optimised one.
 define instrumented

@@ -3,29 +3,37 @@
 A leaf: imports no other package of the project. Policies by name are in :data:`POLICIES`.
 """
 
-from .cache import Cache, Stats
+from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
+from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .native_cache import TooLarge
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
+from .trace_forms import save
 from .traces import Trace, load
 
 __all__ = [
     "BOUNDS",
+    "METHODS",
     "POLICIES",
     "BrokenPolicy",
     "Cache",
     "CacheInfo",
+    "CacheStats",
+    "Curve",
     "Policy",
     "PolicySettings",
     "Result",
-    "Stats",
     "TooLarge",
     "Trace",
+    "TraceStats",
     "cached",
     "load",
+    "mrc",
     "ops_address",
     "register",
     "replay",
+    "save",
+    "trace_stats",
 ]

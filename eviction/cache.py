@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 from dataclasses import dataclass
@@ -14,19 +13,19 @@ from .native_cache import Core, TooLarge
 K = TypeVar("K")
 V = TypeVar("V")
 
-MAX_SIZE = 1 << 60
+MAX_SIZE = (1 << 48) - 1
 _UNIT_SLOTS = 1 << 20
 _WEIGHT_SLOTS = 1 << 14
 _UNBOUNDED_SLOTS = 1 << 10
 
 
 @dataclass(frozen=True)
-class Stats:
+class CacheStats:
     """What a cache has seen, and what it holds now.
 
     A request is a get, ``cache[key]`` or setdefault. ``evictions``: entries that left by the policy's choice; ``bypassed``: values that
-    it did not admit; ``expired``: entries whose time was over; ``weight`` and ``pinned`` in the unit of maxsize; ``bytes``: of the cache's
-    own memory, keys and values not counted (a policy in Python does not tell its own).
+    it did not admit; ``expirations``: entries whose time was over; ``weight`` and ``pinned`` in the unit of maxsize; ``bytes``: of the
+    cache's own memory, keys and values not counted (a policy in Python does not tell its own).
     """
 
     hits: int
@@ -34,7 +33,7 @@ class Stats:
     evictions: int
     ghost_hits: int
     bypassed: int
-    expired: int
+    expirations: int
     entries: int
     weight: int
     pinned: int
@@ -80,21 +79,21 @@ class Cache(Core[K, V], MutableMapping[K, V]):
     (1, None)
 
     ``policy``: a kind of ``POLICIES``, its settings, a :class:`Policy`, a Python class or an object as for :func:`replay`. ``maxsize``:
-    in entries, or in weight where ``getsizeof(value)`` gives one (an integer from 0; 0 counts as 1); 0 to 2**60. ``ttl``: seconds that an
-    entry lives after it was set, unless ``put`` says otherwise; ``timer``: the clock for that, in seconds, monotonic. ``seed`` and
-    ``params`` go to the policy.
+    in entries, or in weight where ``getsizeof(value)`` gives one (an integer from 0; 0 counts as 1); up to 2**48 - 1. ``ttl``: seconds
+    that an entry lives after it was set, unless ``put`` says otherwise; ``timer``: the clock for that, in seconds, monotonic. ``seed``
+    and ``params`` go to the policy.
 
     A policy knows a key by its hash: results repeat for integers, and for strings under one PYTHONHASHSEED. Iteration, views and ``in`` are
     of one moment, in no order, and neither count nor touch. ``cache[key] = value`` raises TooLarge, a ValueError, where the value alone
-    weighs more than maxsize or the pinned entries leave no room: then nothing changes. A policy may decline a value (``put`` tells); a new
-    value for a key that is held counts as a use, one of another weight as a new entry.
+    weighs more than maxsize: then nothing changes. A policy may decline a value, and so may a cache whose pinned entries leave no room
+    (``put`` tells): then the key is not held. A new value for a key that is held counts as a use, one of another weight as a new entry.
 
     Threads: every call is atomic, under the interpreter's lock; where the policy is a Python class, under a lock of the cache. Only keys'
     ``__hash__`` and ``__eq__``, getsizeof, the timer and listeners run in between, and they may use the cache. All calls are O(1)
     amortised in the policy's terms; with a ttl O(log entries), and one call lets go of at most 64 expired entries besides its own, but
     ``len``, iteration, ``popitem`` and ``expire`` of all.
 
-    Memory: :attr:`Stats.bytes`, 70 to 150 bytes an entry; taken at once for maxsize up to 2**20 entries. Beyond that, and with weights
+    Memory: :attr:`CacheStats.bytes`, 70 to 150 bytes an entry; taken at once for maxsize up to 2**20 entries. Beyond that, and with weights
     beyond 2**14 entries, it doubles when needed; the policy is then made anew and handed the entries in the order in which they would
     have left: no use counts or ghosts come along.
     """
@@ -113,11 +112,11 @@ class Cache(Core[K, V], MutableMapping[K, V]):
         """Start empty. ``maxsize`` None: no bound. ValueError: an unknown policy (the near names are told), a setting out of range."""
         player = registry.player(policy)
         if player.bound:
-            raise ValueError(f"{player.name!r} is a bound: it knows the future, which a cache does not")
+            raise ValueError(f"{player.name!r} knows the future: it is for replay alone")
         if player.settings is not None:
             seed, params = player.settings
         if not 0 <= seed < 1 << 64:
-            raise ValueError(f"a seed is from 0 to 2**64 - 1: {seed}")
+            raise ValueError(f"seed is {seed}; allowed: 0 to 2**64 - 1")
         self._maxsize = None if maxsize is None else _size(maxsize)
         self._name, self._ttl = player.name, ttl
         self._bridge = native.Bridge(player.name, player.bridge.cls) if player.bridge else None  # problems are told to their own cache
@@ -182,9 +181,9 @@ class Cache(Core[K, V], MutableMapping[K, V]):
         """Return a view of the pairs; each iteration is of one moment."""
         return _Items(self)
 
-    def stats(self) -> Stats:
+    def stats(self) -> CacheStats:
         """Return what was counted since the cache was made."""
-        return Stats(*self._counts())
+        return CacheStats(*self._counts())
 
     def resize(self, maxsize: int | None) -> None:
         """Change maxsize and evict down to it. ValueError: out of range, or pinned entries weigh more."""
@@ -192,15 +191,15 @@ class Cache(Core[K, V], MutableMapping[K, V]):
         self._resize(MAX_SIZE if size is None else size)
         self._maxsize = size
 
-    def invalidate(self, predicate: Callable[[K, V], object] | None = None, *, group: Any = None) -> int:
-        """Remove the entries for which ``predicate(key, value)`` is true, or which were put with this group; return how many.
+    def invalidate(self, predicate: Callable[[K], object] | None = None, *, group: Any = None) -> int:
+        """Remove the entries for which ``predicate(key)`` is true, or which were put with this group; return how many.
 
         O(entries). Looks at what is held when called: what another thread sets meanwhile stays.
         """
         if (predicate is None) == (group is None):
             raise TypeError("invalidate needs a predicate or a group, and not both")
         if predicate is not None:
-            return sum(self._discard(key, value) for key, value in self._pairs() if predicate(key, value))
+            return sum(self._discard(key, value) for key, value in self._pairs() if predicate(key))
         return sum(self._discard(key, value) for key, value, held in self._grouped(group) if held is group or held == group)
 
     def events(self, listener: Callable[[str, K], object] | None) -> None:
@@ -215,7 +214,7 @@ class Cache(Core[K, V], MutableMapping[K, V]):
     def dump(self) -> str:
         """Return the policy's queues in text, newest first; keys by their repr where they are held, ghosts by their hash."""
         names = {str(number): repr(key) for key, _, number in self._items()}
-        return re.sub(r"(?<= )\d+(?=[ *+\n]|$)", lambda found: names.get(found.group(), found.group()), self._dump())
+        return re.sub(r"(?<= )\d+(?![\d.])", lambda found: names.get(found.group(), found.group()), self._dump())
 
     def check(self) -> str | None:
         """Return None when every invariant of cache and policy holds, else which one does not; for tests. O(entries)."""
@@ -231,13 +230,12 @@ class Cache(Core[K, V], MutableMapping[K, V]):
 
 
 def _size(maxsize: int) -> int:
-    size = operator.index(maxsize)
-    if not 0 <= size <= MAX_SIZE:
-        raise ValueError(f"maxsize is from 0 to 2**60: {size}")
-    return size
+    if not isinstance(maxsize, int) or isinstance(maxsize, bool) or not 0 <= maxsize <= MAX_SIZE:
+        raise ValueError(f"maxsize is {maxsize!r}; allowed: an integer from 0 to 2**48 - 1, or None")
+    return maxsize
 
 
 def _nanoseconds(ttl: float) -> int:
     if not ttl > 0:
-        raise ValueError(f"a ttl is in seconds and above 0, not {ttl!r}")
+        raise ValueError(f"ttl is {ttl!r}; allowed: None or seconds above 0")
     return max(1, int(ttl * 1e9)) if ttl < 9e9 else -1

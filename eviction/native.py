@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 try:
-    from ._native import ffi, lib
+    from ._native import ffi as ffi
+    from ._native import lib as lib
 except ImportError as problem:
     raise ImportError("eviction/_native is missing or does not load: run make build") from problem
 
@@ -130,6 +131,15 @@ def next_uses(keys: Keys) -> NDArray[np.uint32]:
     return after
 
 
+def stack_distances(keys: Keys) -> NDArray[np.uint32]:
+    """Return for each request how many different keys were asked for since its last one, itself included; 0 for a first one."""
+    after = next_uses(keys)
+    out = np.empty(len(keys), np.uint32)
+    if lib.evi_stack_distances(ffi.from_buffer("uint32_t[]", after), len(keys), ffi.from_buffer("uint32_t[]", out)):
+        raise MemoryError(f"no memory for the stack distances of {len(keys)} requests")
+    return out
+
+
 def belady(capacity: int, after: NDArray[np.uint32], *, bypass: bool, name: str) -> Run:
     """Return the run of MIN (Belady 1966) with unit weights over a trace's next uses, not begun; O(n) time, n / 8 bytes."""
     nexts = ffi.from_buffer("uint32_t[]", after)
@@ -214,6 +224,8 @@ class Policy:
 class Bridge:
     """The ops table of a Python class ``cls(capacity, slots, seed)`` with hit, miss, insert, evict and remove.
 
+    The class may have resize(capacity) and dump() too.
+
     Lives as long as anything may use :attr:`address`. What the class raises ends up in :attr:`problem`, and so does a victim
     that it does not hold: the evict is then answered with "nothing". Callbacks take the interpreter's lock: any thread may call.
     """
@@ -234,7 +246,7 @@ class Bridge:
             "evict": (self._evict, NONE),
             "insert": (self._insert, None),
             "remove": (self._remove, None),
-            "resize": (lambda _p, _n: 0, 0),
+            "resize": (self._resize, 0),
             "ghost_hits": (lambda _p: 0, 0),
             "listen": (lambda _p, _f, _a: None, None),
             "dump": (self._dump, 0),
@@ -291,8 +303,15 @@ class Bridge:
         held.remove(slot)
         return slot
 
+    def _resize(self, policy: Any, capacity: int) -> int:
+        told = getattr(self._of(policy)[0], "resize", None)
+        if told:
+            told(int(capacity))
+        return 0
+
     def _dump(self, policy: Any, out: Any, n: int) -> int:
-        text = f"{self.kind}: slots {sorted(self._of(policy)[1])}\n".encode()
+        made, held = self._of(policy)
+        text = (made.dump() if hasattr(made, "dump") else f"{self.kind}: slots {sorted(held)}\n").encode()
         if n:
             ffi.memmove(out, text[: n - 1] + b"\0", min(n, len(text) + 1))
         return len(text)

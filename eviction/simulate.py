@@ -109,7 +109,7 @@ def _weights(given: Any, trace: Trace) -> Weights | None:
         bad = np.flatnonzero((values < 0) | (values >= 1 << 32))
         if len(bad):
             raise ValueError(f"the weight {values[bad[0]]} of request {bad[0]} is not from 0 to 2**32 - 1")
-    return np.ascontiguousarray(values, np.uint32)
+    return np.ascontiguousarray(values, np.uint32) if np.any(values > 1) else None
 
 
 def replay(

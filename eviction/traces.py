@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from . import trace_forms
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -28,7 +30,8 @@ def load(path: str | Path) -> Trace:
 
     Forms: `.u32` (little-endian uint32 keys), `.ks32` (pairs of key and size), `.npy` (integers), `.csv` (first column the key, second,
     when there is one, the weight; a header line may come first), else text: one number a line with `*` marks skipped (LIRS), or lines
-    `start count ...` that stand for count keys (ARC). Any but `.npy` may be packed with xz or gzip (`.xz`, `.gz`).
+    `start count ...` that stand for count keys (ARC). `.oracleGeneral`: libCacheSim's records. A .csv of seven columns may be of
+    MSR Cambridge or of Twitter: see `trace_forms`. Any but `.npy` may be packed with xz or gzip (`.xz`, `.gz`).
     """
     path = Path(path)
     if path.suffix == ".npy":
@@ -42,7 +45,9 @@ def load(path: str | Path) -> Trace:
             raw, name = gzip.decompress(raw), path.stem
     except (lzma.LZMAError, gzip.BadGzipFile, EOFError) as problem:
         raise ValueError(f"{path}: does not unpack: {problem}") from None
-    form = Path(name).suffix
+    form = Path(name.removesuffix(".bin")).suffix
+    if form == ".oracleGeneral":
+        return Trace(*trace_forms.oracle(path, raw), Path(name).stem)
     if form in (".u32", ".ks32"):
         width = 4 if form == ".u32" else 8
         if len(raw) % width:
@@ -56,7 +61,12 @@ def load(path: str | Path) -> Trace:
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
         raise ValueError(f"{path}:{line}: not a text of numbers") from None
-    return _csv(path, lines) if form == ".csv" else _text(path, lines)
+    if form != ".csv":
+        return _text(path, lines)
+    kind = trace_forms.which(next((line for line in lines if line.strip()), "").split(","))
+    if kind is None:
+        return _csv(path, lines)
+    return Trace(*(trace_forms.msr if kind == "msr" else trace_forms.twitter)(path, lines), path.name.split(".")[0])
 
 
 def _numpy(path: Path) -> Trace:

@@ -14,6 +14,8 @@ import typer
 from . import bench_kv, crashtest, plots, report, results, runner
 from . import suite as suites
 from .bench_worker import WORKLOADS
+from .cli_cache import bench as bench_cache_
+from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
 from .stores import STORES
@@ -26,6 +28,8 @@ app = typer.Typer(
 )  # fmt: skip
 bench_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Benchmarks.\n\nExample: lsmlab bench kv --n 1000000")
 app.add_typer(bench_app, name="bench")
+app.add_typer(cache_app, name="cache")
+bench_app.command("cache")(bench_cache_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")
@@ -289,9 +293,8 @@ def main() -> Any:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as e:
-        extra = {"rocksdict": "peers", "plyvel": "peers", "lmdb": "peers", "pyarrow": "plot", "matplotlib": "plot", "jinja2": "plot"}.get(
-            e.name or ""
-        )
+        peers = dict.fromkeys(("rocksdict", "plyvel", "lmdb", "libcachesim"), "peers")
+        extra = (peers | dict.fromkeys(("pyarrow", "matplotlib", "jinja2"), "plot")).get(e.name or "")
         if extra is None:
             raise
         raise SystemExit(fail(f"{e.name} is not installed; pip install 'lsmlab[{extra}]'").exit_code) from None

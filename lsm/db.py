@@ -32,7 +32,7 @@ from .keyspace import Keyspace
 from .native import NEWEST, SEALED, STALLED, Cache, Env, Ledger
 from .native_db import CoreDB
 from .options import Options, as_options
-from .plan import Plan
+from .plan import Plan, validate
 from .recover import Found, look, replay
 from .registry import COMPILED
 from .scan import Scan
@@ -389,8 +389,12 @@ class DB:
                 if len(wider) == len(tables):
                     break
                 tables = wider
-            plan = Plan(tuple(t.number for t in tables), deepest, "compact", new_run=len(tables) == len(space.version.tables()))
-            self.executor.busy.setdefault(space.name, set()).update(plan.inputs)
+            chosen = {t.number for t in tables}
+            target = space.version.levels[deepest].runs if deepest < len(space.version.levels) else ()
+            left = sum(any(t.number not in chosen for t in run.tables) for run in target)
+            plan = Plan(tuple(t.number for t in tables), deepest, "compact", new_run=left != 1)  # nothing that stays overlaps it
+            validate(plan, space.version, frozenset())
+            self.executor.claim(space, plan)
         self.executor.compact(space, plan)
         self.executor.wait()
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .errors import Cancelled, Error, IOFailure, ReadOnlyError
+from .errors import Cancelled, Error, IOFailure, PlanRefused, ReadOnlyError
 from .native import Job, JobInput, JobResult, Table
 from .native_db import NEWEST, Mem
-from .plan import Plan, TreeView, is_bottom, validate
+from .plan import Claim, Plan, is_bottom, validate
 from .stalls import admission, limits
 from .version import Edit, TableInfo
 
@@ -57,6 +57,7 @@ class Executor:
         self.lock = threading.RLock()
         self.idle = threading.Condition(self.lock)
         self.busy: dict[str, set[int]] = {}
+        self.claims: dict[str, dict[tuple[int, ...], Claim]] = {}  # of running plans, by their inputs
         self.flushing: set[str] = set()
         self.content: set[str] = set()  # keyspaces whose policy wanted nothing when it was asked last
         self.jobs: set[Job] = set()
@@ -198,9 +199,20 @@ class Executor:
             return None
         self.content.discard(space.name)
         validate(plan, space.version, frozenset(busy))
-        busy.update(plan.inputs)
+        if not self.claim(space, plan):
+            return None  # it is due again when the other one is done
         space.step += 1
         return plan
+
+    def claim(self, space: Keyspace, plan: Plan) -> bool:
+        """Mark the inputs of a legal plan busy and claim its span; False when a running plan is in the way. compact gives both back."""
+        with self.lock:
+            claims, mine = self.claims.setdefault(space.name, {}), Claim.of(plan, space.version)
+            if any(mine.meets(other) for other in claims.values()):
+                return False
+            claims[plan.inputs] = mine
+            self.busy.setdefault(space.name, set()).update(plan.inputs)
+            return True
 
     def flush(self, space: Keyspace, mems: list[Mem]) -> None:
         """Write sealed memtables, oldest first given, as one run of level 0."""
@@ -217,7 +229,7 @@ class Executor:
             m.close()
 
     def compact(self, space: Keyspace, plan: Plan) -> bool:
-        """Run a plan whose inputs are marked busy."""
+        """Run a plan that was claimed. False when it had to be given up, with nothing changed."""
         try:
             version = space.version
             tables = [version.tables()[n] for n in plan.inputs]
@@ -240,12 +252,19 @@ class Executor:
                     numbers=sum(t.size for t in tables) * 2 // output + len(plan.cuts) + SPARE_OUTPUTS,
                     cuts=plan.cuts,
                 )
-                with self.lock:  # one hold for both: the run that the outputs join must not change in between
+                with self.lock:  # one hold for all: the run that the outputs join must not change in between
+                    try:
+                        validate(plan, space.version, frozenset())
+                    except PlanRefused:  # a flush came between: a new run at level 0 would be newer than it
+                        for p in result.outputs:
+                            self.db.remove(f"{p.number:06d}.sst")
+                        return False
                     self._install(space, self._edit(space, plan, [TableInfo.of(p) for p in result.outputs]), result)
             self._move_cursors(space, plan, tables)
         finally:
             with self.lock:
                 self.busy[space.name].difference_update(plan.inputs)
+                del self.claims[space.name][plan.inputs]
                 self.idle.notify_all()
         return True
 
@@ -364,4 +383,4 @@ def _as_error(e: BaseException) -> BaseException:
     return e
 
 
-__all__ = ["NEWEST", "Executor", "TreeView", "shielded"]
+__all__ = ["NEWEST", "Executor", "shielded"]

@@ -1,7 +1,7 @@
 """Compaction plans: what a policy sees, what it may ask for, and what the engine checks before it obeys.
 
-A plan names input tables and an output level. It is legal when, for every key range that it moves down, nothing newer is left above
-what it moves and nothing older is jumped over: inputs are closed under version order.
+A plan names input tables and an output level. It is legal when every table that stays and overlaps an input is afterwards on the same
+side of the output, newer or older, as it was of that input, and nothing in the run that is joined overlaps the inputs.
 """
 
 from __future__ import annotations
@@ -51,6 +51,30 @@ class Plan:
     output_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a running plan may change: the levels from its highest input to its output, over the span of its inputs."""
+
+    top: int
+    bottom: int
+    smallest: bytes
+    largest: bytes
+    exclusive: bool
+
+    @classmethod
+    def of(cls, plan: Plan, version: Version) -> Claim:
+        """Return the claim of a legal plan."""
+        known, where = version.tables(), version.where()
+        return cls(min(where[n][0] for n in plan.inputs), plan.output_level, *span([known[n] for n in plan.inputs]))
+
+    def meets(self, other: Claim) -> bool:
+        """Tell whether two plans must not run side by side: one might put a table into a gap of the other's span, or change its bottom."""
+        apart = self.bottom < other.top or other.bottom < self.top
+        before = self.largest < other.smallest or (self.largest == other.smallest and self.exclusive)
+        behind = other.largest < self.smallest or (other.largest == self.smallest and other.exclusive)
+        return not (apart or before or behind)
+
+
 class CompactionPolicy(Protocol):
     """Decides; never acts. A pure function of the view: no I/O, no clock, no global randomness."""
 
@@ -84,33 +108,28 @@ def validate(plan: Plan, version: Version, busy: frozenset[int]) -> list[TableIn
 
 
 def _check_order(plan: Plan, version: Version, inputs: list[TableInfo]) -> None:
-    """Everything in the span that lies between the newest input and the output's place must be an input too."""
-    chosen, where = {t.number for t in inputs}, span(inputs)
-    first = min((lv, i) for n in plan.inputs for lv, i in [version.where()[n]])
-    for level in version.levels:
-        for i, run in enumerate(level.runs):
-            place = (level.number, i)
-            behind = place > first and level.number <= plan.output_level
-            joined = plan.new_run and level.number == plan.output_level and not any(t.number in chosen for t in run.tables)
-            if not behind or (joined and not _older_inputs(version, chosen, place)):
-                continue
-            for t in run.tables:
-                if t.number not in chosen and t.overlaps(*where):
-                    raise PlanRefused(
-                        f"table {t.number} in level {level.number} overlaps the inputs and lies between the newest input and the output: "
-                        "it must be an input too"
-                    )
+    """What overlaps an input and stays must be on the same side of the output as of that input; what is joined must not overlap at all."""
+    chosen, where, covered = {t.number for t in inputs}, version.where(), span(inputs)
     target = version.levels[plan.output_level].runs if plan.output_level < len(version.levels) else ()
-    left = [r for r in target if any(t.number not in chosen for t in r.tables)]
+    left = [i for i, run in enumerate(target) if any(t.number not in chosen for t in run.tables)]
     if not plan.new_run and len(left) > 1:
         raise PlanRefused(f"level {plan.output_level} has {len(left)} runs that are not inputs; joining needs one at most, or new_run")
-    if plan.new_run and first[0] == plan.output_level and left and first[1] > 0:
-        raise PlanRefused(f"a new run at level {plan.output_level} would be newer than the runs above the inputs")
-
-
-def _older_inputs(version: Version, chosen: set[int], place: tuple[int, int]) -> bool:
-    """Tell whether an input lies behind (is older than) a place."""
-    return any(where > place for n, where in version.where().items() if n in chosen)
+    joins = bool(left) and not plan.new_run
+    place = (plan.output_level, left[0] if joins else -1)  # a run of its own is the newest of its level
+    for number, t in version.tables().items():
+        at = where[number]
+        if number in chosen or not t.overlaps(*covered):
+            continue
+        if joins and at == place:
+            raise PlanRefused(f"table {number} in level {at[0]} overlaps the inputs, in the run that they join: it must be an input too")
+        for source in inputs:
+            was = where[source.number]
+            overlap = at != was and t.overlaps(source.smallest, source.largest, source.largest_exclusive)
+            if overlap and (at < was) != (at < place):
+                raise PlanRefused(
+                    f"table {number} in level {at[0]} overlaps input {source.number} and would be "
+                    f"{'older' if at < was else 'newer'} than the output: it must be an input too"
+                )
 
 
 def is_bottom(version: Version, inputs: list[TableInfo], output_level: int) -> bool:

@@ -52,7 +52,11 @@ static void *create(const evi_config *config) {
 static void hit(void *policy, uint32_t slot) { /* case I */
     arc *a = policy;
     residents_tell(&a->r, 'h', a->r.key[slot], slot);
-    if (a->r.node[slot].tag == T1 + 1) residents_tell(&a->r, 'p', a->r.key[slot], slot);
+    if (a->r.node[slot].tag == T2 + 1) {
+        residents_touch(&a->r, slot);
+        return;
+    }
+    residents_tell(&a->r, 'p', a->r.key[slot], slot);
     residents_unlink(&a->r, slot);
     residents_push(&a->r, T2, slot);
 }

@@ -33,8 +33,8 @@ PyObject *cache_open(evi_cache *c, uint64_t slots) {
     if (!map_init(&c->map, (uint32_t)slots)) return PyErr_NoMemory();
     if ((c->policy = new_policy(c))) return Py_NewRef(Py_None);
     map_free(&c->map);
-    return PyErr_Format(PyExc_ValueError, "the policy %s refused capacity %llu and params '%s'", c->ops->name,
-                        (unsigned long long)c->maxsize, c->params);
+    return PyErr_Format(PyExc_ValueError, "policy '%s' refused capacity %llu and params '%s'", c->ops->name, (unsigned long long)c->maxsize,
+                        c->params);
 }
 
 void cache_close(evi_cache *c, map_trash *trash) {
@@ -179,11 +179,21 @@ static int grow(evi_cache *c, map_trash *trash) {
     return ok;
 }
 
-static int too_large(const evi_cache *c, uint64_t pinned) {
-    if (!pinned) return PyErr_SetString(c->too_large, "value too large"), -1;
-    PyErr_Format(c->too_large, "value too large: pinned entries weigh %llu of %llu", (unsigned long long)pinned,
-                 (unsigned long long)c->maxsize);
+static int too_large(const evi_cache *c, uint64_t weight, uint64_t pinned) {
+    const unsigned long long w = weight, most = c->maxsize, others = pinned;
+    if (pinned)
+        PyErr_Format(c->too_large, "value too large: it weighs %llu, maxsize is %llu, other pinned entries weigh %llu", w, most, others);
+    else if (weight > MAP_WEIGHT)
+        PyErr_Format(c->too_large, "value too large: it weighs 2**48 or more, maxsize is %llu", most);
+    else
+        PyErr_Format(c->too_large, "value too large: it weighs %llu, maxsize is %llu", w, most);
     return -1;
+}
+
+static int declined(evi_cache *c) {
+    c->counts.bypassed++;
+    cache_tell(c, 'b', EVI_NONE);
+    return 0;
 }
 
 /* What is given besides a value, to a slot that is held. Memory was taken before. */
@@ -209,11 +219,10 @@ static int room_to_dress(evi_cache *c, const cache_with *with) {
 /* A new value for a key that is held; 1 done, 0 it is to be stored as a new one, -1 an exception. */
 static int replace(evi_cache *c, uint32_t slot, PyObject *value, uint64_t weight, const cache_with *with, int64_t now, map_trash *trash) {
     map_node *node = &c->map.node[slot];
-    if (node->weight != weight && !node->pinned)
-        return weight > c->maxsize - c->pinned ? too_large(c, c->pinned) : cache_drop(c, slot, trash) ? 0 : -1;
+    if (node->weight != weight && !node->pinned) return cache_drop(c, slot, trash) ? 0 : -1;
     if (node->weight != weight) {
         const uint64_t others = c->pinned - node->weight;
-        if (weight > c->maxsize - others) return too_large(c, others);
+        if (weight > c->maxsize - others) return too_large(c, weight, others);
         c->pinned = others + weight;
         c->used = c->used - node->weight + weight;
         node->weight = weight;
@@ -231,10 +240,7 @@ static int admitted(evi_cache *c, PyObject *key, uint64_t number, uint64_t weigh
     c->asked = key;
     c->asked_number = number;
     const int yes = c->ops->miss(c->policy, number, weight);
-    if (!yes) {
-        c->counts.bypassed++;
-        cache_tell(c, 'b', EVI_NONE);
-    }
+    if (!yes) declined(c);
     c->asked = NULL;
     return yes;
 }
@@ -245,10 +251,10 @@ int cache_store(evi_cache *c, PyObject *key, Py_hash_t hash, PyObject *value, ui
     int found = cache_find(c, key, hash, now, &slot, trash), twin; /* the last code of the interpreter, but for a Python policy */
     if (found < 0) return -1;
     if (found && with->present) return *with->present = Py_NewRef(c->map.node[slot].value), 1;
-    if (weight > c->maxsize) return too_large(c, 0);
+    if (weight > c->maxsize) return too_large(c, weight, 0);
     if (!room_to_dress(c, with) || !trash_reserve(trash, 3)) return PyErr_NoMemory(), -1;
     if (found && (found = replace(c, slot, value, weight, with, now, trash))) return found;
-    if (weight > c->maxsize - c->pinned) return too_large(c, c->pinned);
+    if (weight > c->maxsize - c->pinned) return declined(c);
     if (cache_expire(c, now, SWEEP, trash) < 0) return -1;
     if (!c->map.n_free && c->used + weight <= c->maxsize && c->map.slots < MAP_SLOTS) {
         if (!grow(c, trash)) return -1;
@@ -287,19 +293,22 @@ int cache_resize(evi_cache *c, uint64_t maxsize, map_trash *trash) {
     return make_room(c, 0, trash);
 }
 
-int cache_pin(evi_cache *c, uint32_t slot, int on, map_trash *trash) {
+int cache_pin(evi_cache *c, uint32_t slot, map_trash *trash) {
     map_node *node = &c->map.node[slot];
-    if (node->pinned == (unsigned)on) return 1;
-    if (on) {
-        c->ops->remove(c->policy, slot);
-        cache_tell(c, 'r', slot);
-        node->pinned = 1;
-        c->pinned += node->weight;
-        c->ops->resize(c->policy, policy_room(c));
-        return 1;
-    }
+    (void)trash;
+    if (node->pinned == MAP_PINS) return PyErr_SetString(PyExc_OverflowError, "an entry is pinned 16383 times at most"), 0;
+    if (node->pinned++) return 1;
+    c->ops->remove(c->policy, slot);
+    cache_tell(c, 'r', slot);
+    c->pinned += node->weight;
+    c->ops->resize(c->policy, policy_room(c));
+    return 1;
+}
+
+int cache_unpin(evi_cache *c, uint32_t slot, map_trash *trash) {
+    map_node *node = &c->map.node[slot];
     if (!trash_reserve(trash, 3)) return PyErr_NoMemory(), 0;
-    node->pinned = 0;
+    if (!node->pinned || --node->pinned) return 1;
     c->pinned -= node->weight;
     c->ops->resize(c->policy, policy_room(c));
     const uint64_t number = node->twin ? TWIN << 48 | c->twins++ : (uint64_t)node->hash;

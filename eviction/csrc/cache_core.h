@@ -3,7 +3,7 @@
  *    cache_map (object -> slot) --hit(slot)--> policy (policy.h), which knows an object by its hash
  *         '--> cache_timer (who leaves when)         '--> events, kept until the call is over
  *
- * A pinned entry is taken out of the policy, whose capacity shrinks by its weight, and comes back as a new one. The policy is made for so
+ * A pinned entry is taken out of the policy, whose capacity shrinks by its weight, and comes back as a new one after as many unpins. The policy is made for so
  * many slots; when entries need more than that (weights, or a size past the first slots) it is made anew, twice as large, and the residents
  * are handed over in the order in which they would have left: histories end there. Objects whose hash a resident has already get a number
  * of their own, so that a policy never knows two residents by one.
@@ -75,7 +75,8 @@ int cache_drop(evi_cache *c, uint32_t slot, map_trash *trash); /* 0: out of memo
 int cache_pop(evi_cache *c, map_trash *trash, PyObject **key, PyObject **value); /* by the policy's choice; 0: none, -1 an exception */
 int cache_expire(evi_cache *c, int64_t now, uint32_t most, map_trash *trash); /* how many */
 int cache_resize(evi_cache *c, uint64_t maxsize, map_trash *trash); /* 0: an exception */
-int cache_pin(evi_cache *c, uint32_t slot, int on, map_trash *trash); /* 0: an exception */
+int cache_pin(evi_cache *c, uint32_t slot, map_trash *trash); /* 0: an exception */
+int cache_unpin(evi_cache *c, uint32_t slot, map_trash *trash); /* 0: an exception */
 int cache_clear(evi_cache *c, map_trash *trash); /* 0: an exception */
 void cache_heard(void *arg, int kind, uint64_t number, uint32_t slot); /* an evi_event_fn */
 uint64_t cache_ghost_hits(const evi_cache *c);

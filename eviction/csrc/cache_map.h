@@ -19,12 +19,14 @@
 #include "eviction/csrc/policy.h"
 
 #define MAP_SLOTS (1u << 29)
+#define MAP_WEIGHT UINT64_C(0xFFFFFFFFFFFF)
+#define MAP_PINS 0x3FFF
 
 typedef struct {
     Py_hash_t hash;
     PyObject *key, *value; /* key NULL: the slot is free */
-    uint64_t weight : 61;
-    uint64_t pinned : 1;
+    uint64_t weight : 48;
+    uint64_t pinned : 14; /* how often */
     uint64_t timed : 1; /* has a time to leave */
     uint64_t twin : 1; /* the policy knows it by another number than its hash */
 } map_node;

@@ -43,14 +43,14 @@ static int weigh(evi_cache *c, PyObject *value, uint64_t *weight) {
     if (!c->getsizeof) return 1;
     PyObject *told = PyObject_CallFunctionObjArgs(c->getsizeof, value, NULL), *size = told ? PyNumber_Index(told) : NULL;
     if (!size) {
-        if (told) PyErr_Format(PyExc_ValueError, "getsizeof returned %R: a weight is an integer from 0", told);
+        if (told) PyErr_Format(PyExc_ValueError, "getsizeof gave %R; allowed: an integer of 0 and more", told);
         Py_XDECREF(told);
         return 0;
     }
     int overflow;
     const long long w = PyLong_AsLongLongAndOverflow(size, &overflow);
     const int ok = overflow > 0 || (overflow == 0 && w >= 0);
-    if (!ok) PyErr_Format(PyExc_ValueError, "getsizeof returned %R: a weight is an integer from 0", told);
+    if (!ok) PyErr_Format(PyExc_ValueError, "getsizeof gave %R; allowed: an integer of 0 and more", told);
     *weight = overflow ? UINT64_MAX : w ? (uint64_t)w : 1;
     Py_DECREF(told);
     Py_DECREF(size);
@@ -62,7 +62,7 @@ static int read_ttl(const evi_cache *c, PyObject *given, int64_t *ttl) {
     if (!given || given == Py_None) return 1;
     const double seconds = PyFloat_AsDouble(given);
     if (PyErr_Occurred()) return 0;
-    if (!(seconds > 0)) return PyErr_Format(PyExc_ValueError, "a ttl is in seconds and above 0, not %R", given), 0;
+    if (!(seconds > 0)) return PyErr_Format(PyExc_ValueError, "ttl is %R; allowed: None or seconds above 0", given), 0;
     *ttl = seconds < 9e9 ? (int64_t)(seconds * 1e9) : CACHE_NEVER;
     if (!*ttl) *ttl = 1;
     return 1;
@@ -203,18 +203,18 @@ static PyObject *core_popitem(PyObject *self, PyObject *Py_UNUSED(none)) {
     return pair;
 }
 
-static PyObject *pin(PyObject *self, PyObject *key, int on) {
+static PyObject *pin(PyObject *self, PyObject *key, int (*how)(evi_cache *, uint32_t, map_trash *)) {
     key_call k;
     uint32_t slot;
     if (!enter(&k, self, key, CACHE_NEVER)) return NULL;
     const int found = cache_find(k.c, key, k.hash, k.now, &slot, &k.trash);
-    const int done = found == 1 && cache_pin(k.c, slot, on, &k.trash);
+    const int done = found == 1 && how(k.c, slot, &k.trash);
     if (!found) PyErr_SetObject(PyExc_KeyError, key);
     return leave(&k, none_or_null(done));
 }
 
-static PyObject *core_pin(PyObject *self, PyObject *key) { return pin(self, key, 1); }
-static PyObject *core_unpin(PyObject *self, PyObject *key) { return pin(self, key, 0); }
+static PyObject *core_pin(PyObject *self, PyObject *key) { return pin(self, key, cache_pin); }
+static PyObject *core_unpin(PyObject *self, PyObject *key) { return pin(self, key, cache_unpin); }
 
 static PyObject *core_clear(PyObject *self, PyObject *Py_UNUSED(none)) {
     key_call k;
@@ -255,9 +255,11 @@ static PyMethodDef methods[] = {
     {"pop", METHOD(core_pop), FAST, "Remove key and return its value, or default when given; else KeyError. Counts nothing."},
     {"popitem", core_popitem, METH_NOARGS,
      "popitem()\n--\n\nRemove and return the pair that the policy would evict next. KeyError: empty, or all entries are pinned."},
-    {"pin", core_pin, METH_O, "pin(key, /)\n--\n\nKeep the entry of key from being evicted, until unpin. KeyError: there is none."},
+    {"pin", core_pin, METH_O,
+     "pin(key, /)\n--\n\nKeep the entry of key from being evicted until it is unpinned as often. KeyError: there is none."},
     {"unpin", core_unpin, METH_O,
-     "unpin(key, /)\n--\n\nLet the entry of key be evicted again; it is new to the policy. KeyError: there is none."},
+     "unpin(key, /)\n--\n\nTake a pin back; without any left the entry may be evicted again, and is new to the policy. KeyError: there is "
+     "none."},
     {"clear", core_clear, METH_NOARGS, "clear()\n--\n\nRemove everything, pinned entries and the policy's history too; counts go on."},
     {"expire", core_expire, METH_NOARGS, "expire()\n--\n\nRemove every entry whose time is over, and return how many."},
     {"_discard", core_discard, METH_VARARGS, "Remove key where it still has this very value."},

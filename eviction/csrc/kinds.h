@@ -22,6 +22,24 @@ extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
 extern const evi_ops evi_wtinylfu;
 extern const evi_ops evi_clockpro;
+extern const evi_ops evi_fifo_reinsertion;
+extern const evi_ops evi_mru;
+extern const evi_ops evi_random;
+extern const evi_ops evi_lfuda;
+extern const evi_ops evi_gdsf;
+extern const evi_ops evi_lruk;
+extern const evi_ops evi_clockpro_plus;
+extern const evi_ops evi_hyperbolic;
+extern const evi_ops evi_lecar;
+extern const evi_ops evi_cacheus;
+extern const evi_ops evi_lirs2;
+extern const evi_ops evi_lhd;
+extern const evi_ops evi_frd;
+extern const evi_ops evi_car;
+extern const evi_ops evi_cart;
+extern const evi_ops evi_mq;
+extern const evi_ops evi_qdlp;
+extern const evi_ops evi_clock2qplus;
 /* clang-format on */
 
 /* cdef:begin */

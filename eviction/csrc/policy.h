@@ -36,7 +36,7 @@ typedef struct evi_config {
 /* Tells what happened, for tests and notebooks: kind 'a'dmit 'h'it 'p'romote 'd'emote 'g'host hit 'e'vict 'r'emove 'b'ypass. */
 typedef void (*evi_event_fn)(void *arg, int kind, uint64_t key, uint32_t slot);
 
-/* Where a policy keeps what it keeps, for a driver that counts memory and fetches ahead. The addresses hold until destroy. */
+/* Where a policy keeps what it keeps, for a driver that counts memory and fetches ahead. Nodes and keys stay where they are until destroy. */
 typedef struct evi_layout {
     uint64_t bytes; /* all that the policy allocated, ghosts and histories included */
     const char *nodes; /* what hit(slot) reads is at nodes + slot * stride; NULL: not told */

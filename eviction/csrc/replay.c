@@ -15,6 +15,7 @@ typedef struct {
     evi_table table;
     evi_layout layout;
     uint64_t *own_keys; /* NULL where the policy keeps the keys */
+    uint64_t own_bytes;
     uint32_t *weight; /* by slot, 0: free; NULL: all are 1 */
     uint32_t *free_slot, n_free; /* with weights */
     uint32_t filled; /* slots used so far */
@@ -155,25 +156,29 @@ static inline __attribute__((always_inline)) int replay_some(driver *d, const ui
     return 0;
 }
 
+static void ask(driver *d) { /* where the policy keeps what: again now and then, it may have grown */
+    if (d->ops->layout) d->ops->layout(d->policy, &d->layout);
+    if (!d->layout.keys) d->layout.keys = d->own_keys;
+    const uint64_t bytes = d->own_bytes + d->layout.bytes;
+    if (bytes > d->result->memory) d->result->memory = bytes;
+}
+
 static int start(driver *d, int weighed) { /* what it took is given back by finish, also after an error */
     const size_t n = (size_t)d->config->slots + 1;
-    uint64_t bytes = 0;
     if (!table_init(&d->table, d->config->slots, d->config->slots)) return -ENOMEM;
+    d->own_bytes = table_bytes(&d->table);
     if (!(d->policy = d->ops->create(d->config))) return -EINVAL;
     if (d->ops->layout) d->ops->layout(d->policy, &d->layout);
-    bytes = d->layout.bytes + table_bytes(&d->table);
     if (!d->layout.keys) {
-        d->layout.keys = d->own_keys = malloc(n * sizeof *d->own_keys);
-        if (!d->own_keys) return -ENOMEM;
-        bytes += n * sizeof *d->own_keys;
+        if (!(d->own_keys = malloc(n * sizeof *d->own_keys))) return -ENOMEM;
+        d->own_bytes += n * sizeof *d->own_keys;
     }
     if (weighed) {
         d->weight = calloc(n, sizeof *d->weight);
         d->free_slot = malloc(n * sizeof *d->free_slot);
         if (!d->weight || !d->free_slot) return -ENOMEM;
-        bytes += n * (sizeof *d->weight + sizeof *d->free_slot);
+        d->own_bytes += n * (sizeof *d->weight + sizeof *d->free_slot);
     }
-    d->result->memory = bytes;
     return 0;
 }
 
@@ -194,10 +199,12 @@ int evi_replay(const evi_ops *ops, const evi_config *config, const uint64_t *key
     int code = start(&d, weights != NULL);
     for (size_t i = 0; i < n && !code && !__atomic_load_n(&result->stop, __ATOMIC_RELAXED); i = result->done) {
         size_t to = n - i < CHUNK ? n : i + CHUNK;
+        ask(&d);
         code = weights ? replay_some(&d, keys, weights, i, to) : replay_some(&d, keys, NULL, i, to);
         __atomic_store_n(&result->done, to, __ATOMIC_RELAXED);
     }
     result->misses = result->done - result->hits;
+    if (!code) ask(&d);
     finish(&d);
     return code;
 }

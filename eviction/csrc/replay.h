@@ -25,6 +25,8 @@ typedef struct evi_result {
 
 int evi_replay(const evi_ops *ops, const evi_config *config, const uint64_t *keys, const uint32_t *weights, size_t n, evi_result *result);
 int evi_next_uses(const uint64_t *keys, size_t n, uint32_t *next); /* next[i]: the next request of keys[i], EVI_NONE: there is none */
+/* distance[i]: how many different keys were requested since the last request of keys[i], itself included; 0: it is the first. O(n log n). */
+int evi_stack_distances(const uint32_t *next, size_t n, uint32_t *distance);
 int evi_belady(const uint32_t *next, size_t n, uint64_t capacity, int bypass, evi_result *result); /* weights 1 */
 /* cdef:end */
 #endif

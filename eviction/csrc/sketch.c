@@ -58,7 +58,8 @@ uint32_t sketch_count(const evi_sketch *s, uint64_t key) {
     uint32_t least = 15;
     for (int i = 0; i < 4; i++) {
         int shift;
-        uint32_t count = *word_of(s, h, i, &shift) >> shift & 15;
+        const uint64_t word = *word_of(s, h, i, &shift); /* on its own: it sets the shift */
+        uint32_t count = word >> shift & 15;
         least = count < least ? count : least;
     }
     return least;

@@ -4,8 +4,8 @@
  *
  * Segments are LRU queues. A new key goes to the front of segment 0, a hit promotes by one segment; a segment that is over its share hands its
  * oldest to the front of the one below it. The victim is the oldest of the lowest segment that is not empty. While the cache fills, new keys go
- * to segment 0 too: nothing is protected that was not hit. No ghosts. Memory: slots nodes.
- * Invariant: every segment but the lowest holds at most its share (and one entry, however heavy). */
+ * to segment 0 too: nothing is protected that was not hit. No ghosts. Memory: slots nodes. A hit hands down what it pushes up, amortised one entry.
+ * Invariant: every segment but the lowest holds at most its share (rounded down, at least 1), or one entry, however heavy. */
 #include "eviction/csrc/kinds.h"
 #include "eviction/csrc/plain.h"
 #include <stdio.h>
@@ -19,14 +19,15 @@ typedef struct {
 
 static uint64_t share(const slru *p) { /* of a segment above the lowest */
     double part = p->segments == 2 ? p->protected : 1.0 / p->segments;
-    return (uint64_t)((double)p->r.capacity * part);
+    uint64_t share = (uint64_t)((double)p->r.capacity * part);
+    return share + !share;
 }
 
 /* Hands what is too much down, from the top. */
 static void settle(slru *p, int from) {
     uint64_t most = share(p);
     for (int i = from; i > 0; i--)
-        while (p->r.queue[i].weight > most && p->r.queue[i].count) {
+        while (p->r.queue[i].weight > most && p->r.queue[i].count > 1) {
             uint32_t slot = p->r.queue[i].back;
             residents_unlink(&p->r, slot);
             residents_push(&p->r, i - 1, slot);
@@ -112,7 +113,7 @@ static int check(void *policy, char *why, size_t n) {
     slru *p = policy;
     if (!residents_check(&p->r, why, n)) return 0;
     for (int i = 1; i < p->segments; i++)
-        if (p->r.queue[i].weight > share(p)) return snprintf(why, n, "segment %d is over its share", i), 0;
+        if (p->r.queue[i].weight > share(p) && p->r.queue[i].count > 1) return snprintf(why, n, "segment %d is over its share", i), 0;
     return 1;
 }
 

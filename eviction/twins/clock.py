@@ -1,33 +1,43 @@
-"""CLOCK, or second chance (Corbató, A paging experiment with the Multics system, 1968): FIFO with a reference bit."""
+"""CLOCK (Corbató, A paging experiment with the Multics system, 1968) with a counter of n bits; as a queue, it is FIFO with reinsertion."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """A cache of keys with weights; the hand points at the oldest of the queue."""
+    """A cache of keys with weights; the hand points at the oldest of the queue: key -> [weight, count]."""
 
-    def __init__(self, capacity: int) -> None:
+    name = "clock"
+
+    def __init__(self, capacity: int, bits: int = 1) -> None:
         """Start empty; capacity in weight units."""
-        self.capacity = capacity
-        self.queue: dict[int, int] = {}
-        self.referenced: set[int] = set()
+        self.capacity, self.most = capacity, 2**bits - 1
+        self.queue: dict[int, list[int]] = {}
 
     def request(self, key: int, weight: int = 1) -> bool:
         """Request a key and tell whether it was a hit."""
         if key in self.queue:
-            self.referenced.add(key)
+            self.queue[key][1] = min(self.most, self.queue[key][1] + 1)
             return True
         if weight > self.capacity:
             return False
-        while sum(self.queue.values()) + weight > self.capacity:
+        while sum(w for w, _ in self.queue.values()) + weight > self.capacity:
             oldest = next(iter(self.queue))
-            spared = self.queue.pop(oldest)
-            if oldest in self.referenced:
-                self.referenced.remove(oldest)
-                self.queue[oldest] = spared
-        self.queue[key] = weight
+            held, count = self.queue.pop(oldest)
+            if count:
+                self.queue[oldest] = [held, count - 1]
+        self.queue[key] = [weight, 0]
         return False
 
     def dump(self) -> str:
-        """Return the keys, newest first, a star at the referenced ones, as the native policy writes them."""
-        return "clock:" + "".join(f" {key}{'*' * (key in self.referenced)}" for key in reversed(self.queue)) + "\n"
+        """Return the keys, newest first, counts behind a slash, as the native policy writes them."""
+        return (
+            f"{self.name}:"
+            + "".join(f" {key}" + (f"/{self.queue[key][1]}" if self.queue[key][1] else "") for key in reversed(self.queue))
+            + "\n"
+        )
+
+
+class Reinsertion(Clock):
+    """The same under its other name."""
+
+    name = "fifo-reinsertion"

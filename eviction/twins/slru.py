@@ -1,4 +1,7 @@
-"""Segmented LRU (Karedla, Love and Wherry, Caching strategies to improve disk system performance, IEEE Computer 27(3), 1994)."""
+"""Segmented LRU (Karedla, Love and Wherry, Caching strategies to improve disk system performance, IEEE Computer 27(3), 1994).
+
+A segment above the lowest holds its share of the capacity, rounded down but at least 1, or one entry that is heavier.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ class Slru:
     def __init__(self, capacity: int, protected: float = 0.8) -> None:
         """Start empty; capacity in weight units. Segments above the lowest hold at most their share."""
         self.c = capacity
-        self.share = int(capacity * (protected if self.segments == 2 else 1 / self.segments))
+        self.share = max(1, int(capacity * (protected if self.segments == 2 else 1 / self.segments)))
         self.queues: list[dict[int, int]] = [{} for _ in range(self.segments)]
 
     def request(self, key: int, weight: int = 1) -> bool:
@@ -33,7 +36,7 @@ class Slru:
     def _settle(self, at: int) -> None:
         """Hand what is too much down to the front of the segment below."""
         for i in range(at, 0, -1):
-            while sum(self.queues[i].values()) > self.share:
+            while sum(self.queues[i].values()) > self.share and len(self.queues[i]) > 1:
                 key = next(iter(self.queues[i]))
                 self.queues[i - 1][key] = self.queues[i].pop(key)
 

@@ -1,6 +1,12 @@
-"""2Q, full version (Johnson and Shasha, 2Q: a low overhead high performance buffer management algorithm, VLDB 1994, section 3)."""
+"""2Q, full version (Johnson and Shasha, 2Q: a low overhead high performance buffer management algorithm, VLDB 1994, section 3).
+
+Where the paper is silent: Kin and Kout are rounded down, but are at least 1; a key seen again leaves A1out before room is made for it;
+while Am is empty, room is made in A1in. For weights, a queue's size is the sum of its weights, and ghosts keep theirs.
+"""
 
 from __future__ import annotations
+
+from .lists import Queue, add_ghost, line, move, pop_oldest, share, size
 
 
 class TwoQueue:
@@ -8,37 +14,33 @@ class TwoQueue:
 
     def __init__(self, capacity: int, kin: float = 0.25, kout: float = 0.5) -> None:
         """Start empty; capacity in weight units, kin and kout as shares of it."""
-        self.c = capacity
-        self.kin, self.kout = int(capacity * kin), int(capacity * kout)
-        self.a1in: dict[int, int] = {}
-        self.am: dict[int, int] = {}
-        self.a1out: dict[int, int] = {}
+        self.capacity = capacity
+        self.kin, self.kout = share(capacity, kin), share(capacity, kout)
+        self.a1in: Queue = {}
+        self.am: Queue = {}
+        self.a1out: Queue = {}
 
     def request(self, key: int, weight: int = 1) -> bool:
         """Request a key and tell whether it was a hit."""
         if key in self.am:
-            self.am[key] = self.am.pop(key)
+            move(key, self.am, self.am)
             return True
         if key in self.a1in:  # correlated references: nothing happens
             return True
-        if weight > self.c:
+        if weight > self.capacity:
             return False
-        queue = self.a1in if self.a1out.pop(key, None) is None else self.am
-        while sum(self.a1in.values()) + sum(self.am.values()) + weight > self.c:
+        queue = self.am if self.a1out.pop(key, 0) else self.a1in
+        while size(self.a1in, self.am) + weight > self.capacity:
             self._reclaim()
         queue[key] = weight
         return False
 
     def _reclaim(self) -> None:
-        if sum(self.a1in.values()) > self.kin or not self.am:
-            key = next(iter(self.a1in))
-            self.a1out[key] = self.a1in.pop(key)
-            while sum(self.a1out.values()) > self.kout:
-                del self.a1out[next(iter(self.a1out))]
+        if size(self.a1in) > self.kin or not self.am:
+            add_ghost(self.a1out, *pop_oldest(self.a1in), self.kout)
         else:
-            del self.am[next(iter(self.am))]  # it has not been seen for long: no ghost
+            pop_oldest(self.am)  # it has not been seen for long: no ghost
 
     def dump(self) -> str:
         """Return the three queues, newest first, as the native policy writes them."""
-        lists = (("A1in", self.a1in), ("Am", self.am), ("A1out", self.a1out))
-        return "2q\n" + "".join(f"{name}:" + "".join(f" {key}" for key in reversed(keys)) + "\n" for name, keys in lists)
+        return "2q\n" + line("A1in", self.a1in) + line("Am", self.am) + line("A1out", self.a1out)

@@ -34,7 +34,7 @@ def overlapping(tables: tuple[TableInfo, ...], inputs: list[TableInfo]) -> list[
 def merge_level(view: TreeView, level: Level, output: int, reason: str, *, new_run: bool) -> Plan | None:
     """Plan: all of a level, with what overlaps of the next unless it becomes a run of its own. None when a job is in the way."""
     inputs = list(level.tables)
-    if not new_run:
+    if not new_run and output != level.number:
         inputs += overlapping(view.level(output).tables, inputs)
     if not view.is_free(*inputs):
         return None
@@ -52,6 +52,9 @@ class Leveling:
 
     def plan(self, view: TreeView) -> Plan | None:
         """Level 0 first, then the level with the highest fill."""
+        for level in view.levels[1:]:
+            if len(level.runs) > 1:  # left by another layout, or by a plan from outside
+                return merge_level(view, level, level.number, f"level {level.number} has {len(level.runs)} runs", new_run=False)
         zero = view.level(0)
         if len(zero.runs) >= self.l0_trigger(view):
             plan = merge_level(view, zero, 1, f"level 0 has {len(zero.runs)} runs", new_run=False)
@@ -125,15 +128,14 @@ class LazyLeveling:
         """The shallowest level with T runs. The last level grows a new one below it when it holds T times its capacity's share."""
         c = view.options.compaction
         last = max((lv.number for lv in view.levels if lv.runs), default=0)
+        if last > 0 and len(view.level(last).runs) > 1:
+            return merge_level(view, view.level(last), last, f"the last level has {len(view.level(last).runs)} runs", new_run=False)
         for level in view.levels:
-            if len(level.runs) < c.size_ratio and not (level.number == last > 0 and len(level.runs) > 1):
+            if len(level.runs) < c.size_ratio:
                 continue
-            if level.number == last and last > 0:
-                plan = merge_level(view, level, last, f"the last level has {len(level.runs)} runs", new_run=False)
-            else:
-                into_last = level.number + 1 >= last and not self._deepens(view, level, last)
-                output = min(level.number + 1, c.max_levels - 1)
-                plan = merge_level(view, level, output, f"level {level.number} has {len(level.runs)} runs", new_run=not into_last)
+            into_last = level.number + 1 >= last and not self._deepens(view, level, last)
+            output = min(level.number + 1, c.max_levels - 1)
+            plan = merge_level(view, level, output, f"level {level.number} has {len(level.runs)} runs", new_run=not into_last)
             if plan:
                 return plan
         return self._push_last(view, last)

@@ -8,7 +8,8 @@ import pytest
 
 import eviction
 
-BUILT_IN = ("lru", "fifo", "clock", "sieve", "arc")
+BUILT_IN = tuple(kind for kind, known in eviction.POLICIES.items() if known.built_in)
+TURNS_AWAY = {"gdsf"}  # what is worth less than all that would leave for it
 
 
 def test_the_registry_lists_the_built_in_ones() -> None:
@@ -37,7 +38,7 @@ def test_rules(kind: str, capacity: int, seed: int) -> None:
                 place[key] = min(set(range(capacity)) - set(place.values()))
                 policy.insert(place[key], key)
             else:
-                assert capacity == 0
+                assert capacity == 0 or kind in TURNS_AWAY
             assert policy.check() is None, f"{kind} capacity {capacity} seed {seed} step {step}: {policy.check()}\n{policy.dump()}"
         for _ in range(len(place)):
             assert policy.evict() in place.values()
@@ -61,9 +62,10 @@ def test_events_tell_who_came_and_left(kind: str) -> None:
         policy.miss(4)
         policy.insert(0, 4)
         policy.hit(0)
-        policy.miss(5)
+        while not policy.miss(5):
+            assert kind in TURNS_AWAY
         policy.evict()
         policy.insert(0, 5)
         policy.remove(0)
         policy.miss(6, 2)
-    assert [e for e in heard if e[0] != "p"] == [("a", 4), ("h", 4), ("e", 4), ("a", 5), ("r", 5), ("b", 6)]
+    assert [e for e in heard if e[0] not in "pdg" and e != ("b", 5)] == [("a", 4), ("h", 4), ("e", 4), ("a", 5), ("r", 5), ("b", 6)]

@@ -9,13 +9,21 @@ from hypothesis import strategies as st
 import eviction
 from eviction.twins import TWINS
 
+VARIANTS: list[tuple[str, dict[str, float]]] = [
+    ("hyperbolic", {"sample": 3}),
+    ("hyperbolic", {"sample": 2, "size": 0}),
+    ("lhd", {"sample": 2, "interval": 7, "explore": 0.5}),
+    ("lhd", {"interval": 20, "decay": 0.5}),
+]
 
-def lock_step(kind: str, capacity: int, requests: list[tuple[int, int]]) -> None:
+
+def lock_step(kind: str, capacity: int, requests: list[tuple[int, int]], **settings: float) -> None:
     """Drive both; slots are ample, so that only weights make room."""
-    twin = TWINS[kind](capacity)
+    twin = TWINS[kind](capacity, **settings)
+    params = " ".join(f"{name}={value}" for name, value in settings.items())
     place: dict[int, int] = {}
     weights: dict[int, int] = {}
-    with eviction.Policy(eviction.ops_address(kind), capacity, capacity) as policy:
+    with eviction.Policy(eviction.ops_address(kind), capacity, capacity, 0, params) as policy:
         for key, weight in requests:
             hit = key in place
             assert twin.request(key, weight) == hit
@@ -45,3 +53,11 @@ def test_unit_weights(kind: str, capacity: int, keys: list[int]) -> None:
 @settings(max_examples=60, deadline=None)
 def test_weights(kind: str, capacity: int, requests: list[tuple[int, int]]) -> None:
     lock_step(kind, capacity, requests)
+
+
+@pytest.mark.parametrize(("kind", "settings_of"), VARIANTS, ids=lambda v: v if isinstance(v, str) else " ".join(f"{k}={v[k]}" for k in v))
+@given(capacity=st.integers(0, 9), requests=st.lists(st.tuples(st.integers(0, 14), st.integers(1, 3)), max_size=150))
+@settings(max_examples=40, deadline=None)
+def test_parameters(kind: str, settings_of: dict[str, float], capacity: int, requests: list[tuple[int, int]]) -> None:
+    lock_step(kind, capacity, requests, **settings_of)
+    lock_step(kind, capacity, [(key, 1) for key, _ in requests], **settings_of)

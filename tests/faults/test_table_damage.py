@@ -1,12 +1,17 @@
-"""Every byte of a table damaged, and every length cut: found by verify, and never a wrong answer, a crash or another error."""
+"""Every byte of a table damaged, and every length cut: found by verify, and never a wrong answer, a crash or another error.
+
+Below that the same through a database: every byte of each of its files, as `open`, `scan` and `DB.verify` see it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import lsm
+import recovery
 from lsm.merge_twin import Range
 from lsm.native_tables import get, ranges, scan
 from tests.harness.tables import PATH, SHAPES, Lab, sample
@@ -103,3 +108,152 @@ def test_every_block_of_another_table_is_refused() -> None:
             lab.fs.write_all(PATH, data)
             with pytest.raises(lsm.CorruptionError):
                 list(scan(open_table()))
+
+
+# Through a database
+
+CODED = [("none", "full"), ("none", "two_level"), ("lz4", "full"), ("lz4", "two_level")]
+WRITES = [(b"w%d" % i, b"value %d" % i * (i % 3 + 1)) for i in range(7)]
+
+
+def opened(fs: Any, *, codec: str = "none", index: str = "full", mode: str = "point_in_time", read_only: bool = True) -> lsm.DB:
+    """Open the database of these tests; read-only leaves every file as it is."""
+    return lsm.open(
+        "/d",
+        fs=fs,
+        threads=0,
+        read_only=read_only,
+        wal={"recovery": mode, "segment_bytes": 4096},
+        table={"block_size": 120, "codec": codec, "index": index},
+        cache={"capacity": 1 << 16},
+        compaction={"layout": "1-leveling", "l0_trigger": 100},
+    )
+
+
+def one_table(codec: str, index: str) -> Any:
+    """Return the files of a closed database with one table: two blocks of data and more, a filter, a range tombstone."""
+    fs = recovery.memory()
+    with opened(fs, codec=codec, index=index, read_only=False) as db:
+        for i in range(5):
+            db.put(b"k%d" % i, b"%d" % i * 60)
+        db.delete(b"k4")
+        db.delete_range(b"k1", b"k2")
+        db.flush()
+    return fs
+
+
+def logged(*, closed: bool) -> Any:
+    """Return the files of a database that has WRITES in its log only, closed or as a killed process leaves it."""
+    fs = recovery.memory()
+    with opened(fs, read_only=False) as db:
+        for key, value in WRITES:
+            db.put(key, value)
+        if not closed:
+            killed = fs.crash_clone("process")
+    return fs if closed else killed
+
+
+def only(fs: Any, end: str) -> str:
+    """Return the path of the one file whose name ends so, or begins so."""
+    (name,) = (n for n in fs.listdir("/d") if n.endswith(end) or n.startswith(end))
+    return f"/d/{name}"
+
+
+def flips(fs: Any, path: str, end: int | None = None) -> Iterator[str]:
+    """Flip a bit of each byte in turn, up to an offset. Yields what to call it; the file is whole again at the end."""
+    whole = fs.read_all(path)
+    for at in range(len(whole) if end is None else end):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        fs.write_all(path, bytes(damaged))
+        yield f"bit {at % 8} of byte {at} of {path}"
+    fs.write_all(path, whole)
+
+
+def cuts(fs: Any, path: str) -> Iterator[str]:
+    """Cut the file at each length in turn. Yields what to call it."""
+    whole = fs.read_all(path)
+    for n in range(len(whole)):
+        fs.write_all(path, whole[:n])
+        yield f"{path} cut at byte {n} of {len(whole)}"
+    fs.write_all(path, whole)
+
+
+@pytest.mark.parametrize(("codec", "index"), CODED)
+def test_a_database_reports_every_flipped_bit_of_a_table(codec: str, index: str) -> None:
+    fs = one_table(codec, index)
+    path = only(fs, ".sst")
+    with opened(fs, codec=codec, index=index) as db:
+        right = list(db.scan())
+        assert [k for k, _ in right] == [b"k0", b"k2", b"k3"] and db.verify() == []
+    for damage in flips(fs, path):
+        try:
+            db = opened(fs, codec=codec, index=index)
+        except lsm.CorruptionError as e:
+            assert (e.file, e.offset is None) == (path, False), damage
+            continue
+        with db:
+            problems = db.verify()
+            assert len(problems) == 1 and path in problems[0] and "at byte" in problems[0], damage
+            try:
+                assert list(db.scan()) == right, damage
+            except lsm.CorruptionError as e:
+                assert (e.file, e.offset is None) == (path, False), damage
+
+
+@pytest.mark.parametrize("file", ["CURRENT", "MANIFEST-"])
+def test_a_database_refuses_every_flip_and_cut_of_its_manifest(file: str) -> None:
+    fs = one_table("none", "full")
+    path = only(fs, file)
+    for damage_of in (flips, cuts):
+        for damage in damage_of(fs, path):
+            with pytest.raises(lsm.CorruptionError, match=r"/d/(CURRENT|MANIFEST-)"):
+                opened(fs)
+                pytest.fail(damage)
+    opened(fs).close()
+
+
+@pytest.mark.parametrize("mode", ["absolute", "tolerate_tail", "point_in_time"])
+def test_a_log_that_was_closed_is_read_whole_or_refused(mode: str) -> None:
+    """Whole may be without the mark of the end, which holds no write: cut off it is missed by nobody, damaged only by absolute."""
+    fs = logged(closed=True)
+    path, passed = only(fs, ".log"), []
+    for damage_of in (flips, cuts):
+        for damage in damage_of(fs, path):
+            try:
+                db = opened(fs, mode=mode)
+            except lsm.CorruptionError as e:
+                assert e.file == path, damage
+                continue
+            with db:
+                assert list(db.scan()) == WRITES, damage
+            passed.append(damage)
+    mark = len(fs.read_all(path)) - 48
+    if mode == "absolute":
+        assert passed == [f"{path} cut at byte {mark} of {mark + 48}"]
+    assert all(int(damage.partition(" byte ")[2].split()[0]) >= mark for damage in passed)
+
+
+@pytest.mark.parametrize("mode", ["absolute", "tolerate_tail", "point_in_time"])
+def test_a_flipped_bit_in_the_log_of_a_killed_process_is_no_torn_tail(mode: str) -> None:
+    fs = logged(closed=False)
+    path = only(fs, ".log")
+    used = len(fs.read_all(path).rstrip(b"\0"))
+    with opened(fs, mode=mode) as db:
+        assert list(db.scan()) == WRITES
+    for damage in flips(fs, path, used):
+        with pytest.raises(lsm.CorruptionError, match=path):
+            opened(fs, mode=mode)
+            pytest.fail(damage)
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "killed"])
+def test_skip_drops_whole_writes_and_says_so(closed: bool) -> None:
+    fs = logged(closed=closed)
+    path = only(fs, ".log")
+    used = len(fs.read_all(path).rstrip(b"\0"))
+    for damage in flips(fs, path, used):
+        with opened(fs, mode="skip") as db:
+            found, report = list(db.scan()), db.recovery_report
+            assert found == [w for w in WRITES if w in found], damage
+            assert found == WRITES or (report.dropped or report.reasons), damage

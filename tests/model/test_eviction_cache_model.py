@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any
 
 import pytest
@@ -18,19 +18,19 @@ TTLS = st.sampled_from([None, None, 1, 3, math.inf])
 
 
 class Model(RuleBasedStateMachine):
-    """``held``: key -> [value, weight, when it leaves, group], the next to leave first; the pinned are in ``pinned`` besides."""
+    """``held``: key -> [value, weight, when it leaves, group], the next to leave first; ``pinned``: key -> how often."""
 
     @initialize(maxsize=st.integers(0, 30), weighted=st.booleans(), ttl=st.sampled_from([None, 2]))
     def begin(self, maxsize: int, weighted: bool, ttl: float | None) -> None:
         self.now, self.maxsize, self.weighted, self.ttl = 0.0, maxsize, weighted, ttl
         self.held: OrderedDict[Any, list[Any]] = OrderedDict()
-        self.pinned: set[Any] = set()
+        self.pinned: Counter[Any] = Counter()
         size = (lambda value: value[0]) if weighted else None
         self.cache: eviction.Cache[Any, Any] = eviction.Cache("lru", maxsize, size, ttl, timer=lambda: self.now)
 
     def drop(self, key: Any) -> None:
         del self.held[key]
-        self.pinned.discard(key)
+        self.pinned.pop(key, None)
 
     def weight(self, only_pinned: bool = False) -> int:
         return sum(row[1] for key, row in self.held.items() if not only_pinned or key in self.pinned)
@@ -55,11 +55,15 @@ class Model(RuleBasedStateMachine):
         self.expire()
         value, charged = (weight, object()), max(1, weight) if self.weighted else 1
         others = self.weight(only_pinned=True) - (self.held[key][1] if key in self.pinned else 0)
-        if charged > self.maxsize - others:
+        if charged > (self.maxsize - others if key in self.pinned else self.maxsize):
             with pytest.raises(ValueError, match="value too large"):
                 self.cache.put(key, value, ttl=ttl, group=group)
             return
-        assert self.cache.put(key, value, ttl=ttl, group=group)
+        fits = charged <= self.maxsize - others or (key in self.held and self.held[key][1] == charged)
+        assert self.cache.put(key, value, ttl=ttl, group=group) == fits
+        if not fits:
+            self.held.pop(key, None)
+            return
         pinned = key in self.pinned
         self.held.pop(key, None)
         self.make_room(charged)
@@ -96,10 +100,12 @@ class Model(RuleBasedStateMachine):
             return
         call(key)
         if on:
-            self.pinned.add(key)
+            self.pinned[key] += 1
         elif key in self.pinned:
-            self.pinned.remove(key)
-            self.held.move_to_end(key)
+            self.pinned[key] -= 1
+            if not self.pinned[key]:
+                del self.pinned[key]
+                self.held.move_to_end(key)
 
     @rule(maxsize=st.integers(0, 40))
     def resize(self, maxsize: int) -> None:

@@ -51,7 +51,7 @@ def residents(db: lsm.DB) -> list[list[int]]:
     """The keys (table << 40 | offset) of each shard, as the policy's dump orders them."""
     assert db.cache is not None
     shards = db.cache.dump().split("shard ")[1:]
-    return [[int(n) for n in re.findall(r"\b\d{13,}\b", text)] for text in shards]
+    return [[int(n) for n in re.findall(r"\d{13,}", text)] for text in shards]
 
 
 def charges(order: list[int]) -> dict[int, int]:

@@ -88,8 +88,21 @@ class Trees:
         return dump(self.version)
 
 
+class Once:
+    """A policy that plans what it was given, once, and after that what the options say."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.pending = [plan]
+
+    def plan(self, view: TreeView) -> Plan | None:
+        return self.pending.pop() if self.pending else make_policy(view.options).plan(view)
+
+
 class Databases:
-    """`open` makes a database in memory (threads=0), `do` takes a line an operation and shows the tree, with what its tables hold."""
+    """`open` makes a database in memory (threads=0), `do` takes a line an operation and shows the tree, with what its tables hold.
+
+    `merge` carries out a plan made by hand: inputs by place, level.run.table, from 0.
+    """
 
     def __init__(self) -> None:
         self.db: lsm.DB | None = None
@@ -104,6 +117,8 @@ class Databases:
             self.db = lsm.open("/d", fs=recovery.memory(), threads=0, compaction={**defaults, **compaction})
             return "ok"
         assert self.db is not None
+        if case.command == "merge":
+            self.merge(self.db, case)
         out = [said for line in case.body if (said := self.step(self.db, line.split()))]
         return "\n".join([*out, *self.tree(self.db)])
 
@@ -122,6 +137,15 @@ class Databases:
         else:
             getattr(db, name)(*args)
         return ""
+
+    def merge(self, db: lsm.DB, case: scripts.Case) -> None:
+        given, levels = settings(case), db.version().levels
+        places = [[int(n) for n in place.split(".")] for place in given["inputs"].split(",")]
+        inputs = tuple(levels[level].runs[run].tables[table].number for level, run, table in places)
+        cuts = tuple(_parse_key(k) for k in given["cuts"].split(",")) if "cuts" in given else ()
+        new_run, output_bytes = "new_run" in case.arguments, int(given.get("output_bytes", 0))
+        db.set_policy(Once(Plan(inputs, int(given["output"]), "by hand", new_run, cuts, output_bytes)))
+        db.wait()
 
     def tree(self, db: lsm.DB) -> list[str]:
         rows = []

@@ -61,7 +61,7 @@ def test_it_decides_as_replay_does(kind: str, size: int) -> None:
     cache: eviction.Cache[int, int] = eviction.Cache(kind, size, seed=7)
     for key in requests():
         if cache.get(key) is None and size:
-            assert cache.put(key, -key)
+            assert cache.put(key, -key) == (key in cache)
     (expected,) = eviction.replay(kind, requests(), sizes=[size], seed=7)
     stats = cache.stats()
     assert (stats.hits, stats.misses) == (expected.hits, expected.misses)
@@ -75,12 +75,12 @@ def test_it_decides_as_replay_does(kind: str, size: int) -> None:
 def test_with_weights_too(kind: str) -> None:
     trace = requests()
     weights = [1 + key * 7 % 19 for key in trace]
-    cache: eviction.Cache[int, int] = eviction.Cache(kind, 300, getsizeof=lambda weight: weight)
+    cache: eviction.Cache[int, int] = eviction.Cache(kind, 200, getsizeof=lambda weight: weight)
     for key, weight in zip(trace, weights, strict=True):
         if cache.get(key) is None:
             cache[key] = weight
-            assert cache.stats().weight <= 300
-    (expected,) = eviction.replay(kind, trace, sizes=[300], weights=weights)
+            assert cache.stats().weight <= 200
+    (expected,) = eviction.replay(kind, trace, sizes=[200], weights=weights)
     assert (cache.stats().hits, cache.stats().evictions) == (expected.hits, expected.evictions)
     assert cache.check() is None
     assert cache.currsize == sum(cache.values())
@@ -171,7 +171,7 @@ def test_a_value_that_is_too_large_changes_nothing() -> None:
 @pytest.mark.parametrize("size", [-1, 1.5, "3", None, -(1 << 80)])
 def test_weights_are_integers_from_0(size: Any) -> None:
     cache: eviction.Cache[str, int] = eviction.Cache("lru", 5, getsizeof=lambda value: size)
-    with pytest.raises(ValueError, match="integer from 0"):
+    with pytest.raises(ValueError, match="integer of 0 and more"):
         cache["a"] = 1
     assert len(cache) == 0
 
@@ -180,7 +180,7 @@ def test_weights_of_0_and_beyond_64_bits() -> None:
     cache: eviction.Cache[str, int] = eviction.Cache("lru", 5, getsizeof=lambda value: value)
     cache["a"] = 0
     assert cache.currsize == 1, "so that the number of entries is bounded too"
-    for huge in (1 << 61, 1 << 63, 1 << 64, 1 << 200):
+    for huge in (1 << 47, 1 << 48, 1 << 61, 1 << 63, 1 << 64, 1 << 200):
         with pytest.raises(ValueError, match="value too large"):
             cache["b"] = huge
 
@@ -206,7 +206,7 @@ def test_times_to_leave() -> None:
     assert len(cache) == 1
     assert list(cache) == ["c"]
     assert "a" not in cache
-    assert (cache.stats().expired, cache.stats().evictions) == (2, 0)
+    assert (cache.stats().expirations, cache.stats().evictions) == (2, 0)
     cache["d"] = 5
     clock.now += 5
     assert cache.expire() == 1
@@ -234,7 +234,7 @@ def test_one_call_expires_64_at_most() -> None:
     cache.update(dict.fromkeys(range(500), 0))
     clock.now += 1
     cache[1000] = 0
-    assert cache.stats().expired == 64
+    assert cache.stats().expirations == 64
     assert len(cache) == 1
     assert cache.check() is None
 
@@ -250,10 +250,10 @@ def test_the_clock_of_the_machine() -> None:
 
 @pytest.mark.parametrize("ttl", [0, -1, math.nan])
 def test_times_are_above_0(ttl: float) -> None:
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="seconds above 0"):
         eviction.Cache(ttl=ttl)
     cache: eviction.Cache[int, int] = eviction.Cache()
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="seconds above 0"):
         cache.put(1, 1, ttl=ttl)
     assert 1 not in cache
 
@@ -264,6 +264,7 @@ def test_the_pinned_stay(kind: str) -> None:
     cache.update({key: key for key in range(5)})
     for key in (0, 1, 1):
         cache.pin(key)
+    cache.unpin(1)
     for key in requests(2000):
         if cache.get(key + 100) is None:
             cache[key + 100] = 0
@@ -286,11 +287,17 @@ def test_pinned_entries_leave_no_room() -> None:
     cache: eviction.Cache[str, str] = eviction.Cache("lru", 5, getsizeof=len)
     cache.update(a="xxx", b="x")
     cache.pin("a")
-    with pytest.raises(ValueError, match="pinned entries weigh 3 of 5"):
-        cache["c"] = "xxx"
-    with pytest.raises(ValueError, match="pinned entries weigh 3 of 5"):
-        cache["b"] = "xxx"
+    assert not cache.put("c", "xxx")
     assert dict(cache) == {"a": "xxx", "b": "x"}
+    cache["b"] = "xxx"
+    assert dict(cache) == {"a": "xxx"}, "the old value is not the value any more"
+    assert cache.stats().bypassed == 2
+    cache["b"] = "xx"
+    cache.pin("b")
+    with pytest.raises(ValueError, match="it weighs 4, maxsize is 5, other pinned entries weigh 2"):
+        cache["a"] = "xxxx"
+    assert dict(cache) == {"a": "xxx", "b": "xx"}
+    cache.unpin("b")
     with pytest.raises(ValueError, match="weigh 3, more than 2"):
         cache.resize(2)
     cache["a"] = "xxxxx"
@@ -324,7 +331,7 @@ def test_resize(kind: str) -> None:
         assert cache.check() is None
         assert len(cache) == min(size, len(set(requests(500, size))) if size == 200 else size)
     assert cache.maxsize == 100
-    for bad in (-1, (1 << 60) + 1):
+    for bad in (-1, 1 << 48):
         with pytest.raises(ValueError, match="maxsize"):
             cache.resize(bad)
 
@@ -364,7 +371,7 @@ def test_invalidate() -> None:
         cache.put(key, str(key), group=("file", key // 5))
     assert cache.invalidate(group=("file", 2)) == 5
     assert cache.invalidate(group=("file", 2)) == 0
-    assert cache.invalidate(lambda key, value: key < 3 or value == "17") == 4
+    assert cache.invalidate(lambda key: key < 3 or key == 17) == 4
     cache[18] = "new"
     assert cache.invalidate(group=("file", 3)) == 3
     assert sorted(cache) == [3, 4, 5, 6, 7, 8, 9, 18], "18 was set without a group"
@@ -427,7 +434,7 @@ def test_dump_names_the_keys() -> None:
     clock: eviction.Cache[str, int] = eviction.Cache("clock", 3)
     clock["a"] = 0
     clock["a"]
-    assert clock.dump().startswith("clock: 'a'*\n")
+    assert clock.dump().startswith("clock: 'a'/1\n")
 
 
 def test_a_policy_in_python() -> None:
@@ -505,11 +512,9 @@ def test_what_is_refused() -> None:
         eviction.Cache("belady")
     with pytest.raises(ValueError, match="refused capacity 10 and params 'x=1'"):
         eviction.Cache("lru", 10, params="x=1")
-    for bad in (-1, 1 << 61):
+    for bad in (-1, 1 << 48, 1.5, True, "3"):
         with pytest.raises(ValueError, match="maxsize"):
             eviction.Cache("lru", bad)
-    with pytest.raises(TypeError):
-        eviction.Cache("lru", 1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="seed"):
         eviction.Cache("lru", seed=-1)
     with pytest.raises(ValueError, match="lacks hit"):

@@ -167,7 +167,7 @@ def test_threads(policy: Any) -> None:
                 cache[key] = key
                 if not chance.randrange(20):
                     cache.pop(key, None)
-                    cache.invalidate(lambda held, value: held == value - 1)
+                    cache.invalidate(lambda held, at=key: held == at + 1)
         except BaseException as problem:
             wrong.append(problem)
 

@@ -198,7 +198,7 @@ def test_times_weights_and_pins() -> None:
         return 1
 
     for _ in range(2):
-        with pytest.raises(ValueError, match="integer from 0"):
+        with pytest.raises(ValueError, match="integer of 0 and more"):
             bad()
 
 

@@ -54,7 +54,7 @@ def test_changed_values_survive() -> None:
         ({"table": {"hash_index": 1}}, ["table.hash_index", "true or false"]),
         ({"table": {"block_size": 1}}, ["table.block_size", "from 32"]),
         ({"cache": {"shards": 3}}, ["cache.shards", "power of two"]),
-        ({"cache": {"policy": "mru"}}, ["cache.policy", "lru"]),
+        ({"cache": {"policy": "lruu"}}, ["cache.policy", "lru"]),
         ({"write_buffer": -1}, ["write_buffer", "-1"]),
         ({"write_buffer": 1.5e6}, ["write_buffer", "an integer"]),
         ({"threads": True}, ["threads", "True"]),

@@ -57,7 +57,7 @@ def test_legal(plan: Plan) -> None:
         (Plan((6, 5, 3), 1), "table 4 in level 1"),
         (Plan((3,), 2), "table 1 in level 2"),
         (Plan((6,), 1, new_run=True), "table 5 in level 0"),
-        (Plan((5,), 0, new_run=True), "newer than the runs above"),
+        (Plan((5,), 0, new_run=True), "table 6 in level 0 overlaps input 5 and would be older"),
         (Plan((6, 5), 3), "must be an input too"),
         (Plan((2,), 3, cuts=(b"b", b"a")), "ascending"),
     ],
