@@ -10,11 +10,11 @@ from .native import BrokenPolicy, Policy
 from .native_cache import TooLarge
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
-from .trace_forms import save
-from .traces import Trace, load
+from .traces import FORMATS, Trace, load, save
 
 __all__ = [
     "BOUNDS",
+    "FORMATS",
     "METHODS",
     "POLICIES",
     "BrokenPolicy",

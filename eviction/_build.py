@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h", "cache_type.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "cache_type.h", "trace_text.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -36,6 +36,7 @@ SOURCES = [
     "cache_type.c",
     "cached_call.c",
     "flight.c",
+    "trace_text.c",
     "hyperbolic.c",
     "lirs2.c",
     "lists.c",
