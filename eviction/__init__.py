@@ -8,13 +8,14 @@ from .cached import CacheInfo, cached
 from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .native_sketch import Sketch
+from .native_cache import TooLarge
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
-from .trace_forms import save
-from .traces import Trace, load
+from .traces import FORMATS, Trace, load, save
 
 __all__ = [
     "BOUNDS",
+    "FORMATS",
     "METHODS",
     "POLICIES",
     "BrokenPolicy",
@@ -26,6 +27,7 @@ __all__ = [
     "PolicySettings",
     "Result",
     "Sketch",
+    "TooLarge",
     "Trace",
     "TraceStats",
     "cached",

@@ -1,6 +1,7 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
 HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h", "sketch.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "cache_type.h", "trace_text.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -9,7 +10,6 @@ SOURCES = [
     "belady.c",
     "replay.c",
     "reuse.c",
-    "front.c",
     "lru.c",
     "fifo.c",
     "clock.c",
@@ -29,6 +29,16 @@ SOURCES = [
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "cache_map.c",
+    "cache_timer.c",
+    "cache_core.c",
+    "cache_events.c",
+    "cache_args.c",
+    "cache_life.c",
+    "cache_type.c",
+    "cached_call.c",
+    "flight.c",
+    "trace_text.c",
     "hyperbolic.c",
     "lirs2.c",
     "lists.c",
