@@ -7,8 +7,8 @@ from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
 from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
-from .native_sketch import Sketch
 from .native_cache import TooLarge
+from .native_sketch import Sketch
 from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
 from .simulate import Result, replay
 from .traces import FORMATS, Trace, load, save

@@ -77,7 +77,8 @@ static void destroy(void *policy) {
 
 static void *make(const evi_config *config, int cacheus) {
     double first = 0.5, history = 0.5, rate = 0.45, discount = 0.005, q = 0.01;
-    const evi_param lecar[] = {{"weight", &first, 0.01, 0.99}, {"history", &history, 0, 0.5}, {"rate", &rate, 0, 1}, {"discount", &discount, 0, 1}, {0}};
+    const evi_param lecar[] = {
+        {"weight", &first, 0.01, 0.99}, {"history", &history, 0, 0.5}, {"rate", &rate, 0, 1}, {"discount", &discount, 0, 1}, {0}};
     const evi_param both[] = {{"weight", &first, 0.01, 0.99}, {"history", &history, 0, 0.5}, {"q", &q, 0, 1}, {0}};
     if (!policy_params(config->params, cacheus ? both : lecar)) return NULL;
     experts *p = calloc(1, sizeof *p);

@@ -96,8 +96,7 @@ static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, uint32_t 
     return pthread_mutex_init(&s->lock, NULL) ? -1 : 0;
 }
 
-lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, const evi_ops *policy, const char *params,
-                         uint64_t seed) {
+lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, const evi_ops *policy, const char *params, uint64_t seed) {
     if (!mean || !policy || policy->abi != EVI_ABI || policy->size < sizeof(evi_ops) || (shards & (shards - 1))) return NULL;
     if (!shards)
         for (shards = 1; shards < 16 && capacity / shards > (4u << 20); shards *= 2) {

@@ -25,8 +25,7 @@ typedef struct lsm_cache_stats {
 } lsm_cache_stats;
 
 /* shards: a power of two, 0 = by capacity. mean: bytes that a block takes on average at least; more of them evict as if room were short. policy is only borrowed for the life of the cache. NULL: out of memory or bad params. */
-lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, const evi_ops *policy, const char *params,
-                         uint64_t seed);
+lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, const evi_ops *policy, const char *params, uint64_t seed);
 void lsm_cache_free(lsm_cache *c); /* no block may be in use */
 void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out);
 int lsm_cache_resize(lsm_cache *c, uint64_t capacity);

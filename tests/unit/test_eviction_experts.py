@@ -17,7 +17,11 @@ shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared traces are n
 
 
 def lecar(w: str, queue: str, recency: str = "", frequency: str = "") -> str:
-    lines = (f"Q:{queue and ' ' + queue}", f"history of recency:{recency and ' ' + recency}", f"history of frequency:{frequency and ' ' + frequency}")
+    lines = (
+        f"Q:{queue and ' ' + queue}",
+        f"history of recency:{recency and ' ' + recency}",
+        f"history of frequency:{frequency and ' ' + frequency}",
+    )
     return f"lecar: weights={w} rate=0.4500\n" + "".join(f"{line}\n" for line in lines)
 
 
