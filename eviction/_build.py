@@ -1,7 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h", "sketch.h"]
-HEADERS = ["policy.h", "kinds.h", "replay.h", "cache_type.h", "trace_text.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "sketch.h", "cache_type.h", "trace_text.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
