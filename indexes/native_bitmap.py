@@ -6,6 +6,7 @@ Every class holds one native object and frees it; a call gives up the GIL for as
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -13,22 +14,31 @@ import numpy.typing as npt
 
 from .native import ffi, lib
 
-Rows: TypeAlias = "npt.NDArray[np.uint64]"
+Rows: TypeAlias = npt.NDArray[np.uint64]
 AND, OR, XOR, ANDNOT = lib.IDX_AND, lib.IDX_OR, lib.IDX_XOR, lib.IDX_ANDNOT
 
 
 def as_rows(rows: Any) -> Rows:
-    """Return the row ids as a contiguous uint64 array. ValueError for negative or fractional ones."""
-    array = np.asarray(rows)
-    if array.dtype == np.uint64 and array.flags.c_contiguous:
-        return array
-    if array.size == 0:
+    """Return the row ids (an array, or any iterable of numbers) as a contiguous uint64 array. ValueError: negative, fractional or too large."""
+    if not isinstance(rows, np.ndarray):
+        return _whole(list(rows))
+    if rows.dtype == np.uint64 and rows.flags.c_contiguous and rows.ndim == 1:
+        return rows
+    if rows.size == 0:
         return np.empty(0, np.uint64)
-    if array.dtype.kind not in "iub" or array.ndim != 1:
-        raise ValueError(f"row ids are {array.dtype} of {array.ndim} dimensions; allowed: whole numbers from 0 to 2**64 - 1 in a row")
-    if array.dtype.kind == "i" and int(array.min()) < 0:
-        raise ValueError(f"row id {int(array.min())}; allowed: 0 to 2**64 - 1")
-    return np.ascontiguousarray(array, np.uint64)
+    if rows.dtype.kind not in "iub" or rows.ndim != 1:
+        raise ValueError(f"row ids are {rows.dtype} of {rows.ndim} dimensions; allowed: whole numbers from 0 to 2**64 - 1 in a row")
+    if rows.dtype.kind == "i" and int(rows.min()) < 0:
+        raise ValueError(f"row id {int(rows.min())}; allowed: 0 to 2**64 - 1")
+    return np.ascontiguousarray(rows, np.uint64)
+
+
+def _whole(numbers: list[Any]) -> Rows:
+    try:
+        return np.array([index(x) for x in numbers], np.uint64)  # numpy itself would round a mixed list
+    except (OverflowError, TypeError):
+        bad = next(x for x in numbers if not isinstance(x, int | np.integer) or not 0 <= x < 1 << 64)
+        raise ValueError(f"row id {bad!r}; allowed: whole numbers from 0 to 2**64 - 1") from None
 
 
 def pointer(ctype: str, array: npt.NDArray[Any]) -> Any:

@@ -36,7 +36,7 @@ class RowSet(NativeRowSet):
 
     def __init__(self, rows: Iterable[int] | npt.NDArray[Any] = ()) -> None:
         """Take the row ids in any order; repeats are fine. O(n) when they ascend, else a radix sort. ValueError: not a row id."""
-        self._fill(as_rows(rows if isinstance(rows, np.ndarray) else _whole(rows)))
+        self._fill(as_rows(rows))
 
     @classmethod
     def range(cls, first: int, last: int) -> Self:
@@ -184,13 +184,3 @@ class RowSetBuilder(NativeEdit):
     def freeze(self) -> RowSet:
         """Return a set of what is in it now. O(containers + bytes)."""
         return RowSet.adopt(self._freeze())
-
-
-def _whole(rows: Iterable[int]) -> Rows:
-    """Return Python numbers as row ids, without the rounding of a mixed array."""
-    numbers = list(rows)
-    try:
-        return np.array(numbers, np.uint64) if all(isinstance(x, int | np.integer) for x in numbers) else as_rows(numbers)
-    except OverflowError:
-        bad = next(x for x in numbers if not 0 <= x <= MOST)
-        raise ValueError(f"row id {bad}; allowed: 0 to 2**64 - 1") from None
