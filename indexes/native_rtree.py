@@ -88,7 +88,7 @@ def row_ids(rows: Any, n: int | None = None) -> Rows:
 
 
 def box_array(boxes: Any, dims: int | None = None) -> tuple[Boxes, bool]:
-    """Return boxes as (n, 2 * dims) numbers, and whether all are points. ValueError names the first box that is none, and its row in the array.
+    """Return boxes as (n, 2 * dims) numbers, and whether all are points. ValueError names the first bad box and its place.
 
     Points may be given as (n, dims). Without `dims`: 2 or 4 columns are two dimensions, 3 or 6 are three.
     """
@@ -196,8 +196,9 @@ class Tree:
     ) -> tuple[Rows, npt.NDArray[np.float64]]:
         """Return the k rows nearest to a point or box and their distances, in the order of (distance, row).
 
-        Rows farther than max_distance do not count, nor do those of the sorted array `hide`. A box has the distance of its nearest point: 0
-        when they meet. O(log n + k log k) where boxes overlap little. ValueError for k < 0, a negative or NaN max_distance, an infinite centre.
+        Rows farther than max_distance do not count, nor do those of the sorted array `hide`. A box has the distance of its nearest
+        point: 0 when they meet. O(log n + k log k) where boxes overlap little. ValueError for k < 0, a negative or NaN max_distance,
+        an infinite centre.
         """
         if not 0 <= k < 1 << 32:
             raise ValueError(f"k is {k}; allowed: 0 to 4294967295")
@@ -394,7 +395,7 @@ class GrowingTree(Tree):
 
     def __contains__(self, row: object) -> bool:
         """Tell whether the row has a box."""
-        return isinstance(row, int | np.integer) and 0 <= row < 1 << 64 and bool(lib.idx_rtree_holds(self._tree, int(row)))
+        return isinstance(row, int | np.integer) and 0 <= int(row) < 1 << 64 and bool(lib.idx_rtree_holds(self._tree, int(row)))
 
     def audit(self) -> None:
         """Check every page, item and count. AssertionError names the broken invariant: a fault of this package. O(n)."""

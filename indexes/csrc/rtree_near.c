@@ -260,5 +260,5 @@ int64_t idx_rtree_join(idx_rtree *left, idx_rtree *right, double distance, idx_h
     if (left->count && right->count) failed = pair(&j, left->root, right->root);
     if (first != second) rt_unlock(second);
     rt_unlock(first);
-    return failed ? failed : (int64_t)out->n;
+    return failed ? failed : (int64_t)out->n; /* pairs are taken whole */
 }

@@ -161,7 +161,7 @@ int64_t idx_rtree_find_many(idx_rtree *t, int what, const double *boxes, size_t 
         offsets[i + 1] = out->n;
     }
     rt_unlock(t);
-    return wrong ? wrong : (int64_t)out->n;
+    return wrong ? wrong : rt_hits_done(out, 0);
 }
 
 void rt_dump(const idx_rtree *t, uint64_t ref, uint64_t *rows, double *boxes, uint64_t *at) {
