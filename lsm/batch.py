@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from .errors import Error, TooLarge
+from .errors import BusyError, Error, TooLarge
 from .native import MAX_KEY, MAX_VALUE
 
 if TYPE_CHECKING:
@@ -29,16 +29,19 @@ class Batch:
     >>> db.close()
     """
 
-    __slots__ = ("_parts", "count", "size")
+    __slots__ = ("_parts", "_table", "count", "size")
 
-    def __init__(self) -> None:
-        """Begin with nothing. `count` operations, `size` bytes as logged."""
+    def __init__(self, *, table: bool = False) -> None:
+        """Begin with nothing. `count` operations, `size` bytes as logged. ``table``: made by a table, for keyspaces that only tables write."""
         self._parts: list[bytes] = []
+        self._table = table
         self.count, self.size = 0, 4
 
     def _add(self, kind: int, keyspace: Keyspace | None, key: bytes, value: bytes) -> None:
         if len(key) > MAX_KEY or len(value) > MAX_VALUE:
             raise TooLarge(f"key of {len(key)} bytes, value of {len(value)}; allowed: up to {MAX_KEY} and {MAX_VALUE}")
+        if keyspace is not None and keyspace.managed and not self._table:
+            raise BusyError(f"keyspace {keyspace.name!r} belongs to a table; db.table({keyspace.name!r}) writes it")
         self._parts += (_HEAD.pack(kind, keyspace.number if keyspace is not None else 0, len(key), len(value)), key, value)
         self.count += 1
         self.size += _HEAD.size + len(key) + len(value)
@@ -62,7 +65,8 @@ class Batch:
 
     def clear(self) -> None:
         """Forget all operations."""
-        self.__init__()  # type: ignore[misc]
+        self._parts.clear()
+        self.count, self.size = 0, 4
 
     def __len__(self) -> int:
         return self.count

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +23,21 @@ from . import manifest
 from .batch import Batch
 from .components import make_components
 from .dump import dump
-from .errors import BusyError, ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
+from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
 from .health import Health, health_of
 from .keyspace import Keyspace
 from .native import NEWEST, SEALED, STALLED
 from .native_db import CoreDB
 from .options import Options, as_options
-from .plan import Plan, validate
 from .recover import Found, look, replay
 from .scan import Scan
 from .snapshot import Snapshot
 from .stats import LevelStats, Stats, gather, level_stats
 from .version import Edit, Version
+
+if TYPE_CHECKING:
+    from .secondary.table import Table
 
 DEFAULT = "default"
 _open: set[DB] = set()  # a database that is forgotten is closed at exit: the collector would end its parts in any order
@@ -74,6 +76,7 @@ class DB:
         self.closed = False
         self.cursors: weakref.WeakSet[Scan] = weakref.WeakSet()
         self.spaces: dict[str, Keyspace] = {}
+        self.tables: dict[str, Table] = {}
         self._lock: recovery.Lock | None = None
         self.manifest: manifest.Manifest
         self.core: CoreDB
@@ -326,6 +329,18 @@ class DB:
             self._commit(create={"id": number, "name": name, "options": given})
             return self._attach(number)
 
+    def table(self, name: str, key: str | None = None, *, functions: Mapping[str, Callable[..., Any]] | None = None) -> Table:
+        """Return a table of rows with secondary indexes, over the keyspace of that name; made when it is not there, with ``key`` ("id").
+
+        functions: by name, for indexes of expressions; every time the table is opened, and without side effects. ValueError for another
+        key than it has, or a keyspace that holds pairs; KeyError for a function that an index needs.
+        """
+        from .secondary.table import Table
+
+        if name not in self.tables:
+            self.tables[name] = Table(self, name, key, functions or {})
+        return self.tables[name]
+
     def drop_keyspace(self, name: str) -> None:
         """Delete a keyspace and all that is in it. ValueError for the default one, KeyError for one that is not there."""
         if name == DEFAULT:
@@ -336,6 +351,7 @@ class DB:
         with self.executor.lock:
             space.dropped = True
             del self.spaces[name]
+            self.tables.pop(name, None)
             riders = self.state.attached.get(space.number, {}).get("files", ())
             self.state.drop_keyspace(space.number)
             self._commit(drop=space.number)
@@ -372,35 +388,6 @@ class DB:
     def compact(self, start: bytes | None = None, stop: bytes | None = None) -> None:
         """Flush the default keyspace, then merge everything in [start, stop] down. Waits."""
         self.default.compact(start, stop)
-
-    def compact_range(self, space: Keyspace, start: bytes | None, stop: bytes | None) -> None:
-        """Merge all tables that overlap [start, stop], with what lies between, into the deepest level with tables."""
-        if space.waits:
-            raise BusyError(f"keyspace {space.name!r} belongs to a table that is not open; db.table({space.name!r}) opens it")
-        self.executor.wait()
-        with self.executor.lock:
-            while self.executor.busy.get(space.name):
-                self.executor.idle.wait(0.02)
-            tables = [
-                t for t in space.version.tables().values() if t.overlaps(start if start is not None else t.smallest, _end(stop, t.largest))
-            ]
-            if not tables:
-                return
-            deepest = max(1, *(lv.number for lv in space.version.levels if lv.runs))
-            while True:  # what lies between inputs and output must come along
-                low, high = min(t.smallest for t in tables), max(t.largest for t in tables)
-                wider = [t for t in space.version.tables().values() if t.overlaps(low, high)]
-                if len(wider) == len(tables):
-                    break
-                tables = wider
-            chosen = {t.number for t in tables}
-            target = space.version.levels[deepest].runs if deepest < len(space.version.levels) else ()
-            left = sum(any(t.number not in chosen for t in run.tables) for run in target)
-            plan = Plan(tuple(t.number for t in tables), deepest, "compact", new_run=left != 1)  # nothing that stays overlaps it
-            validate(plan, space.version, frozenset())
-            self.executor.claim(space, plan)
-        self.executor.compact(space, plan)
-        self.executor.wait()
 
     def wait(self) -> None:
         """Wait until no background work is running or due."""
@@ -546,10 +533,6 @@ class _Pending(manifest.Manifest):
 
     def abandon(self) -> None:
         """Nothing to close."""
-
-
-def _end(stop: bytes | None, largest: bytes) -> bytes:
-    return largest if stop is None else stop
 
 
 def _new_id(options: Options) -> int:

@@ -78,6 +78,20 @@ class KeyDecodeError(Error, ValueError):
         super().__init__(f"not an encoded key, at byte {offset}: {what}")
 
 
+def part_ends(data: bytes) -> list[int]:
+    """Return where each part of a key ends. KeyDecodeError unless `encode` made it.
+
+    >>> part_ends(encode("a", 2))
+    [4, 7]
+    """
+    reader = _Reader(bytes_of(data))
+    ends = []
+    while reader.at < len(reader.data):
+        reader.part(0, 0)
+        ends.append(reader.at)
+    return ends
+
+
 @dataclass(frozen=True, slots=True)
 class Desc:
     """A part in descending order. Made by `desc`."""

@@ -10,7 +10,8 @@ import indexes
 
 from .batch import BadRange, Batch, bytes_of
 from .codecs import CODECS
-from .errors import ClosedError
+from .errors import BusyError, ClosedError
+from .manual import compact_range
 from .native import MAX_VALUE, MISSING, NEWEST, SEALED, SHORT, STALLED, Bucket, Table, TableSettings
 from .native_db import CoreKeyspace, result_buffer
 from .native_memtables import builtin_memtable
@@ -54,6 +55,9 @@ class Keyspace:
         self.rider: Rider | None = None
         slow = (make_put(self), make_get(self), self._get_many, make_delete(self))
         self.put, self.get, self.get_many, self.delete = self.core.bind(slow, lambda status: _after(self, status))
+        self.managed = number in db.state.attached
+        if self.managed:
+            self.manage()
 
     # Reading
 
@@ -142,6 +146,8 @@ class Keyspace:
         sync: bool = False,
     ) -> None:
         """Put many pairs as one atomic batch: an iterable of pairs, a mapping, or keys and values of equal length."""
+        if self.managed:
+            self._refuse()
         keys: Sequence[Any]
         if values is None:
             given = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
@@ -163,6 +169,8 @@ class Keyspace:
 
     def put_packed(self, keys: Any, key_lens: Any, values: Any, value_lens: Any, *, sync: bool = False) -> None:
         """Put pairs packed in buffers, lengths as uint32 (array or numpy), as one atomic batch. ValueError when they do not add up."""
+        if self.managed:
+            self._refuse()
         count = len(key_lens)
         if memoryview(key_lens).itemsize != 4 or memoryview(value_lens).itemsize != 4:
             raise ValueError("lengths are uint32: array('I') or numpy.uint32")
@@ -173,6 +181,8 @@ class Keyspace:
 
     def delete_many(self, keys: Sequence[bytes], *, sync: bool = False) -> None:
         """Delete many keys as one atomic batch."""
+        if self.managed:
+            self._refuse()
         keys = [bytes_of(k) for k in keys]
         if keys:
             packed, lens = b"".join(keys), array("I", map(len, keys))
@@ -202,7 +212,15 @@ class Keyspace:
         if start is not None and stop is not None and start > stop:
             raise BadRange(f"compact from {start!r} to {stop!r}; allowed: start <= stop")
         self.flush()
-        self.db.compact_range(self, start, stop)
+        compact_range(self.db, self, start, stop)
+
+    def manage(self) -> None:
+        """From now on a table writes this keyspace: writes of pairs are refused, which its indexes would not see."""
+        self.managed = True
+        self.put = self.delete = self._refuse  # type: ignore[method-assign, assignment]
+
+    def _refuse(self, *_: Any) -> None:
+        raise BusyError(f"keyspace {self.name!r} belongs to a table; db.table({self.name!r}) writes it")
 
     @property
     def waits(self) -> bool:

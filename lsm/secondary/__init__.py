@@ -1,0 +1,25 @@
+"""Tables of rows with secondary indexes over keyspaces: begin with `DB.table`."""
+
+from . import bitmaps, ordered, spatial
+from .kinds import KINDS, IndexType, register_index
+from .predicate import Predicate, call, col, intersects, near, text, within
+from .table import Moment, Table, UniqueViolation
+
+__all__ = [
+    "KINDS",
+    "IndexType",
+    "Moment",
+    "Predicate",
+    "Table",
+    "UniqueViolation",
+    "bitmaps",
+    "call",
+    "col",
+    "intersects",
+    "near",
+    "ordered",
+    "register_index",
+    "spatial",
+    "text",
+    "within",
+]

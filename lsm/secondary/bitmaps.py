@@ -1,0 +1,74 @@
+"""Bitmap indexes: a Roaring set a value, and bit slices for ranges, sums and the largest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from indexes import bitmap
+from indexes.rowset import RowSet
+
+from .. import keys as key_code
+from .kinds import Entries, IndexType, Row, register_index
+from .predicate import Leaf
+from .ordered import Range, elements, encoded, ranges_of
+
+
+@register_index
+class BitmapIndex(IndexType):
+    """A row set for each value of a column: few values, conditions on several columns, counts. A list column is indexed by its elements."""
+
+    kind = "bitmap"
+
+    def payloads(self, row: Row) -> Sequence[bytes]:
+        """Return the value, NULL too, or each element of a list once."""
+        return elements(row.get(self.columns[0]))
+
+    def build(self, entries: Entries) -> bytes:
+        """Gather the rows of each value."""
+        return bitmap.build([p for _, p in entries], np.fromiter((r for r, _ in entries), np.uint64, len(entries)))
+
+    def open(self, data: Any) -> bitmap.BitmapView:
+        """Open the segment in place."""
+        return bitmap.open(data)
+
+    def search(self, view: bitmap.BitmapView, query: Sequence[Range | bytes]) -> RowSet:
+        """Return the union of values and ranges of values."""
+        values = [q for q in query if isinstance(q, bytes)]
+        parts = [view.range(r.low, r.high) for r in query if isinstance(r, Range)]
+        if values:
+            parts.append(view.equal(values[0]) if len(values) == 1 else view.isin(values))
+        return parts[0] if len(parts) == 1 else RowSet.union(*parts)
+
+    def entries(self, view: bitmap.BitmapView) -> Iterator[tuple[int, bytes]]:
+        """Yield all, value by value."""
+        for batch in view.entries():
+            yield from zip(batch.rows.tolist(), batch.keys.tolist(), strict=True)
+
+    def merge(self, views: Sequence[Any], hide: Sequence[RowSet | None]) -> bytes:
+        """Merge set by set, in C."""
+        return bitmap.merge(views, hide)
+
+    def match(self, leaf: Leaf) -> Any | None:
+        """Equality, IN, ranges and NULL tests of the column; for a list column: has an element."""
+        if leaf.column != self.columns[0]:
+            return None
+        if leaf.op == "in":
+            return sorted({encoded(v) for v in leaf.values})
+        return ranges_of(leaf)
+
+    def shown(self, payload: bytes) -> Any:
+        """The value."""
+        return key_code.decode(payload)[0]
+
+    def estimate(self, view: bitmap.BitmapView, query: Sequence[Range | bytes]) -> float:
+        """Exact for values, by counts that are kept."""
+        values = [q for q in query if isinstance(q, bytes)]
+        ranges = [q for q in query if isinstance(q, Range)]
+        return float(sum(map(view.count, values)) + sum(len(view.range(r.low, r.high)) for r in ranges))
+
+    def cost(self, query: Any, rows: float) -> float:
+        """Sets are read in place."""
+        return 4.0 + 0.001 * rows

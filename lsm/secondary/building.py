@@ -1,0 +1,167 @@
+"""Indexes made while writes go on, dropped and renamed.
+
+    register: changes from sequence number S on reach the index | scan a snapshot by stretches of row ids, a file each, noted in the manifest |
+    merge them to one component behind the changes since S | ready
+
+What changed since S hides what the scan found, so it may read any later moment, there is no catching up, and after a crash the scan goes on at
+the next stretch, in a new snapshot. Following the idea of a write-only state in the FoundationDB Record Layer (Chrysafis et al., SIGMOD 2019, section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from indexes.rowset import RowSet
+
+from ..errors import Error
+from . import catalog
+from .component import Component, merge_components, read_component, remove
+from .index import Index
+from .predicate import Predicate
+
+if TYPE_CHECKING:
+    from .table import Table
+
+STRETCH = 50_000  # rows between two notes in the manifest
+
+
+def create(
+    table: Table,
+    name: str,
+    columns: Any,
+    kind: str,
+    unique: bool,
+    where: Predicate | None,
+    params: dict[str, Any],
+    progress: Callable[[int], None] | None,
+) -> Index:
+    """Make an index. See `Table.create_index`."""
+    _check_name(table, name)
+    riding, db = table.riding, table.db
+    db.check_writable()
+    definition = catalog.define(table.next_index, name, kind, columns, unique=unique, where=where, params=params)
+    index = catalog.open_index(definition, table.functions)
+    if unique and not index.type.can_be_unique:
+        raise ValueError(f"a {kind} index cannot be unique")
+    with db.executor.lock:
+        with riding.lock:
+            riding.absorb()
+            riding.epoch += 1
+            index.state, index.since = "building", db.core.sequence()
+            riding.indexes = {**riding.indexes, index.id: index}
+            table.next_index += 1
+        riding.install(riding.runs.components)
+    try:
+        run(table, index, progress)
+    except BaseException:
+        with suppress(Error, OSError):
+            drop(table, name)
+        raise
+    return index
+
+
+def resume(table: Table) -> None:
+    """Go on with builds that a crash or a close ended."""
+    for index in list(table.riding.indexes.values()):
+        if index.state == "building":
+            run(table, index, None)
+
+
+def run(table: Table, index: Index, progress: Callable[[int], None] | None) -> None:
+    """Scan, merge, make it ready."""
+    riding, db = table.riding, table.db
+    made = [read_component(db.fs, db.path, n) for n in index.parts]
+    last: list[tuple[int, Any]] = []
+    done = 0
+    for rows, entries, following in _stretches(table, index):
+        done += rows
+        if following is None:
+            last = entries
+        else:
+            made.insert(0, _component(index, entries).write(db.fs, db.path, db.core.take_numbers(1)))
+            with db.executor.lock:
+                db.fs.sync_dir(db.path)
+                index.parts.insert(0, made[0].number)
+                index.resume = following
+                riding.install(riding.runs.components)
+        if progress is not None:
+            progress(done)
+    base = merge_components([_component(index, last), *made], {index.id: index.type})
+    base = base.write(db.fs, db.path, db.core.take_numbers(1))
+    parts = index.parts
+    with db.executor.lock:
+        if index.unique:
+            _check_unique(table, index, base)
+        index.state, index.parts = "ready", []
+        riding.replace([], base, before=index.since)
+    for n in parts:
+        remove(db.fs, db.path, n)
+
+
+def _component(index: Index, entries: list[tuple[int, Any]]) -> Component:
+    return Component(index.since - 1, index.since - 1, RowSet(), {index.id: index.type.build(entries)}, main=False)
+
+
+def _stretches(table: Table, index: Index) -> Iterator[tuple[int, list[tuple[int, Any]], int | None]]:
+    """Yield (rows, entries, the row id at which it goes on, or None at the end)."""
+    entries: list[tuple[int, Any]] = []
+    n = 0
+    with table.db.snapshot() as snapshot:
+        for row_id, row in table.scan(snapshot, index.resume):
+            if n == STRETCH:
+                yield n, entries, row_id
+                n, entries = 0, []
+            n += 1
+            entries += [(row_id, p) for p in index.payloads(row)]
+    yield n, entries, None
+
+
+def _check_unique(table: Table, index: Index, base: Component) -> None:
+    """Rows of the base that newer ones do not hide must differ from each other and from the newer. UniqueViolation."""
+    from .table import UniqueViolation
+
+    kind, stack = index.type, table.riding.stack()
+    hidden = RowSet.union(*(c.touched for c, _ in stack if c.main and c.hi >= index.since), RowSet())
+    holder: dict[Any, int] = {}
+    for row_id, payload in kind.entries(base.view(index.id, kind)):
+        if row_id in hidden:
+            continue
+        part = kind.unique_part(payload)
+        if part is None:
+            continue
+        others = [holder.setdefault(part, row_id), *stack.search(index.id, kind, kind.same(payload))]
+        for other in others:
+            if other != row_id:
+                raise UniqueViolation(index.name, kind.shown(payload), table.key_at(row_id), table.key_at(other))
+
+
+def _check_name(table: Table, name: Any) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= 64 or not name.isprintable():
+        raise ValueError(f"the name of an index is {name!r:.80}; allowed: text of 1 to 64 characters")
+    if any(x.name == name for x in table.riding.indexes.values()):
+        raise ValueError(f"there is an index {name!r} already")
+
+
+def drop(table: Table, name: str) -> None:
+    """Delete an index. Its bytes in shared files go with the next merge."""
+    riding, index = table.riding, table.index(name)
+    table.db.check_writable()
+    with table.db.executor.lock:
+        with riding.lock:
+            riding.indexes = {i: x for i, x in riding.indexes.items() if x is not index}
+        gone = [c for c in riding.runs.components if not c.main and set(c.segments) <= {index.id}]
+        riding.install([c for c in riding.runs.components if c not in gone])
+        for n in [c.number for c in gone] + index.parts:
+            remove(table.db.fs, table.db.path, n)
+
+
+def rename(table: Table, name: str, new: str) -> None:
+    """Give an index another name."""
+    index = table.index(name)
+    _check_name(table, new)
+    table.db.check_writable()
+    with table.db.executor.lock:
+        index.name = new
+        table.riding.install(table.riding.runs.components)

@@ -1,0 +1,57 @@
+"""An index in use: a kind, what it is of, and how far its build is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .kinds import IndexType, Row, make_type
+from .leaves import compile_rows, value_of
+from .predicate import Expression, Predicate
+
+
+class Index:
+    """``since``: the sequence number from which on changes reach it. ``state``: "building" or "ready"."""
+
+    def __init__(
+        self,
+        definition: Mapping[str, Any],
+        columns: tuple[str | Expression, ...],
+        where: Predicate | None,
+        functions: Mapping[str, Callable[..., Any]],
+        *,
+        state: str = "ready",
+        since: int = 0,
+        parts: Sequence[int] = (),
+        resume: int = 0,
+    ) -> None:
+        """ValueError: a kind or parameters that are not known. KeyError: a function that is not given."""
+        self.id, self.name = int(definition["id"]), str(definition["name"])
+        self.definition, self.columns, self.where = definition, columns, where
+        self.type: IndexType = make_type(definition["kind"], columns, definition["params"])
+        self.unique = bool(definition["unique"])
+        self.state, self.since, self.parts, self.resume = state, since, list(parts), resume
+        self._functions = functions
+        self._computed = [c for c in columns if not isinstance(c, str)]
+        self._holds = None if where is None else compile_rows(where, functions)
+        for expression in self._computed:
+            if expression.function not in functions:
+                raise KeyError(
+                    f"index {self.name!r} needs the function {expression.function!r}: give it as db.table(..., functions={{...}})"
+                )
+
+    def payloads(self, row: Row) -> Sequence[Any]:
+        """Return what the index keeps of a row. ValueError: its function or predicate failed on the row, or its kind refuses it."""
+        try:
+            if self._holds is not None and self._holds(row) is not True:
+                return ()
+            if self._computed:
+                row = {**row, **{e: value_of(e, row, self._functions) for e in self._computed}}
+            return self.type.payloads(row)
+        except Exception as e:
+            raise ValueError(f"index {self.name!r} cannot take the row {dict(row)!r:.80}: {type(e).__name__}: {e}") from e
+
+    def to_row(self) -> dict[str, Any]:
+        """Return plain values for the manifest."""
+        row = {**self.definition, "name": self.name, "state": self.state}
+        return row if self.state == "ready" else row | {"since": self.since, "parts": self.parts, "resume": self.resume}

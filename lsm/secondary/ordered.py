@@ -1,0 +1,227 @@
+"""Indexes of encoded keys: ordered (several columns, covering, unique) and hash."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from indexes import hashed, ordered
+from indexes.rowset import RowSet
+
+from .. import keys as key_code
+from ..scan import prefix_end
+from .kinds import Entries, IndexType, Row, register_index
+from .predicate import Leaf
+
+NULL, AFTER_NULL = b"\x02", b"\x03"
+MOST_RANGES = 1000  # of one query: an IN times an IN
+_CLASSES = ((b"\x04", b"\x06"), (b"\x10", b"\x29"), (b"\x30", b"\x31"), (b"\x31", b"\x32"), (b"\x32", b"\x33"), (b"\x33", b"\x34"), (b"\x34", b"\x35"))
+
+
+class Range(NamedTuple):
+    """Keys from low on and below high; None: no bound."""
+
+    low: bytes | None
+    high: bytes | None
+
+
+def elements(value: Any) -> list[bytes]:
+    """Return the keys of a value; of a list, those of its elements, each once."""
+    if isinstance(value, list | tuple):
+        return sorted({encoded(v) for v in value}) or [encoded(())]
+    return [encoded(value)]
+
+
+def encoded(value: Any) -> bytes:
+    """Return the key of one value, the same for equal values: 1.0 as 1, a date as a tuple of its day."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        value = int(value)
+    elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = (value.toordinal(),)
+    elif isinstance(value, list):
+        value = tuple(value)
+    return key_code.encode(value)
+
+
+def ranges_of(leaf: Leaf) -> list[Range] | None:
+    """Return the keys of one column that satisfy a leaf, or None for one that is not about order."""
+    op, v = leaf.op, leaf.values
+    if op == "in":
+        return [Range(e, prefix_end(e)) for e in sorted({encoded(x) for x in v})]
+    if op == "is_null":
+        return [Range(NULL, AFTER_NULL)]
+    if op == "not_null":
+        return [Range(AFTER_NULL, None)]
+    if op == "startswith":
+        p = key_code.encode(v[0])
+        stem = p[:-2] if p.endswith(b"\x00\x01") else p
+        return [Range(stem, prefix_end(stem))]
+    if op == "not_in":
+        edges = sorted({encoded(x) for x in v})
+        lows = [AFTER_NULL, *(prefix_end(e) for e in edges)]
+        return [Range(a, b) for a, b in zip(lows, [*edges, None], strict=True)]
+    if op == "range":
+        return _interval(*v)
+    if op == "outside":
+        low, with_low, high, with_high = v
+        below = [] if low is None else _interval(None, False, low, not with_low)
+        return below + ([] if high is None else _interval(high, not with_high, None, False))
+    return None
+
+
+def _interval(low: Any, with_low: bool, high: Any, with_high: bool) -> list[Range]:
+    a, b = (None if x is None else encoded(x) for x in (low, high))
+    first, end = next(c for c in _CLASSES if c[0] <= (a or b or b"") < c[1])
+    start = first if a is None else a if with_low else prefix_end(a)
+    stop = end if b is None else prefix_end(b) if with_high else b
+    return [Range(start, stop)] if start is not None and stop is not None and start < stop else []
+
+
+@register_index
+class OrderedIndex(IndexType):
+    """Keys in order: equality, ranges, prefixes, ORDER BY, over one column or the first of several. Lists are indexed by their elements.
+
+    ``include``: columns kept beside the key, so that queries which want no others need no rows (covering). Rows whose indexed columns are all
+    NULL are in it too.
+    """
+
+    kind = "ordered"
+    can_be_unique = True
+
+    def __init__(self, columns: tuple[Any, ...], *, include: Sequence[str] = ()) -> None:
+        super().__init__(columns)
+        self.include = tuple(include)
+        self.width = len(columns)
+
+    def payloads(self, row: Row) -> Sequence[bytes]:
+        """Return the key of the row: its columns, then those included."""
+        heads = [elements(row.get(c)) for c in self.columns]
+        tail = key_code.encode(*[row.get(c) for c in self.include]) if self.include else b""
+        return [b"".join(parts) + tail for parts in product(*heads)]
+
+    def build(self, entries: Entries) -> bytes:
+        """Sort them."""
+        return ordered.build([p for _, p in entries], np.fromiter((r for r, _ in entries), np.uint64, len(entries)))
+
+    def open(self, data: Any) -> ordered.OrderedView:
+        """Open the segment in place."""
+        return ordered.open(data)
+
+    def search(self, view: ordered.OrderedView, query: Sequence[Range]) -> RowSet:
+        """Return the rows of all ranges."""
+        found = [view.range_rows(r.low, r.high) for r in query]
+        return RowSet(found[0] if len(found) == 1 else np.concatenate([*found, np.empty(0, np.uint64)]))
+
+    def entries(self, view: ordered.OrderedView) -> Iterator[tuple[int, bytes]]:
+        """Yield all, in the order of keys."""
+        for batch in view.entries():
+            yield from zip(batch.rows.tolist(), batch.keys.tolist(), strict=True)
+
+    def merge(self, views: Sequence[Any], hide: Sequence[RowSet | None]) -> bytes:
+        """Merge in C."""
+        return ordered.merge(views, hide)
+
+    def matches(self, leaves: Sequence[Leaf]) -> Iterable[tuple[Any, Sequence[Leaf]]]:
+        """Equalities on the first columns and anything ordered on the next make one query of several leaves."""
+        heads: list[list[Range]] = []
+        used: list[Leaf] = []
+        for column in self.columns:
+            mine = [(leaf, r) for leaf in leaves if leaf.column == column and (r := ranges_of(leaf)) is not None]
+            if not mine:
+                break
+            leaf, ranges = min(mine, key=lambda m: (m[0].op != "in", len(m[1])))
+            if ranges and len(heads) and len(ranges) * np.prod([len(h) for h in heads]) > MOST_RANGES:
+                break
+            heads.append(ranges)
+            used.append(leaf)
+            if leaf.op != "in":
+                break
+        if used:
+            yield _joined(heads), used
+
+    def same(self, payload: bytes) -> Sequence[Range]:
+        """The range of one key, whatever is included."""
+        end = key_code.part_ends(payload)[self.width - 1]
+        return (Range(payload[:end], prefix_end(payload[:end])),)
+
+    def unique_part(self, payload: bytes) -> bytes | None:
+        """The key without what is included; None when a column of it is NULL: NULLs are never equal."""
+        ends = [0, *key_code.part_ends(payload)[: self.width]]
+        return None if any(payload[e : e + 1] == NULL for e in ends[:-1]) else payload[: ends[-1]]
+
+    def shown(self, payload: bytes) -> Any:
+        """The values of the key."""
+        parts = key_code.decode(payload)[: self.width]
+        return parts[0] if self.width == 1 else parts
+
+    def estimate(self, view: ordered.OrderedView, query: Sequence[Range]) -> float:
+        """Exact, in O(log n) a range."""
+        return float(sum(view.count(r.low, r.high) for r in query))
+
+
+def _joined(heads: list[list[Range]]) -> list[Range]:
+    """Return the ranges of keys of several columns: all but the last are single values."""
+    joined = []
+    for combination in product(*heads):
+        stem = b"".join(r.low or b"" for r in combination[:-1])
+        last = combination[-1]
+        joined.append(Range(stem + (last.low or b""), prefix_end(stem) if last.high is None and stem else last.high and stem + last.high))
+    return joined
+
+
+@register_index
+class HashIndex(IndexType):
+    """Equality of one or several columns, by a hash table a segment: the smallest and quickest for single values. NULLs are not in it."""
+
+    kind = "hash"
+    can_be_unique = True
+
+    def payloads(self, row: Row) -> Sequence[bytes]:
+        """Return the key of the row."""
+        values = [row.get(c) for c in self.columns]
+        return () if any(v is None for v in values) else (b"".join(map(encoded, values)),)
+
+    def build(self, entries: Entries) -> bytes:
+        """Hash them."""
+        return hashed.build([p for _, p in entries], np.fromiter((r for r, _ in entries), np.uint64, len(entries)))
+
+    def open(self, data: Any) -> hashed.HashedView:
+        """Open the segment in place."""
+        return hashed.open(data)
+
+    def search(self, view: hashed.HashedView, query: Sequence[bytes]) -> RowSet:
+        """Return the rows of all keys."""
+        return RowSet(view.lookup(query[0])) if len(query) == 1 else RowSet(view.lookup_many(list(query))[1])
+
+    def entries(self, view: hashed.HashedView) -> Iterator[tuple[int, bytes]]:
+        """Yield all, in the order of hashes."""
+        for batch in view.entries():
+            yield from zip(batch.rows.tolist(), batch.keys.tolist(), strict=True)
+
+    def merge(self, views: Sequence[Any], hide: Sequence[RowSet | None]) -> bytes:
+        """Merge in C."""
+        return hashed.merge(views, hide)
+
+    def matches(self, leaves: Sequence[Leaf]) -> Iterable[tuple[Any, Sequence[Leaf]]]:
+        """Equality or IN on every column."""
+        mine = [next((x for x in leaves if x.column == c and x.op == "in"), None) for c in self.columns]
+        used = [x for x in mine if x is not None]
+        if len(used) == len(self.columns):
+            keys = [b"".join(p) for p in product(*[[encoded(v) for v in leaf.values] for leaf in used])]
+            if len(keys) <= MOST_RANGES:
+                yield sorted(set(keys)), used
+
+    def same(self, payload: bytes) -> Sequence[bytes]:
+        """The key itself."""
+        return (payload,)
+
+    def shown(self, payload: bytes) -> Any:
+        """The values of the key."""
+        parts = key_code.decode(payload)
+        return parts[0] if len(parts) == 1 else parts

@@ -1,0 +1,334 @@
+"""Queries: which indexes, in what order, and what is left to check on the rows.
+
+A condition is a tree of And and Or over leaves, with negations pushed into the leaves (leaves.py). What an index answers exactly is a row set;
+And intersects, the most selective first, as long as another index costs less than reading the rows that it would spare; Or unites when every
+branch has an index. Rows are read last, in batches, in the order of their ids; what no index answered exactly is checked on them.
+
+Costs are microseconds of one core, estimates of rows come from the segments themselves (exact for ordered, hash and bitmap indexes, but that rows
+changed since count twice). In the manner of Selinger et al., SIGMOD 1979, without joins.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.rowset import RowSet
+
+from . import order
+from .covering import covered
+from .index import Index
+from .leaves import Node, columns_of, evaluator, tree_of
+from .predicate import And, Leaf, Or, Predicate
+
+if TYPE_CHECKING:
+    from .table import Moment, Table
+
+READ, SCAN = 1.6, 0.9  # microseconds to read and check a row by its id, and in a scan
+CHUNK = 1024  # rows read at once
+
+
+@dataclass
+class Access:
+    """One search of one index. ``leaves``: what it answers; they are checked again unless ``exact``."""
+
+    index: Index
+    query: Any
+    leaves: tuple[Leaf, ...]
+    estimate: float
+    cost: float
+    actual: int | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the rows found need no check."""
+        return self.index.type.is_exact(self.leaves)
+
+    def run(self, moment: Moment) -> RowSet:
+        """Search."""
+        found = moment.stack.search(self.index.id, self.index.type, self.query)
+        self.actual = len(found)
+        return found
+
+    def lines(self) -> list[str]:
+        """Return a line for `explain`."""
+        seen = "" if self.actual is None else f", actual {self.actual}"
+        what = " & ".join(map(str, self.leaves))
+        return [f"{self.index.name} ({self.index.type.kind}): {what}; rows estimated {self.estimate:.0f}{seen}"]
+
+
+@dataclass
+class Combined:
+    """Row sets of several branches, intersected or united."""
+
+    union: bool
+    parts: list[Access | Combined]
+    actual: int | None = None
+
+    @property
+    def estimate(self) -> float:
+        """About how many rows."""
+        sizes = [p.estimate for p in self.parts]
+        return sum(sizes) if self.union else min(sizes)
+
+    @property
+    def cost(self) -> float:
+        """Microseconds."""
+        return sum(p.cost for p in self.parts)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the rows found need no check."""
+        return all(p.exact for p in self.parts)
+
+    def run(self, moment: Moment) -> RowSet:
+        """Search all; an intersection ends when nothing is left."""
+        if self.union:
+            found = RowSet.union(*[p.run(moment) for p in self.parts])
+        else:
+            found = self.parts[0].run(moment)
+            for p in self.parts[1:]:
+                if found:
+                    found &= p.run(moment)
+        self.actual = len(found)
+        return found
+
+    def lines(self) -> list[str]:
+        """Return lines for `explain`."""
+        seen = "" if self.actual is None else f", actual {self.actual}"
+        head = f"{'union' if self.union else 'intersection'}; rows estimated {self.estimate:.0f}{seen}"
+        return [head, *("  " + line for p in self.parts for line in p.lines())]
+
+
+@dataclass
+class Plan:
+    """How to answer: by ``source``, or a scan; rows are checked by ``check`` unless that is None."""
+
+    source: Access | Combined | None
+    residual: list[Node] = field(default_factory=list)
+    total: float = 0.0
+    read: int = 0
+    kept: int = 0
+    note: str = ""
+
+    def lines(self) -> list[str]:
+        """Return lines for `explain`."""
+        lines = [self.note] if self.note else []
+        lines += self.source.lines() if self.source is not None else [f"scan of all rows; about {self.total:.0f}"]
+        if self.residual:
+            lines.append(f"check on rows: {' & '.join(map(str, self.residual))}")
+        return [*lines, f"rows read {self.read}, returned {self.kept}"]
+
+
+def make_plan(table: Table, node: Node | None, moment: Moment) -> Plan:
+    """Choose."""
+    total = float(row_count(table))
+    if node is None:
+        return Plan(None, total=total)
+    planner = _Planner(moment, total)
+    source, residual = planner.choose(node)
+    if source is not None and source.cost + source.estimate * READ > total * SCAN + 10:
+        source, residual = None, [node]
+    return Plan(source, residual, total)
+
+
+def row_count(table: Table) -> int:
+    """About how many rows there are: entries of tables and memtables."""
+    space = table.space
+    in_files = sum(t.entries - 2 * t.deletions for t in space.version.tables().values())
+    return max(0, in_files) + sum(len(c.touched) for c in table.riding.recent)
+
+
+class _Planner:
+    def __init__(self, moment: Moment, total: float) -> None:
+        self.moment, self.total = moment, total
+
+    def choose(self, node: Node) -> tuple[Access | Combined | None, list[Node]]:
+        """Return the source for a node, and what of it must be checked on the rows."""
+        if isinstance(node, Or):
+            return self._union(node)
+        nodes = list(node.parts) if isinstance(node, And) else [node]
+        leaves = [n for n in nodes if isinstance(n, Leaf)]
+        options: list[tuple[Access | Combined, list[Node]]] = [(a, list[Node](a.leaves)) for a in self._accesses(leaves)]
+        for n in nodes:
+            if isinstance(n, Or):
+                source, left = self._union(n)
+                if source is not None:
+                    options.append((source, [n] if not left else []))
+        return self._intersect(options, nodes)
+
+    def _intersect(self, options: list[tuple[Access | Combined, list[Node]]], nodes: list[Node]) -> tuple[Access | Combined | None, list[Node]]:
+        options.sort(key=lambda o: o[0].cost + o[0].estimate * READ)
+        chosen: list[Access | Combined] = []
+        answered: list[Node] = []
+        rows = self.total
+        for source, nodes_of in options:
+            if all(n in answered for n in nodes_of) and nodes_of:
+                continue
+            share = min(1.0, source.estimate / self.total) if self.total else 1.0
+            spared = rows * (1 - share)
+            if chosen and source.cost > spared * READ:
+                continue
+            chosen.append(source)
+            rows = min(rows * share, source.estimate)
+            if source.exact:
+                answered += nodes_of
+        left = [n for n in nodes if n not in answered]
+        if not chosen:
+            return None, nodes
+        return (chosen[0] if len(chosen) == 1 else Combined(False, chosen)), left
+
+    def _union(self, node: Or) -> tuple[Access | Combined | None, list[Node]]:
+        parts = []
+        exact = True
+        for branch in node.parts:
+            source, left = self.choose(branch)
+            if source is None:
+                return None, [node]
+            parts.append(source)
+            exact = exact and not left
+        return Combined(True, parts), [] if exact else [node]
+
+    def _accesses(self, leaves: Sequence[Leaf]) -> Iterator[Access]:
+        for index in self.moment.indexes.values():
+            if index.where is not None and not _implied(index, leaves):
+                continue
+            for query, used in index.type.matches(leaves):
+                estimate = self.moment.stack.estimate(index.id, index.type, query)
+                yield Access(index, query, tuple(used), estimate, index.type.cost(query, estimate))
+
+
+def _implied(index: Index, leaves: Sequence[Leaf]) -> bool:
+    """Tell whether rows that satisfy the leaves are all in a partial index: each part of its condition is among them, or wider than one."""
+    assert index.where is not None
+    node = tree_of(index.where)
+    parts = node.parts if isinstance(node, And) else (node,)
+    return all(isinstance(p, Leaf) and any(leaf == p or leaf.implies(p) for leaf in leaves) for p in parts)
+
+
+# Running
+
+
+def rows_of(table: Table, plan: Plan, node: Node | None, moment: Moment) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (row id, row) of those that satisfy the condition, by row id."""
+    check: Callable[[dict[str, Any]], bool | None] | None = evaluator(plan.residual, table.functions) if plan.residual else None
+    if plan.source is None:
+        source: Iterator[tuple[int, dict[str, Any]]] = table.scan(moment.snapshot)
+    else:
+        source = _fetched(table, plan.source.run(moment).rows(), moment)
+    for row_id, row in source:
+        plan.read += 1
+        if check is None or check(row) is True:
+            plan.kept += 1
+            yield row_id, row
+
+
+def _fetched(table: Table, ids: np.ndarray[Any, Any], moment: Moment) -> Iterator[tuple[int, dict[str, Any]]]:
+    for at in range(0, len(ids), CHUNK):
+        part = ids[at : at + CHUNK].tolist()
+        for row_id, row in zip(part, table.rows_at(part, moment.snapshot), strict=True):
+            if row is not None:
+                yield row_id, row
+
+
+def find(
+    table: Table, where: Predicate | None, columns: Sequence[str] | None, order_by: str | Sequence[str], limit: int | None, at: Moment | None
+) -> list[dict[str, Any]]:
+    """See `Table.find`."""
+    return _find(table, where, columns, order_by, limit, at)[0]
+
+
+def _find(
+    table: Table, where: Predicate | None, columns: Sequence[str] | None, order_by: str | Sequence[str], limit: int | None, at: Moment | None
+) -> tuple[list[dict[str, Any]], Plan]:
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise ValueError(f"limit is {limit!r:.60}; allowed: None or an integer of 0 and more")
+    by = (order_by,) if isinstance(order_by, str) else tuple(order_by)
+    table.check_columns([*columns_of(where), *(columns or ()), *(b.removeprefix("-") for b in by)])
+    node = None if where is None else tree_of(where)
+    moment = at or table.moment()
+    try:
+        plan = make_plan(table, node, moment)
+        rows = covered(table, plan, columns, by, moment) if columns is not None else None
+        if rows is None and by and limit is not None:
+            rows = _in_index_order(table, plan, node, by, limit, moment)
+        if rows is None:
+            found = (row for _, row in rows_of(table, plan, node, moment))
+            if by:
+                rows = order.sort_rows(found, by, limit)
+            else:
+                rows = [row for row, _ in zip(found, range(limit), strict=False)] if limit is not None else list(found)
+    finally:
+        if at is None:
+            moment.close()
+    rows = rows[:limit]
+    if columns is not None:
+        rows = [{c: row.get(c) for c in columns} for row in rows]
+    return rows, plan
+
+
+def _in_index_order(table: Table, plan: Plan, node: Node | None, by: tuple[str, ...], limit: int, moment: Moment) -> list[dict[str, Any]] | None:
+    """The first rows of an ordered index that satisfy the condition, when reading few of many is cheaper than sorting all."""
+    name, descends = by[0].removeprefix("-"), by[0].startswith("-")
+    index = next((x for x in moment.indexes.values() if x.type.kind == "ordered" and x.columns[0] == name and x.where is None), None)
+    expected = plan.source.estimate if plan.source is not None else plan.total * (0.1 if node is not None else 1.0)
+    if len(by) > 1 or index is None or len(index.columns) > 1 or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
+        return None
+    allowed = plan.source.run(moment) if plan.source is not None else None
+    check = evaluator(plan.residual, table.functions) if plan.residual else None
+    plan.note = f"in the order of {index.name}"
+    streams = [_walk(view, hidden, descends, allowed) for view, hidden in moment.stack.views(index.id, index.type)]
+    rows: list[dict[str, Any]] = []
+    ids: list[int] = []
+    for _, row_id in heapq.merge(*streams, reverse=descends):
+        ids.append(row_id)
+        if len(ids) >= min(CHUNK, 2 * limit):
+            rows += _checked(table, plan, ids, check, moment)
+            ids = []
+            if len(rows) >= limit:
+                return rows
+    return rows + _checked(table, plan, ids, check, moment)
+
+
+def _walk(view: Any, hidden: RowSet | None, descends: bool, allowed: RowSet | None) -> Iterator[tuple[bytes, int]]:
+    for batch in view.scan(backward=descends, batch=256):
+        keep = np.ones(len(batch.rows), bool) if hidden is None else ~hidden.contains_many(batch.rows)
+        if allowed is not None:
+            keep &= allowed.contains_many(batch.rows)
+        for key, row_id, wanted in zip(batch.keys.tolist(), batch.rows.tolist(), keep.tolist(), strict=True):
+            if wanted:
+                yield key, row_id
+
+
+def _checked(table: Table, plan: Plan, ids: list[int], check: Any, moment: Moment) -> list[dict[str, Any]]:
+    found = [row for row in table.rows_at(ids, moment.snapshot) if row is not None]
+    plan.read += len(found)
+    kept = [row for row in found if check is None or check(row) is True]
+    plan.kept += len(kept)
+    return kept
+
+
+def count(table: Table, where: Predicate | None, at: Moment | None) -> int:
+    """See `Table.count`."""
+    table.check_columns(columns_of(where))
+    node = None if where is None else tree_of(where)
+    moment = at or table.moment()
+    try:
+        plan = make_plan(table, node, moment)
+        if plan.source is not None and not plan.residual:
+            return len(plan.source.run(moment))
+        return sum(1 for _ in rows_of(table, plan, node, moment))
+    finally:
+        if at is None:
+            moment.close()
+
+
+def explain(table: Table, where: Predicate | None, **how: Any) -> str:
+    """See `Table.explain`."""
+    given = {"columns": None, "order_by": (), "limit": None, "at": None} | how
+    _, plan = _find(table, where, **given)
+    return "\n".join(plan.lines())

@@ -1,0 +1,394 @@
+"""Tables of rows (dicts of typed columns) over a keyspace, with secondary indexes that never disagree with them.
+
+>>> import lsm, recovery
+>>> from lsm.secondary import col
+>>> with lsm.open("/t", fs=recovery.memory()) as db:
+...     people = db.table("people", key="id")
+...     people.put_many([{"id": 1, "name": "Ann", "age": 31}, {"id": 2, "name": "Bob", "age": 27}])
+...     _ = people.create_index("by_age", "age")
+...     [row["name"] for row in people.find(col("age") > 30)]
+['Ann']
+
+The rows lie in the keyspace of the table's name, under their row id: 8 bytes, big-endian. An integer key is the row id; other keys have
+one given, and a second keyspace, ``<name>.keys``, leads from key to row id.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import keys as key_code
+from ..batch import Batch
+from ..errors import Error, ReadOnlyError
+from ..native import SEALED as FULL
+from ..native import STALLED
+from . import building, catalog, leaves, planner, scrubbing
+from .component import Stack
+from .index import Index
+from .predicate import Predicate
+from .record import Names, decode, encode
+from .riding import Changes, Payloads, Riding
+
+if TYPE_CHECKING:
+    from ..db import DB
+    from ..snapshot import Snapshot
+
+MAX_ROW_ID = (1 << 63) - 1
+_ROW_ID = struct.Struct(">Q")
+
+
+class UniqueViolation(Error, ValueError):
+    """A row whose value in a unique index another row has. ``index``, ``key`` of the row refused, ``holder``: the key of the other."""
+
+    def __init__(self, index: str, value: Any, key: Any, holder: Any) -> None:
+        self.index, self.value, self.key, self.holder = index, value, key, holder
+        super().__init__(f"unique index {index!r}: row {key!r} has {value!r:.60}, which row {holder!r} has already")
+
+
+class Moment(AbstractContextManager["Moment"]):
+    """Rows and indexes of a table as they were when it was made. Close it: it holds space."""
+
+    def __init__(self, table: Table) -> None:
+        with table.riding.lock:
+            self.stack: Stack = table.riding.stack()
+            self.snapshot: Snapshot = table.db.snapshot()
+        self.indexes = table.ready()
+
+    def close(self) -> None:
+        """Let go. Safe to call twice."""
+        self.snapshot.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Table:
+    """A table. Made by `DB.table`; any thread may use it; one thread writes at a time, readers do not wait for it but to begin."""
+
+    def __init__(self, db: DB, name: str, key: str, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Use `DB.table`."""
+        self.db, self.name, self.functions = db, name, dict(functions)
+        self.space = db.keyspace(name)
+        row = catalog.begin(db, self.space, key)
+        self.key, self.key_kind = str(row["key"]), row["key_kind"]
+        self.names = Names(row["names"])
+        self._saved_names = len(row["names"])
+        self.next_index = int(row["next_index"])
+        indexes = {int(d["id"]): catalog.open_index(d, self.functions) for d in row["indexes"]}
+        self.riding = Riding(db, self.space, row, indexes, lambda: catalog.describe(self))
+        if self.key_kind == "any":
+            self.key_space = db.keyspace(f"{name}.keys")
+        self._catch_up()
+        self.space.rider = self.riding
+        self._next_row = self._highest() + 1
+        if not db.read_only:
+            building.resume(self)
+            db.executor.on_sealed()
+
+    def _highest(self) -> int:
+        for key in self.space.keys(reverse=True, limit=1):
+            return int(_ROW_ID.unpack(key)[0])
+        return 0
+
+    def _catch_up(self) -> None:
+        """Give the indexes the rows that recovery put back, which no rider saw."""
+        seq = self.db.state.flushed[self.space.number]
+        if seq <= self.riding.covered:
+            return
+        changes: Changes = {}
+        for raw, value in self.riding.missed().items():
+            row_id = _ROW_ID.unpack(raw)[0]
+            changes[row_id] = None if value is None else self.payloads(self.row_of(row_id, value))
+        if self.db.read_only:
+            with self.riding.lock:
+                self.riding.recent = (self.riding.component_of(changes, self.riding.covered, seq - 1),)
+        else:
+            self.riding.catch_up(changes, seq)
+
+    # Rows and keys
+
+    def row_of(self, row_id: int, data: bytes) -> dict[str, Any]:
+        """Return a stored row."""
+        row = decode(data, self.names)
+        return {self.key: row_id, **row} if self.key_kind == "int" else row
+
+    def payloads(self, row: Mapping[str, Any]) -> Payloads:
+        """Return what each index keeps of a row."""
+        return {i: p for i, x in self.riding.indexes.items() if (p := x.payloads(row))}
+
+    def _key_of(self, row: Mapping[str, Any]) -> Any:
+        key = row.get(self.key)
+        if key is None:
+            raise ValueError(f"the row has no key {self.key!r}: {row!r:.80}")
+        self._check_key(key)
+        return key
+
+    def _check_key(self, key: Any) -> None:
+        is_int = isinstance(key, int | np.integer) and not isinstance(key, bool)
+        if self.key_kind is None:
+            with self.db.executor.lock:
+                if not is_int:
+                    self.key_space = self.db.keyspace(f"{self.name}.keys")
+                self.key_kind = "int" if is_int else "any"
+                self.riding.install(self.riding.runs.components)
+        if self.key_kind == "int" and not (is_int and 0 <= key <= MAX_ROW_ID):
+            raise ValueError(f"key {self.key!r} is {key!r:.60}; allowed: integers from 0 to {MAX_ROW_ID}, as the first row had")
+
+    def _row_ids(self, keys: Sequence[Any], *, create: bool) -> list[int | None]:
+        """Return the row ids of keys; those that have none get one, or None."""
+        if self.key_kind == "int":
+            return [int(k) for k in keys]
+        if self.key_kind is None:
+            return [None] * len(keys)
+        found = self.key_space.get_many([key_code.encode(k) for k in keys])
+        ids: list[int | None] = [None if v is None else _ROW_ID.unpack(v)[0] for v in found]
+        if create:
+            fresh: dict[Any, int] = {}
+            for i, row_id in enumerate(ids):
+                if row_id is None:
+                    if keys[i] not in fresh:
+                        fresh[keys[i]] = self._next_row + len(fresh)
+                    ids[i] = fresh[keys[i]]
+            self._next_row += len(fresh)
+        return ids
+
+    # Writing
+
+    def put(self, row: Mapping[str, Any], *, sync: bool = False) -> None:
+        """Insert a row, or replace the one of its key. TypeError and ValueError name the column; UniqueViolation; ReadOnlyError."""
+        self.put_many((row,), sync=sync)
+
+    def put_many(self, rows: Iterable[Mapping[str, Any]], *, sync: bool = False) -> None:
+        """Insert or replace rows: all, as one atomic batch, or none. Of rows with one key the last counts."""
+        rows = list(rows)
+        if not rows:
+            return
+        keys = [self._key_of(r) for r in rows]
+        stored: Iterable[Mapping[str, Any]] = rows
+        if self.key_kind == "int":
+            stored = [{c: v for c, v in r.items() if c != self.key} for r in rows]
+        data = [encode(r, self.names) for r in stored]
+        if len(self.names) > self._saved_names:
+            self._save_names()
+        self._write(keys, data, rows, sync)
+
+    def delete(self, key: Any, *, sync: bool = False) -> None:
+        """Delete the row of a key, whether there is one or not."""
+        self.delete_many((key,), sync=sync)
+
+    def delete_many(self, keys: Iterable[Any], *, sync: bool = False) -> None:
+        """Delete rows by key as one atomic batch."""
+        keys = list(keys)
+        for k in keys:
+            self._check_key(k)
+        if keys:
+            self._write(keys, None, None, sync)
+
+    def _save_names(self) -> None:
+        with self.db.executor.lock:
+            self.riding.install(self.riding.runs.components)
+            self._saved_names = len(self.names)
+
+    def _write(self, keys: list[Any], data: list[bytes] | None, rows: list[Mapping[str, Any]] | None, sync: bool) -> None:
+        riding = self.riding
+        while True:
+            of = riding.indexes
+            payloads = [self.payloads(r) for r in rows] if rows is not None else [None] * len(keys)
+            with riding.lock:
+                if riding.indexes is not of:  # one was made or dropped in between
+                    continue
+                ids = self._row_ids(keys, create=data is not None)
+                changes: Changes = {i: p for i, p in zip(ids, payloads, strict=True) if i is not None}
+                if not changes:
+                    return
+                if rows is not None:
+                    self._check_unique(changes, dict(zip(ids, keys, strict=True)))
+                before = self.db.core.sequence()
+                status = self._log(keys, ids, data, sync)
+                if status != STALLED:
+                    riding.add(before, changes)
+            if status == STALLED:
+                self.db.executor.wait_for_room()
+                continue
+            if status == FULL:
+                self.db.executor.on_sealed()
+            return
+
+    def _log(self, keys: list[Any], ids: Sequence[int | None], data: list[bytes] | None, sync: bool) -> int:
+        core = self.space.core
+        if self.key_kind == "int":
+            packed = np.array(ids, ">u8").tobytes()
+            lens = array("I", [8]) * len(ids)
+            values = b"" if data is None else b"".join(data)
+            return core.put_many(len(ids), packed, lens, values, None if data is None else array("I", map(len, data)), sync)
+        batch = Batch(table=True)
+        for i, (key, row_id) in enumerate(zip(keys, ids, strict=True)):
+            if row_id is None:
+                continue
+            raw, name = _ROW_ID.pack(row_id), key_code.encode(key)
+            if data is None:
+                batch.delete(raw, keyspace=self.space)
+                batch.delete(name, keyspace=self.key_space)
+            else:
+                batch.put(raw, data[i], keyspace=self.space)
+                batch.put(name, raw, keyspace=self.key_space)
+        return self.db.core.write(batch.payload(), sync)
+
+    def _check_unique(self, changes: Changes, keys: Mapping[int | None, Any]) -> None:
+        unique = [x for x in self.riding.indexes.values() if x.unique]
+        if not unique:
+            return
+        stack = self.riding.stack()
+        for index in unique:
+            taken: dict[Any, int] = {}
+            for row_id, payloads in changes.items():
+                for payload in (payloads or {}).get(index.id, ()):
+                    part = index.type.unique_part(payload)
+                    if part is None:
+                        continue
+                    if (other := taken.setdefault(part, row_id)) != row_id:
+                        raise UniqueViolation(index.name, index.type.shown(payload), keys[row_id], keys[other])
+                    for held in stack.search(index.id, index.type, index.type.same(payload)):
+                        if held not in changes:
+                            raise UniqueViolation(index.name, index.type.shown(payload), keys[row_id], self.key_at(held))
+
+    def key_at(self, row_id: int) -> Any:
+        """Return the key of a row by its row id."""
+        data = self.space.get(_ROW_ID.pack(row_id))
+        return row_id if data is None else self.row_of(row_id, data)[self.key]
+
+    # Reading
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the row of a key, or default."""
+        (row,) = self.get_many((key,))
+        return default if row is None else row
+
+    def get_many(self, keys: Iterable[Any]) -> list[dict[str, Any] | None]:
+        """Return the rows of keys, None where there is none."""
+        ids = self._row_ids(list(keys), create=False)
+        found = self.rows_at([i for i in ids if i is not None])
+        rows = iter(found)
+        return [None if i is None else next(rows) for i in ids]
+
+    def rows_at(self, ids: Iterable[int], snapshot: Snapshot | None = None) -> list[dict[str, Any] | None]:
+        """Return the rows of row ids."""
+        ids = list(ids)
+        values = self.data_at(ids, snapshot)
+        return [None if v is None else self.row_of(i, v) for i, v in zip(ids, values, strict=True)]
+
+    def data_at(self, ids: Sequence[int], snapshot: Snapshot | None = None) -> list[bytes | None]:
+        """Return the stored rows of row ids."""
+        raw = np.array(ids, ">u8").tobytes()
+        return self.space.get_many([raw[i : i + 8] for i in range(0, len(raw), 8)], snapshot=snapshot)
+
+    def scan(self, snapshot: Snapshot | None = None, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Iterate over (row id, row) from a row id on."""
+        for raw, value in self.space.scan(_ROW_ID.pack(start), snapshot=snapshot):
+            row_id = int(_ROW_ID.unpack(raw)[0])
+            yield row_id, self.row_of(row_id, value)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Iterate over all rows in the order of their row ids."""
+        return (row for _, row in self.scan())
+
+    def moment(self) -> Moment:
+        """Hold this moment of rows and indexes, for queries that shall see the same."""
+        return Moment(self)
+
+    def find(
+        self,
+        where: Predicate | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        order_by: str | Sequence[str] = (),
+        limit: int | None = None,
+        at: Moment | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the rows for which a predicate is true; ``columns``: only these; ``order_by``: columns, "-name" descends, NULLs first.
+
+        By the indexes that seem cheapest, else by a scan; see `explain`. ``at``: as of a moment. ValueError for columns that no row ever
+        had names near ones.
+        """
+        return planner.find(self, where, columns, order_by, limit, at)
+
+    def count(self, where: Predicate | None = None, *, at: Moment | None = None) -> int:
+        """Return how many rows satisfy a predicate; without reading rows where indexes answer it."""
+        return planner.count(self, where, at)
+
+    def explain(self, where: Predicate | None = None, **how: Any) -> str:
+        """Return how find would go about it, with rows estimated and actual, a line a step."""
+        return planner.explain(self, where, **how)
+
+    def check_columns(self, names: Iterable[str]) -> None:
+        """ValueError for columns that no row ever had."""
+        leaves.check_columns(names, [self.key, *(n for n in self.names if n != self.key)])
+
+    # Indexes
+
+    def ready(self) -> dict[str, Index]:
+        """Return the indexes that queries may use, by name."""
+        return {x.name: x for x in self.riding.indexes.values() if x.state == "ready"}
+
+    def indexes(self) -> list[dict[str, Any]]:
+        """Return a row an index: name, kind, columns, state, bytes."""
+        runs = self.riding.runs.components
+        return [
+            {
+                "name": x.name,
+                "kind": x.type.kind,
+                "columns": list(x.definition["columns"]),
+                "state": x.state,
+                "bytes": sum(len(c.segments[x.id]) for c in runs if x.id in c.segments),
+            }
+            for x in self.riding.indexes.values()
+        ]
+
+    def create_index(
+        self,
+        name: str,
+        columns: Any,
+        *,
+        kind: str = "ordered",
+        unique: bool = False,
+        where: Predicate | None = None,
+        progress: Callable[[int], None] | None = None,
+        **params: Any,
+    ) -> Index:
+        """Make an index, online: writes go on. It is usable when this returns; after a crash, opening the table goes on with it.
+
+        ``columns``: a name, an expression (`call`), or several of them. ``where``: only rows for which it is true. ``progress`` is called
+        with the rows done so far. ValueError for a bad name or kind, UniqueViolation when the rows are not unique.
+        """
+        return building.create(self, name, columns, kind, unique, where, params, progress)
+
+    def drop_index(self, name: str) -> None:
+        """Delete an index. KeyError names those that there are."""
+        building.drop(self, name)
+
+    def rename_index(self, name: str, new: str) -> None:
+        """Give an index another name."""
+        building.rename(self, name, new)
+
+    def index(self, name: str) -> Index:
+        """Return an index. KeyError names those that there are."""
+        for x in self.riding.indexes.values():
+            if x.name == name:
+                return x
+        raise KeyError(f"no index {name!r}; there are {', '.join(sorted(x.name for x in self.riding.indexes.values())) or 'none'}")
+
+    def scrub(self) -> list[str]:
+        """Compare indexes and rows both ways, at one moment. Returns what is wrong, a line each; empty when all is well."""
+        return scrubbing.scrub(self)
+
+    def flush(self) -> None:
+        """Write rows and indexes in memory to files."""
+        if self.db.read_only:
+            raise ReadOnlyError("the database was opened read-only")
+        self.space.flush()
