@@ -1,4 +1,4 @@
-"""Keys and rows as functions of the interpreter itself (typed.h), bound to the types that they make and to the twins that do what is rare."""
+"""Keys and rows as functions of the interpreter itself (typed.h), bound to the types that they make and to their twins."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@
 or tuples of these. numpy scalars, one-dimensional arrays, bytearrays and subclasses (IntEnum) are taken for what they stand for.
 
 **Names.** A row holds numbers instead of names of columns. `Names` gives them, in the order in which columns are first seen, and grows.
-Whoever keeps rows keeps `list(names)` beside them, and writes it *before* the first row that has a new column: compare `len(names)` before and after.
+Whoever keeps rows keeps `list(names)` beside them, and writes it *before* the first row that has a new column: compare `len(names)`
+before and after.
 
 Layout and plain-Python twin: `record_twin`; the functions here are in C (lsm/csrc/record.c).
 """
