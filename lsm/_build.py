@@ -1,6 +1,19 @@
 """What the extension lsm._native is made of; read by native_build.py."""
 
-HEADERS = ["types.h", "ledger.h", "codec.h", "memtable.h", "cache.h", "tombs.h", "table.h", "merge.h", "engine.h", "plugin.h", "builtins.h"]
+HEADERS = [
+    "types.h",
+    "ledger.h",
+    "codec.h",
+    "memtable.h",
+    "cache.h",
+    "tombs.h",
+    "table.h",
+    "merge.h",
+    "engine.h",
+    "plugin.h",
+    "builtins.h",
+    "typed.h",
+]
 SOURCES: list[str] = [
     "arena.c",
     "block_builder.c",
@@ -14,6 +27,7 @@ SOURCES: list[str] = [
     "db.c",
     "hashmem.c",
     "job.c",
+    "keys.c",
     "ledger.c",
     "mem.c",
     "memtable_find.c",
@@ -21,6 +35,7 @@ SOURCES: list[str] = [
     "pages.c",
     "plugin.c",
     "read.c",
+    "record.c",
     "rows.c",
     "run_iter.c",
     "skiplist.c",
@@ -33,6 +48,7 @@ SOURCES: list[str] = [
     "table_read.c",
     "table_verify.c",
     "tombs.c",
+    "typed.c",
     "types.c",
     "vector.c",
     "version.c",

@@ -39,11 +39,12 @@ import math
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from .batch import bytes_of
 from .errors import Error
+from .native_typed import bind_keys
 
 MAX_DEPTH = 32  # tuples in tuples
 MAX_INT = 0xFFFF  # bytes
@@ -113,19 +114,16 @@ def desc(part: Part) -> Desc:
     return Desc(part)
 
 
-def encode(*parts: Part) -> bytes:
-    """Return the key of a tuple. KeyTypeError, KeyValueError. O(bytes).
-
-    bytearray and memoryview count as bytes; subclasses (an IntEnum, a named tuple) as the type that they are made of.
-    """
+def python_encode(*parts: Part) -> bytes:
+    """The twin of `encode`: the specification, and what does the parts that are rare and raises the errors."""
     out = bytearray()
     for i, part in enumerate(parts):
         _put(out, part, str(i), 0)
     return bytes(out)
 
 
-def decode(data: bytes) -> tuple[Any, ...]:
-    """Return the parts of a key, the descending ones as plain values. KeyDecodeError unless `encode` made it. O(bytes)."""
+def python_decode(data: bytes) -> tuple[Any, ...]:
+    """The twin of `decode`."""
     reader = _Reader(bytes_of(data))
     parts = []
     while reader.at < len(reader.data):
@@ -309,3 +307,11 @@ class _Reader:
         except OverflowError:
             pass
         raise KeyDecodeError(at, f"{kind:#04x} after the whole part of a number; allowed: 0x00, 0x01, 0x02 below 2**64")
+
+
+if TYPE_CHECKING:
+
+    def encode(*parts: Part) -> bytes: ...
+    def decode(data: bytes) -> tuple[Any, ...]: ...
+else:
+    encode, decode = bind_keys(Desc, python_encode, python_decode)
