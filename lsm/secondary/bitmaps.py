@@ -12,8 +12,8 @@ from indexes.rowset import RowSet
 
 from .. import keys as key_code
 from .kinds import Entries, IndexType, Row, register_index
-from .predicate import Leaf
 from .ordered import Range, elements, encoded, ranges_of
+from .predicate import Leaf
 
 
 @register_index

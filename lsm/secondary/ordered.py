@@ -19,7 +19,15 @@ from .predicate import Leaf
 
 NULL, AFTER_NULL = b"\x02", b"\x03"
 MOST_RANGES = 1000  # of one query: an IN times an IN
-_CLASSES = ((b"\x04", b"\x06"), (b"\x10", b"\x29"), (b"\x30", b"\x31"), (b"\x31", b"\x32"), (b"\x32", b"\x33"), (b"\x33", b"\x34"), (b"\x34", b"\x35"))
+_CLASSES = (
+    (b"\x04", b"\x06"),
+    (b"\x10", b"\x29"),
+    (b"\x30", b"\x31"),
+    (b"\x31", b"\x32"),
+    (b"\x32", b"\x33"),
+    (b"\x33", b"\x34"),
+    (b"\x34", b"\x35"),
+)
 
 
 class Range(NamedTuple):
@@ -136,7 +144,7 @@ class OrderedIndex(IndexType):
             if not mine:
                 break
             leaf, ranges = min(mine, key=lambda m: (m[0].op != "in", len(m[1])))
-            if ranges and len(heads) and len(ranges) * np.prod([len(h) for h in heads]) > MOST_RANGES:
+            if ranges and heads and len(ranges) * np.prod([len(h) for h in heads]) > MOST_RANGES:
                 break
             heads.append(ranges)
             used.append(leaf)

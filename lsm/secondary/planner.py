@@ -161,7 +161,9 @@ class _Planner:
                     options.append((source, [n] if not left else []))
         return self._intersect(options, nodes)
 
-    def _intersect(self, options: list[tuple[Access | Combined, list[Node]]], nodes: list[Node]) -> tuple[Access | Combined | None, list[Node]]:
+    def _intersect(
+        self, options: list[tuple[Access | Combined, list[Node]]], nodes: list[Node]
+    ) -> tuple[Access | Combined | None, list[Node]]:
         options.sort(key=lambda o: o[0].cost + o[0].estimate * READ)
         chosen: list[Access | Combined] = []
         answered: list[Node] = []
@@ -236,14 +238,24 @@ def _fetched(table: Table, ids: np.ndarray[Any, Any], moment: Moment) -> Iterato
 
 
 def find(
-    table: Table, where: Predicate | None, columns: Sequence[str] | None, order_by: str | Sequence[str], limit: int | None, at: Moment | None
+    table: Table,
+    where: Predicate | None,
+    columns: Sequence[str] | None,
+    order_by: str | Sequence[str],
+    limit: int | None,
+    at: Moment | None,
 ) -> list[dict[str, Any]]:
     """See `Table.find`."""
     return _find(table, where, columns, order_by, limit, at)[0]
 
 
 def _find(
-    table: Table, where: Predicate | None, columns: Sequence[str] | None, order_by: str | Sequence[str], limit: int | None, at: Moment | None
+    table: Table,
+    where: Predicate | None,
+    columns: Sequence[str] | None,
+    order_by: str | Sequence[str],
+    limit: int | None,
+    at: Moment | None,
 ) -> tuple[list[dict[str, Any]], Plan]:
     if limit is not None and (not isinstance(limit, int) or limit < 0):
         raise ValueError(f"limit is {limit!r:.60}; allowed: None or an integer of 0 and more")
@@ -271,7 +283,9 @@ def _find(
     return rows, plan
 
 
-def _in_index_order(table: Table, plan: Plan, node: Node | None, by: tuple[str, ...], limit: int, moment: Moment) -> list[dict[str, Any]] | None:
+def _in_index_order(
+    table: Table, plan: Plan, node: Node | None, by: tuple[str, ...], limit: int, moment: Moment
+) -> list[dict[str, Any]] | None:
     """The first rows of an ordered index that satisfy the condition, when reading few of many is cheaper than sorting all."""
     name, descends = by[0].removeprefix("-"), by[0].startswith("-")
     index = next((x for x in moment.indexes.values() if x.type.kind == "ordered" and x.columns[0] == name and x.where is None), None)

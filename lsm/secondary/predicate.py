@@ -99,7 +99,9 @@ class Leaf(Predicate):
 def _open_end(other: Leaf, edge: Any, included: bool) -> Leaf:
     """The other range, with an edge that is left out on both sides taken in."""
     low, with_low, high, with_high = other.values
-    return Leaf(other.column, "range", (low, with_low or (edge == low and not included), high, with_high or (edge == high and not included)))
+    return Leaf(
+        other.column, "range", (low, with_low or (edge == low and not included), high, with_high or (edge == high and not included))
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,7 +137,11 @@ class Or(Predicate):
 def _wrapped(p: Predicate, inside: type | None = None) -> str:
     said = repr(p)
     bare = isinstance(p, inside) if inside and not isinstance(p, Leaf) else False
-    return said if bare or said.endswith(")") and isinstance(p, Leaf | Not) and " " not in said.split("(")[0] and _is_call(p) else f"({said})"
+    return (
+        said
+        if bare or (said.endswith(")") and isinstance(p, Leaf | Not) and " " not in said.split("(")[0] and _is_call(p))
+        else f"({said})"
+    )
 
 
 def _is_call(p: Predicate) -> bool:
