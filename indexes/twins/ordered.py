@@ -1,13 +1,14 @@
 """The ordered segment, readable: sorted (key, row id) entries in blocks of 128 with a shared prefix and packed row ids.
 
-R. Bayer, K. Unterauer, "Prefix B-trees", TODS 2(1), 1977; M. Zukowski et al., "Super-scalar RAM-CPU cache compression", ICDE 2006, section 3.1.
+R. Bayer, K. Unterauer, "Prefix B-trees", TODS 2(1), 1977; M. Zukowski et al., "Super-scalar RAM-CPU cache compression", ICDE 2006,
+section 3.1.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 import xxhash
 
@@ -30,7 +31,7 @@ def packed_rows(rows: Sequence[int]) -> tuple[int, int, bytes]:
 
 def _block(entries: Sequence[Entry]) -> bytes:
     keys = [key for key, _ in entries]
-    shared = os.path.commonprefix([keys[0], keys[-1]])
+    shared = bytes(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(keys[0], keys[-1], strict=False)))
     suffixes = [key[len(shared) :] for key in keys]
     body = b"".join(suffixes)
     least, bits, rows = packed_rows([row for _, row in entries])

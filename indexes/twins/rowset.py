@@ -59,7 +59,8 @@ def stored(rows: Iterable[int]) -> bytes:
 
 def read(data: bytes) -> frozenset[int]:
     """Return the set of well-formed bytes."""
-    (parts,), at, rows = struct.unpack_from("<Q", data), 8, set()
+    rows: set[int] = set()
+    (parts,), at = struct.unpack_from("<Q", data), 8
     for _ in range(parts):
         high, cookie = struct.unpack_from("<II", data, at)
         start = at = at + 4

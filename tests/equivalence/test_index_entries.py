@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import ModuleType
 
 import numpy as np
@@ -24,7 +25,9 @@ KEYS = st.one_of(
 ROW = st.one_of(st.integers(0, 60), st.integers(0, 2**64 - 1))
 ENTRIES = st.one_of(
     st.lists(st.tuples(KEYS, ROW), max_size=40),
-    st.tuples(st.integers(100, 700), st.integers(1, 300)).map(lambda p: [((i % p[1]).to_bytes(8, "big"), i * 7 % 1009) for i in range(p[0])]),
+    st.tuples(st.integers(100, 700), st.integers(1, 300)).map(
+        lambda p: [((i % p[1]).to_bytes(8, "big"), i * 7 % 1009) for i in range(p[0])]
+    ),
 )
 
 
@@ -58,7 +61,7 @@ def test_bytes_and_answers(module: ModuleType, twin: ModuleType, entries: list[t
     want = [sorted({row for k, row in entries if k == key}) for key in asked]
     assert [view.lookup(key).tolist() for key in asked] == want == [memory.lookup(key).tolist() for key in asked]
     ends, rows = view.lookup_many(asked)
-    assert [rows[int(a) : int(b)].tolist() for a, b in zip(ends, ends[1:], strict=False)] == want
+    assert [rows[int(a) : int(b)].tolist() for a, b in itertools.pairwise(ends)] == want
 
 
 @settings(max_examples=50, deadline=None)
@@ -72,7 +75,11 @@ def test_ranges(entries: list[tuple[bytes, int]], low: bytes | None, high: bytes
         assert part.range_rows(low, high, **how).tolist() == [row for _, row in want]
         assert part.range(low, high, **how) == RowSet({row for _, row in want})
         for backward in (False, True):
-            got = [e for b in part.scan(low, high, **how, backward=backward, batch=5) for e in zip(b.keys.tolist(), b.rows.tolist(), strict=True)]
+            got = [
+                e
+                for b in part.scan(low, high, **how, backward=backward, batch=5)
+                for e in zip(b.keys.tolist(), b.rows.tolist(), strict=True)
+            ]
             assert got == (want[::-1] if backward else want)
     assert ordered.open(ordered.build(*_columns(entries))).count(low, high, after_low=after, with_high=including) == len(want)
 
@@ -169,7 +176,7 @@ def _use(module: ModuleType, data: bytes, asked: list[bytes]) -> None:
 def test_hostile_bytes(module: ModuleType, entries: list[tuple[bytes, int]]) -> None:
     """Cut or flipped, a segment is refused or answers something; it never reads outside, and verify finds all of it."""
     good = module.build(*_columns(entries))
-    asked = [key for key, _ in entries][:5] + [b"", b"zz"]
+    asked = [*[key for key, _ in entries][:5], b"", b"zz"]
     for n in range(len(good)):
         with pytest.raises(ValueError, match="wrong magic, version or lengths"):
             module.open(good[:n])
