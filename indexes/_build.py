@@ -12,6 +12,7 @@ HEADERS = [
     "hashed.h",
     "memory.h",
     "rtree.h",
+    "bitmap.h",
 ]
 SOURCES = [
     "hash.c",
@@ -38,5 +39,7 @@ SOURCES = [
     "rtree_store.c",
     "rtree_insert.c",
     "rtree_delete.c",
+    "elias_fano.c",
+    "bitmap.c",
 ]
 INCLUDES: list[str] = []

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .native_bitmap import Rows
 from .native_entries import EntryBatch, Keys, NativeHashed, NativeMemory, merged, sorted_entries, written
+from .native_rowset import Rows
 from .ordered import Hidden, hidden
 
 

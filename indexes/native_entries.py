@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .native import ffi, lib
-from .native_bitmap import NativeRowSet, Rows, as_rows, pointer, read_only
+from ._native import ffi, lib
+from .native_rowset import NativeRowSet, Rows, as_rows, pointer, read_only
 
 LONGEST_KEY: int = lib.IDX_LONGEST_KEY
 _BATCH = 4096
@@ -25,7 +26,7 @@ class Packed(NamedTuple):
     def tolist(self) -> list[bytes]:
         """Return the keys as bytes."""
         data, ends = self.data.tobytes(), self.offsets.tolist()
-        return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [data[a:b] for a, b in itertools.pairwise(ends)]
 
 
 Keys: TypeAlias = Sequence[bytes] | npt.NDArray[Any] | Packed
@@ -59,13 +60,15 @@ def pack(keys: Keys) -> Packed:
     return Packed(data, offsets)
 
 
-def _key(key: bytes) -> bytes:
+def key_of(key: bytes) -> bytes:
+    """Return the key. ValueError when it is too long."""
     if len(key) > LONGEST_KEY:
         raise ValueError(f"a key of {len(key)} bytes; allowed: at most {LONGEST_KEY}")
     return key
 
 
-def _check(error: int, what: str) -> None:
+def told(error: int, what: str) -> None:
+    """Raise what a native error says: ValueError for malformed bytes, else MemoryError; nothing for 0."""
     if error == lib.IDX_MALFORMED:
         raise ValueError(f"{what} is malformed")
     if error:
@@ -96,7 +99,7 @@ class Cursor:
                 self.handle, n, pointer("uint8_t *", keys), room, pointer("uint64_t *", offsets), pointer("uint64_t *", rows), need
             )
             if got < 0:
-                _check(int(got), "a segment")
+                told(int(got), "a segment")
             if got:
                 yield EntryBatch(Packed(keys[: int(offsets[got])], offsets[: got + 1]), rows[:got])
             elif need[0]:
@@ -129,16 +132,21 @@ def written(cursor: Cursor, hashed: bool) -> bytes:
     """Return all that the cursor gives as a segment."""
     error = ffi.new("int *")
     write = lib.idx_hashed_write if hashed else lib.idx_ordered_write
-    buffer = write(cursor.handle, error)
+    return taken(write(cursor.handle, error), error, "a segment")
+
+
+def taken(buffer: Any, error: Any, what: str) -> bytes:
+    """Return the bytes of a native buffer and free it; raise what the error says when there is none."""
     if buffer == ffi.NULL:
-        _check(error[0], "a segment")
+        told(error[0], what)
     try:
         return bytes(ffi.buffer(lib.idx_buffer_data(buffer), lib.idx_buffer_size(buffer)))
     finally:
         lib.idx_buffer_free(buffer)
 
 
-def _opened(function: Any, free: Any, data: Any, what: str) -> tuple[Any, Any]:
+def opened(function: Any, free: Any, data: Any, what: str) -> tuple[Any, Any]:
+    """Return (a native view, the buffer it reads). ValueError when the bytes are not such a segment."""
     buffer, error = read_only(data), ffi.new("int *")
     handle = function(buffer, len(buffer), error)
     if handle == ffi.NULL:
@@ -152,7 +160,7 @@ class NativeOrdered:
     """A view of an ordered segment: immutable, any number of threads."""
 
     def __init__(self, data: Any) -> None:
-        self._view, self._buffer = _opened(lib.idx_ordered_open, lib.idx_ordered_free, data, "ordered segment")
+        self._view, self._buffer = opened(lib.idx_ordered_open, lib.idx_ordered_free, data, "ordered segment")
         self.size = len(self._buffer)
         self._count = int(lib.idx_ordered_count(self._view))
         self._place_out = ffi.typeof("uint64_t *")
@@ -162,18 +170,18 @@ class NativeOrdered:
 
     def verify(self) -> None:
         """Check every byte: the checksum, the order, the block index. ValueError when something is wrong. O(size)."""
-        _check(lib.idx_ordered_verify(self._view), "an ordered segment")
+        told(lib.idx_ordered_verify(self._view), "an ordered segment")
 
     def place(self, key: bytes, after: bool = False) -> int:
         """Return the place of the first entry with a key >= (after: >) the given one. O(log n)."""
         out = ffi.new(self._place_out)
-        _check(lib.idx_ordered_place(self._view, _key(key), len(key), after, out), "an ordered segment")
+        told(lib.idx_ordered_place(self._view, key_of(key), len(key), after, out), "an ordered segment")
         return int(out[0])
 
     def rows_at(self, start: int, stop: int) -> Rows:
         """Return the row ids at these places, in the order of the keys."""
         out = np.empty(max(0, stop - start), np.uint64)
-        _check(lib.idx_ordered_rows(self._view, start, stop, pointer("uint64_t *", out)), "an ordered segment")
+        told(lib.idx_ordered_rows(self._view, start, stop, pointer("uint64_t *", out)), "an ordered segment")
         return out
 
     def lookup_many(self, keys: Keys) -> tuple[npt.NDArray[np.uint64], Rows]:
@@ -183,10 +191,10 @@ class NativeOrdered:
         start, stop, ends = np.empty(n, np.uint64), np.empty(n, np.uint64), np.zeros(n + 1, np.uint64)
         data, offsets = pointer("uint8_t *", packed.data), pointer("uint64_t *", packed.offsets)
         a, b = pointer("uint64_t *", start), pointer("uint64_t *", stop)
-        _check(lib.idx_ordered_places(self._view, data, offsets, n, a, b), "an ordered segment")
+        told(lib.idx_ordered_places(self._view, data, offsets, n, a, b), "an ordered segment")
         np.cumsum(np.maximum(stop, start) - start, out=ends[1:])
         rows = np.empty(int(ends[-1]), np.uint64)
-        _check(lib.idx_ordered_rows_many(self._view, a, b, n, pointer("uint64_t *", rows)), "an ordered segment")
+        told(lib.idx_ordered_rows_many(self._view, a, b, n, pointer("uint64_t *", rows)), "an ordered segment")
         return ends, rows
 
     def cursor(self, start: int, stop: int, backward: bool = False) -> Cursor:
@@ -198,7 +206,7 @@ class NativeHashed:
     """A view of a hashed segment: immutable, any number of threads."""
 
     def __init__(self, data: Any) -> None:
-        self._view, self._buffer = _opened(lib.idx_hashed_open, lib.idx_hashed_free, data, "hashed segment")
+        self._view, self._buffer = opened(lib.idx_hashed_open, lib.idx_hashed_free, data, "hashed segment")
         self.size = len(self._buffer)
         self._count_out = ffi.typeof("uint64_t *")
 
@@ -212,16 +220,16 @@ class NativeHashed:
 
     def verify(self) -> None:
         """Check every byte: the checksum, the order, the directory. ValueError when something is wrong. O(size)."""
-        _check(lib.idx_hashed_verify(self._view), "a hashed segment")
+        told(lib.idx_hashed_verify(self._view), "a hashed segment")
 
     def lookup(self, key: bytes) -> Rows:
         """Return the key's row ids, ascending. O(1) and its rows."""
         room, count = _FIRST_ROOM, ffi.new(self._count_out)
         while True:
             out = np.empty(room, np.uint64)
-            error = lib.idx_hashed_rows(self._view, _key(key), len(key), pointer("uint64_t *", out), room, count)
+            error = lib.idx_hashed_rows(self._view, key_of(key), len(key), pointer("uint64_t *", out), room, count)
             if error:
-                _check(error, "a hashed segment")
+                told(error, "a hashed segment")
             if count[0] <= room:
                 return out[: count[0]]
             room = count[0]
@@ -243,7 +251,7 @@ class NativeHashed:
                 room,
                 total,
             )
-            _check(error, "a hashed segment")
+            told(error, "a hashed segment")
             if total[0] <= room:
                 break
             room = total[0]
@@ -267,7 +275,7 @@ class NativeMemory:
 
     def insert(self, key: bytes, row: int) -> bool:
         """Add an entry; tell whether it is new. O(log n)."""
-        got = lib.idx_memory_add(self._memory, _key(key), len(key), row)
+        got = lib.idx_memory_add(self._memory, key_of(key), len(key), row)
         if got < 0:
             raise MemoryError("a memory component")
         return bool(got)
@@ -278,11 +286,11 @@ class NativeMemory:
         if len(packed.offsets) - 1 != len(ids):
             raise ValueError(f"{len(packed.offsets) - 1} keys and {len(ids)} row ids; allowed: as many")
         data, offsets = pointer("uint8_t *", packed.data), pointer("uint64_t *", packed.offsets)
-        _check(lib.idx_memory_add_many(self._memory, data, offsets, pointer("uint64_t *", ids), len(ids)), "a memory component")
+        told(lib.idx_memory_add_many(self._memory, data, offsets, pointer("uint64_t *", ids), len(ids)), "a memory component")
 
     def delete(self, key: bytes, row: int) -> bool:
         """Remove an entry; tell whether it was there."""
-        return bool(lib.idx_memory_remove(self._memory, _key(key), len(key), row))
+        return bool(lib.idx_memory_remove(self._memory, key_of(key), len(key), row))
 
     def delete_row(self, row: int) -> int:
         """Remove all entries of a row, whatever their keys; return how many there were."""
@@ -297,7 +305,7 @@ class NativeMemory:
         return int(lib.idx_memory_bytes(self._memory))
 
     def _between(self, low: bytes | None, high: bytes | None, after_low: bool, with_high: bool) -> tuple[Any, ...]:
-        a, b = (_key(low or b""), _key(high or b""))
+        a, b = (key_of(low or b""), key_of(high or b""))
         return a, -1 if low is None else len(a), after_low, b, -1 if high is None else len(b), with_high
 
     def _rows(self, low: bytes | None, high: bytes | None, after_low: bool, with_high: bool) -> Rows:

@@ -1,7 +1,7 @@
 """Ordered index components: sorted (key bytes, row id) entries; points, ranges, scans, merges.
 
-Keys are bytes that compare as the values do (an order-preserving encoding). A segment is one immutable byte string; a view reads it in place. The
-memory component takes changes and answers the same questions.
+Keys are bytes that compare as the values do (an order-preserving encoding). A segment is one immutable byte string; a view reads it in
+place. The memory component takes changes and answers the same questions.
 
 >>> from indexes import ordered
 >>> view = ordered.open(ordered.build([b"ant", b"bee", b"bee", b"cat"], [4, 9, 2, 7]))
@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .native_bitmap import Rows
 from .native_entries import Cursor, EntryBatch, Keys, NativeMemory, NativeOrdered, merged, sorted_entries, written
+from .native_rowset import Rows
 from .rowset import RowSet
 
 Hidden = Sequence[RowSet | Rows | None]
@@ -36,7 +36,10 @@ class OrderedView(NativeOrdered):
         return start, max(start, stop)
 
     def count(self, low: bytes | None, high: bytes | None, *, after_low: bool = False, with_high: bool = False) -> int:
-        """Return how many entries have a key in low <= key < high (None: no bound; after_low: low < key; with_high: key <= high). O(log n)."""
+        """Return how many entries have a key in low <= key < high (None: no bound; after_low: low < key; with_high: key <= high).
+
+        O(log n).
+        """
         start, stop = self._places(low, high, after_low, with_high)
         return stop - start
 
@@ -109,7 +112,8 @@ class OrderedMemory(NativeMemory):
 def build(keys: Keys, rows: Any) -> bytes:
     """Return a segment of the entries keys[i], rows[i], in any order; equal ones count once.
 
-    ValueError: not as many keys as rows, or a key of more than 65,535 bytes. O(n) passes of a radix sort; the segment and 32 bytes an entry.
+    ValueError: not as many keys as rows, or a key of more than 65,535 bytes. O(n) passes of a radix sort; the segment and 32 bytes an
+    entry.
     """
     return written(sorted_entries(keys, rows, hashed=False), hashed=False)
 

@@ -7,8 +7,8 @@ array([2, 3], dtype=uint64)
 >>> RowSet.from_bytes(a.to_bytes()) == a
 True
 
-The bytes are the portable 64-bit Roaring format, so other libraries read them (``pyroaring.BitMap64.deserialize``) and theirs are read here,
-in place. Source: D. Lemire et al., "Roaring bitmaps: implementation of an optimized software library", SPE 48(4), 2018.
+The bytes are the portable 64-bit Roaring format, so other libraries read them (``pyroaring.BitMap64.deserialize``) and theirs are read
+here, in place. Source: D. Lemire et al., "Roaring bitmaps: implementation of an optimized software library", SPE 48(4), 2018.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .native_bitmap import AND, ANDNOT, OR, XOR, NativeEdit, NativeRowSet, Rows, and_many_count, as_rows, or_many_count
+from .native_rowset import AND, ANDNOT, OR, XOR, NativeEdit, NativeRowSet, Rows, and_many_count, as_rows, or_many_count
 
 MOST = (1 << 64) - 1
 WIDEST = 1 << 40  # rows in a range: its containers take some 500 MB

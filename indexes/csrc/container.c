@@ -133,7 +133,8 @@ uint32_t container_below(const container *c, uint32_t x) {
     uint32_t count = 0;
     if (c->type == ARRAY) return list_seek(c->data, c->card, 0, x);
     if (c->type == RUN) {
-        for (uint32_t i = 0; i < c->runs && run_first(c, i) < x; i++) count += (run_last(c, i) < x ? run_last(c, i) + 1 : x) - run_first(c, i);
+        for (uint32_t i = 0; i < c->runs && run_first(c, i) < x; i++)
+            count += (run_last(c, i) < x ? run_last(c, i) + 1 : x) - run_first(c, i);
         return count;
     }
     const word *words = c->data;

@@ -44,8 +44,8 @@ typedef struct {
 
 struct idx_cursor {
     int (*next)(idx_cursor *cursor, entry *out); /* 1: an entry; 0: the end; < 0: an error */
-    void (*close)(idx_cursor *cursor);           /* frees all */
-    entry held;                                  /* of idx_cursor_batch: read, not yet given */
+    void (*close)(idx_cursor *cursor); /* frees all */
+    entry held; /* of idx_cursor_batch: read, not yet given */
     int holds;
 };
 
@@ -54,7 +54,7 @@ struct idx_buffer {
     size_t size, room;
 };
 
-int entry_order(const entry *a, const entry *b);     /* < 0, 0, > 0 */
+int entry_order(const entry *a, const entry *b); /* < 0, 0, > 0 */
 int entry_key_order(const entry *a, const entry *b); /* the row does not matter */
 uint64_t key_rank(const uint8_t *key, size_t n, int hashed);
 /* Room for more bytes at the end: where, or NULL. */

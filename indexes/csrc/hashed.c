@@ -1,6 +1,7 @@
 #include "indexes/csrc/hashed.h"
 #include "indexes/csrc/bytes.h"
 #include "indexes/csrc/hash.h"
+#include "indexes/csrc/varint.h"
 #include <stdlib.h>
 
 enum { MAGIC = 0x41485849, VERSION = 1, HEADER = 64, OFFSET = 5, SLACK = 3, PER_BUCKET = 4, MOST_BITS = 40, TOGETHER = 16 };
@@ -12,19 +13,11 @@ struct idx_hashed {
     uint32_t bits;
 };
 
-static inline uint64_t offset_at(const uint8_t *directory, uint64_t b) { return idx_load64(directory + OFFSET * b) & ((UINT64_C(1) << 40) - 1); }
+static inline uint64_t offset_at(const uint8_t *directory, uint64_t b) {
+    return idx_load64(directory + OFFSET * b) & ((UINT64_C(1) << 40) - 1);
+}
 
 static inline uint64_t bucket_of(uint32_t bits, uint64_t hash) { return bits ? hash >> (64 - bits) : 0; }
-
-/* Read a varint before end: past it, or NULL. */
-static inline const uint8_t *get(const uint8_t *p, const uint8_t *end, uint64_t *v) {
-    *v = 0;
-    for (int shift = 0; p < end && shift < 64; shift += 7) {
-        *v |= (uint64_t)(*p & 127) << shift;
-        if (!(*p++ & 128)) return p;
-    }
-    return NULL;
-}
 
 typedef struct {
     const uint8_t *key, *rows, *end;
@@ -37,13 +30,14 @@ static inline const uint8_t *read_record(const uint8_t *p, const uint8_t *end, r
     uint64_t list;
     if (p >= end) return NULL;
     r->tag = *p++;
-    if (!(p = get(p, end, &r->size)) || r->size > IDX_LONGEST_KEY || !(p = get(p, end, &r->count)) || r->count == 0) return NULL;
-    if (r->count > 1 && !(p = get(p, end, &list))) return NULL;
+    if (!(p = varint_get(p, end, &r->size)) || r->size > IDX_LONGEST_KEY || !(p = varint_get(p, end, &r->count)) || r->count == 0)
+        return NULL;
+    if (r->count > 1 && !(p = varint_get(p, end, &list))) return NULL;
     if (r->size > (uint64_t)(end - p)) return NULL;
     r->key = p, r->rows = p + r->size;
     if (r->count == 1) {
         uint64_t row;
-        r->end = get(r->rows, end, &row);
+        r->end = varint_get(r->rows, end, &row);
         return r->end;
     }
     if (list > (uint64_t)(end - r->rows) || r->count > list) return NULL; /* a row takes a byte at least */
@@ -56,7 +50,7 @@ static int read_rows(const record *r, uint64_t *out, uint64_t room) {
     uint64_t row = 0;
     for (uint64_t i = 0; i < r->count && i < room; i++) {
         uint64_t step;
-        p = get(p, r->end, &step);
+        p = varint_get(p, r->end, &step);
         if (!p) return IDX_MALFORMED;
         out[i] = row += step;
     }
@@ -119,7 +113,8 @@ idx_hashed *idx_hashed_open(const uint8_t *bytes, size_t size, int *error) {
                        .bits = bytes[40]};
     for (int i = 41; i < HEADER; i++)
         if (bytes[i]) return NULL;
-    if (view.bits > MOST_BITS || view.body > size || view.keys > view.body || view.entries > view.body || view.entries < view.keys) return NULL;
+    if (view.bits > MOST_BITS || view.body > size || view.keys > view.body || view.entries > view.body || view.entries < view.keys)
+        return NULL;
     const uint64_t buckets = UINT64_C(1) << view.bits;
     if (HEADER + view.body + OFFSET * (buckets + 1) + SLACK != size) return NULL;
     view.directory = view.records + view.body;
@@ -160,7 +155,7 @@ static int cursor_next(idx_cursor *cursor, entry *out) {
         c->left = c->r.count, c->row = 0, c->row_at = c->r.rows, c->rank = idx_xxh3(c->r.key, c->r.size);
     }
     uint64_t step;
-    c->row_at = get(c->row_at, c->r.end, &step);
+    c->row_at = varint_get(c->row_at, c->r.end, &step);
     if (!c->row_at) return IDX_MALFORMED;
     c->row += step, c->left--;
     *out = (entry){.rank = c->rank, .row = c->row, .key = c->r.key, .size = (uint32_t)c->r.size};
@@ -192,7 +187,7 @@ int idx_hashed_verify(const idx_hashed *v) {
             const uint8_t *q = r.rows;
             uint64_t row = 0, step;
             for (uint64_t i = 0; i < r.count; i++, row += step) {
-                if (!(q = get(q, r.end, &step)) || (i && (step == 0 || row + step < row))) return IDX_MALFORMED;
+                if (!(q = varint_get(q, r.end, &step)) || (i && (step == 0 || row + step < row))) return IDX_MALFORMED;
             }
             if (q != r.end) return IDX_MALFORMED;
             keys++, entries += r.count, before = here;
@@ -208,21 +203,14 @@ typedef struct {
     uint64_t hash, last, count, entries, keys;
 } writer;
 
-static size_t put(uint8_t *p, uint64_t v) {
-    size_t n = 0;
-    for (; v >= 128; v >>= 7) p[n++] = (uint8_t)(v | 128);
-    p[n++] = (uint8_t)v;
-    return n;
-}
-
 /* The key that waits, with all of its rows, becomes a record. */
 static int put_record(writer *w) {
-    uint8_t head[1 + 3 * 10];
+    uint8_t head[1 + 3 * VARINT_MOST];
     size_t n = 1;
     head[0] = (uint8_t)w->hash;
-    n += put(head + n, w->key.size);
-    n += put(head + n, w->count);
-    if (w->count > 1) n += put(head + n, w->rows.size);
+    n += varint_put(head + n, w->key.size);
+    n += varint_put(head + n, w->count);
+    if (w->count > 1) n += varint_put(head + n, w->rows.size);
     if (buffer_put64(&w->places, w->hash) || buffer_put64(&w->places, w->out->size - HEADER) || buffer_put(w->out, head, n) ||
         buffer_put(w->out, w->key.data, w->key.size) || buffer_put(w->out, w->rows.data, w->rows.size))
         return IDX_MEMORY;
@@ -241,8 +229,8 @@ static int put_entries(writer *w, idx_cursor *cursor) {
             w->key.size = w->rows.size = 0, w->hash = e.rank, w->last = 0;
             if (buffer_put(&w->key, e.key, e.size)) return IDX_MEMORY;
         }
-        uint8_t step[10];
-        if (buffer_put(&w->rows, step, put(step, e.row - w->last))) return IDX_MEMORY;
+        uint8_t step[VARINT_MOST];
+        if (buffer_put(&w->rows, step, varint_put(step, e.row - w->last))) return IDX_MEMORY;
         w->last = e.row, w->count++;
     }
     return w->count ? put_record(w) : 0;

@@ -11,12 +11,12 @@ typedef struct record {
 } record;
 
 typedef struct node {
-    uint32_t n;      /* items */
+    uint32_t n; /* items */
     uint32_t height; /* 0: leaf */
     uint64_t rank[FAN];
     record *item[FAN];
     struct node *prev, *next; /* leaves */
-    struct node *child[];     /* inner: n + 1 */
+    struct node *child[]; /* inner: n + 1 */
 } node;
 
 struct idx_memory {
@@ -254,8 +254,7 @@ uint64_t idx_memory_remove_row(idx_memory *m, uint64_t row) {
 
 static position first_from(const idx_memory *m, const uint8_t *key, int32_t n, int after) {
     if (n >= 0) {
-        const entry probe = {
-            .rank = key_rank(key, (size_t)n, m->hashed), .row = after ? UINT64_MAX : 0, .key = key, .size = (uint32_t)n};
+        const entry probe = {.rank = key_rank(key, (size_t)n, m->hashed), .row = after ? UINT64_MAX : 0, .key = key, .size = (uint32_t)n};
         return locate(m, &probe, after);
     }
     const node *p = m->root;

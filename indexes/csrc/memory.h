@@ -20,7 +20,7 @@ void idx_memory_free(idx_memory *m);
 int idx_memory_add(idx_memory *m, const uint8_t *key, size_t n, uint64_t row); /* 1: it is new; 0: it was there */
 int idx_memory_add_many(idx_memory *m, const uint8_t *bytes, const uint64_t *offsets, const uint64_t *rows, size_t n);
 int idx_memory_remove(idx_memory *m, const uint8_t *key, size_t n, uint64_t row); /* 1: it was there */
-uint64_t idx_memory_remove_row(idx_memory *m, uint64_t row);                      /* how many entries it had */
+uint64_t idx_memory_remove_row(idx_memory *m, uint64_t row); /* how many entries it had */
 uint64_t idx_memory_count(const idx_memory *m);
 uint64_t idx_memory_bytes(const idx_memory *m);
 /* Row ids of the entries between two keys (n_low, n_high: their lengths; -1: no bound), as far as there is room: how many there are. */

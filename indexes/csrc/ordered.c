@@ -302,7 +302,8 @@ static int put_rows(writer *w, uint64_t least, uint32_t bits) {
 static int put_block(writer *w) {
     const uint32_t n = w->n;
     const uint8_t *keys = w->keys.data;
-    const uint32_t shared = shared_by(keys, w->ends[1], keys + w->ends[n - 1], w->ends[n] - w->ends[n - 1]); /* sorted: all between share it */
+    const uint32_t shared =
+        shared_by(keys, w->ends[1], keys + w->ends[n - 1], w->ends[n] - w->ends[n - 1]); /* sorted: all between share it */
     uint64_t least = w->rows[0], most = w->rows[0];
     int fixed = 1;
     for (uint32_t i = 0; i < n; i++) {
@@ -355,7 +356,8 @@ idx_buffer *idx_ordered_write(idx_cursor *cursor, int *error) {
     writer w = {.out = calloc(1, sizeof *w.out)};
     *error = w.out && buffer_more(w.out, HEADER) ? put_entries(&w, cursor) : IDX_MEMORY;
     const uint64_t body = *error ? 0 : w.out->size - HEADER;
-    if (!*error && (buffer_put(w.out, w.ranks.data, w.ranks.size) || buffer_put(w.out, w.offsets.data, w.offsets.size) || buffer_put64(w.out, body)))
+    if (!*error &&
+        (buffer_put(w.out, w.ranks.data, w.ranks.size) || buffer_put(w.out, w.offsets.data, w.offsets.size) || buffer_put64(w.out, body)))
         *error = IDX_MEMORY;
     if (!*error) {
         uint8_t *p = w.out->data;

@@ -38,7 +38,9 @@ int rowset_push(idx_rowset *set, uint64_t key, const container *c) {
 int rowset_push_best(idx_rowset *set, uint64_t key, const container *c) {
     uint32_t runs;
     container out = {.card = c->card, .type = (uint8_t)container_stored_type(c, &runs)};
-    uint8_t *data = arena_take(&set->mem, out.type == ARRAY ? 2 * (size_t)c->card : out.type == RUN ? 2 + 4 * (size_t)runs : (size_t)WORDS_BYTES);
+    uint8_t *data = arena_take(&set->mem, out.type == ARRAY ? 2 * (size_t)c->card
+                                          : out.type == RUN ? 2 + 4 * (size_t)runs
+                                                            : (size_t)WORDS_BYTES);
     if (!data) return -1;
     container_store(c, out.type, runs, data);
     out.data = out.type == RUN ? data + 2 : data; /* the number of runs stands before them */
@@ -123,7 +125,9 @@ idx_rowset *idx_rowset_range(uint64_t first, uint64_t last) {
 
 uint64_t idx_rowset_count(const idx_rowset *set) { return set->count; }
 
-uint64_t idx_rowset_memory(const idx_rowset *set) { return sizeof *set + set->room * (sizeof *set->keys + sizeof *set->slots) + arena_size(&set->mem); }
+uint64_t idx_rowset_memory(const idx_rowset *set) {
+    return sizeof *set + set->room * (sizeof *set->keys + sizeof *set->slots) + arena_size(&set->mem);
+}
 
 void idx_rowset_forms(const idx_rowset *set, uint64_t out[3]) {
     out[0] = out[1] = out[2] = 0;

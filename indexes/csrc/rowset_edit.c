@@ -5,8 +5,8 @@ enum { BACK_TO_LIST = 2048, FIRST_ROOM = 4, EMPTY = 0 };
 
 typedef struct {
     uint64_t key;
-    void *data;     /* low[room], or words when room is 0 */
-    uint32_t card;  /* EMPTY: no part here */
+    void *data; /* low[room], or words when room is 0 */
+    uint32_t card; /* EMPTY: no part here */
     uint32_t room;
 } part;
 

@@ -15,7 +15,7 @@ typedef struct idx_rows_edit idx_rows_edit;
 
 idx_rows_edit *idx_edit_new(void);
 void idx_edit_free(idx_rows_edit *edit);
-int idx_edit_add(idx_rows_edit *edit, uint64_t row);    /* 1: it is new, 0: it was there */
+int idx_edit_add(idx_rows_edit *edit, uint64_t row); /* 1: it is new, 0: it was there */
 int idx_edit_remove(idx_rows_edit *edit, uint64_t row); /* 1: it was there */
 int idx_edit_add_many(idx_rows_edit *edit, const uint64_t *rows, size_t n);
 int idx_edit_remove_many(idx_rows_edit *edit, const uint64_t *rows, size_t n);

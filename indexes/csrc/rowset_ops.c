@@ -47,10 +47,10 @@ idx_rowset *idx_rowset_combine(idx_setop op, const idx_rowset *a, const idx_rows
     const size_t least = a->n < b->n ? a->n : b->n;
     idx_rowset *out = rowset_new(op == IDX_AND ? least : op == IDX_ANDNOT ? a->n : a->n + b->n);
     if (!out) return NULL;
-    const int failed = op == IDX_AND      ? and_into(out, a, b)
-                       : op == IDX_OR     ? merge_into(SET_OR, out, a, b)
-                       : op == IDX_XOR    ? merge_into(SET_XOR, out, a, b)
-                                          : merge_into(SET_ANDNOT, out, a, b);
+    const int failed = op == IDX_AND   ? and_into(out, a, b)
+                       : op == IDX_OR  ? merge_into(SET_OR, out, a, b)
+                       : op == IDX_XOR ? merge_into(SET_XOR, out, a, b)
+                                       : merge_into(SET_ANDNOT, out, a, b);
     if (!failed) return out;
     idx_rowset_free(out);
     return NULL;
@@ -129,8 +129,8 @@ static int and_many(const idx_rowset *const *sets, size_t n, idx_rowset *out, ui
         if (!all) continue;
         container c = {0};
         if (out) {
-            failed = n == 1 ? push_copy(out, key, group[0])
-                            : and_containers(group, n, 0, &c, &scratch) || (c.card && push_copy(out, key, &c));
+            failed =
+                n == 1 ? push_copy(out, key, group[0]) : and_containers(group, n, 0, &c, &scratch) || (c.card && push_copy(out, key, &c));
         } else if (n == 1) {
             *count += group[0]->card;
         } else {
