@@ -79,15 +79,15 @@ class KeyDecodeError(Error, ValueError):
         super().__init__(f"not an encoded key, at byte {offset}: {what}")
 
 
-def part_ends(data: bytes) -> list[int]:
-    """Return where each part of a key ends. KeyDecodeError unless `encode` made it.
+def part_ends(data: bytes, parts: int) -> list[int]:
+    """Return where each of the first parts of a key ends; anything may follow. KeyDecodeError unless `encode` made them.
 
-    >>> part_ends(encode("a", 2))
+    >>> part_ends(encode("a", 2) + b"more", 2)
     [4, 7]
     """
-    reader = _Reader(bytes_of(data))
+    reader = _Reader(data)
     ends = []
-    while reader.at < len(reader.data):
+    for _ in range(parts):
         reader.part(0, 0)
         ends.append(reader.at)
     return ends

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import keys as key_code
 from .ordered import OrderedIndex
 
 if TYPE_CHECKING:
@@ -21,19 +20,19 @@ def covered(table: Table, plan: Plan, columns: Sequence[str], by: Sequence[str],
     if not isinstance(access, Access) or plan.residual or by or not isinstance(access.index.type, OrderedIndex):
         return None
     kind = access.index.type
-    places = {c: i for i, c in enumerate((*kind.columns, *kind.include))}
-    if not set(columns) <= places.keys() | ({table.key} if table.key_kind == "int" else set()):
+    kept = {*kind.columns, *kind.include}
+    if not set(columns) <= kept | ({table.key} if table.key_kind == "int" else set()):
         return None
     rows: dict[int, dict[str, Any]] = {}
     for view, hidden in moment.stack.views(access.index.id, kind):
         for r in access.query:
             for batch in view.scan(r.low, r.high):
                 for row_id, key in zip(batch.rows.tolist(), batch.keys.tolist(), strict=True):
-                    if hidden is None or row_id not in hidden:
-                        parts = key_code.decode(key)
-                        if any(isinstance(p, tuple) for p in parts[: kind.width]):
-                            return None  # a date, as its day
-                        rows[row_id] = {c: row_id if c == table.key and c not in places else parts[places[c]] for c in columns}
+                    if hidden is not None and row_id in hidden:
+                        continue
+                    if (row := kind.values(key)) is None:
+                        return None
+                    rows[row_id] = {c: row[c] if c in kept else row_id for c in columns}
     access.actual = plan.kept = len(rows)
     plan.note = f"covered by {access.index.name}"
     return [rows[i] for i in sorted(rows)]

@@ -16,8 +16,10 @@ from .. import keys as key_code
 from ..scan import prefix_end
 from .kinds import Entries, IndexType, Row, register_index
 from .predicate import Leaf
+from .record import Names, decode, encode
 
 NULL, AFTER_NULL = b"\x02", b"\x03"
+_LIST = b"\x00"  # behind the key: its columns are elements of lists
 MOST_RANGES = 1000  # of one query: an IN times an IN
 _CLASSES = (
     (b"\x04", b"\x06"),
@@ -104,13 +106,16 @@ class OrderedIndex(IndexType):
 
     def __init__(self, columns: tuple[Any, ...], *, include: Sequence[str] = ()) -> None:
         super().__init__(columns)
-        self.include = tuple(include)
+        self.include = (include,) if isinstance(include, str) else tuple(include)
         self.width = len(columns)
+        self._names = Names(self.include)
 
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the key of the row: its columns, then those included."""
-        heads = [elements(row.get(c)) for c in self.columns]
-        tail = key_code.encode(*[row.get(c) for c in self.include]) if self.include else b""
+        values = [row.get(c) for c in self.columns]
+        heads = [elements(v) for v in values]
+        tail = _LIST if any(isinstance(v, list | tuple) for v in values) else b""
+        tail += encode({c: row.get(c) for c in self.include}, self._names) if self.include else b""
         return [b"".join(parts) + tail for parts in product(*heads)]
 
     def build(self, entries: Entries) -> bytes:
@@ -155,18 +160,27 @@ class OrderedIndex(IndexType):
 
     def same(self, payload: bytes) -> Sequence[Range]:
         """The range of one key, whatever is included."""
-        end = key_code.part_ends(payload)[self.width - 1]
+        end = key_code.part_ends(payload, self.width)[-1]
         return (Range(payload[:end], prefix_end(payload[:end])),)
 
     def unique_part(self, payload: bytes) -> bytes | None:
         """The key without what is included; None when a column of it is NULL: NULLs are never equal."""
-        ends = [0, *key_code.part_ends(payload)[: self.width]]
+        ends = [0, *key_code.part_ends(payload, self.width)]
         return None if any(payload[e : e + 1] == NULL for e in ends[:-1]) else payload[: ends[-1]]
 
     def shown(self, payload: bytes) -> Any:
         """The values of the key."""
-        parts = key_code.decode(payload)[: self.width]
+        parts = key_code.decode(payload[: key_code.part_ends(payload, self.width)[-1]])
         return parts[0] if self.width == 1 else parts
+
+    def values(self, payload: bytes) -> dict[Any, Any] | None:
+        """Return the columns kept, those of the key as normalised; None when one of them does not come back from a key."""
+        end = key_code.part_ends(payload, self.width)[-1]
+        parts = key_code.decode(payload[:end])
+        if payload[end : end + 1] == _LIST or any(isinstance(p, tuple) for p in parts):
+            return None  # an element of a list; a date, which is kept as its day
+        row = dict(zip(self.columns, parts, strict=True))
+        return row | decode(payload[end:], self._names) if self.include else row
 
     def estimate(self, view: ordered.OrderedView, query: Sequence[Range]) -> float:
         """Exact, in O(log n) a range."""
