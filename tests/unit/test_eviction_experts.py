@@ -129,7 +129,7 @@ def test_cacheus_the_border_moves_by_weight() -> None:
 
 
 def test_cacheus_a_share_of_less_than_an_entry_is_an_entry_at_a_time() -> None:
-    """Q is for 1 of 100, S for 99. S takes 10 too, being below 99; 11 pushes out 1, the oldest of S, and from then on whoever is in Q goes."""
+    """Q is for 1 of 100, S for 99. S, below 99, takes 10 too; 11 pushes out 1, the oldest of S, then whoever is in Q goes."""
     driven = Driven("cacheus", 100, "weight=0.99", slots=10)
     gone = [left for key in (*range(1, 15), 12, 2, 14) for left in driven.request(key, 10) or []]
     assert gone == [1, 11, 12, 13, 14, 12]
