@@ -79,10 +79,9 @@ class Cache(Core[K, V], MutableMapping[K, V]):
     (1, None)
 
     ``policy``: a kind of ``POLICIES`` that is none of ``BOUNDS``, its settings, a :class:`Policy`, a Python class or an object as for
-    :func:`replay`. ``maxsize``:
-    in entries, or in weight where ``getsizeof(value)`` gives one (an integer from 0; 0 counts as 1); up to 2**48 - 1. ``ttl``: seconds
-    that an entry lives after it was set, unless ``put`` says otherwise; ``timer``: the clock for that, in seconds, monotonic. ``seed``
-    and ``params`` go to the policy.
+    :func:`replay`. ``maxsize``: in entries, or in weight where ``getsizeof(value)`` gives one (an integer from 0; 0 counts as 1); up to
+    2**48 - 1. ``ttl``: seconds that an entry lives after it was set, unless ``put`` says otherwise; ``timer``: the clock for that, in
+    seconds, monotonic. ``seed`` and ``params`` go to the policy.
 
     A policy knows a key by its hash: results repeat for integers, and for strings under one PYTHONHASHSEED. Iteration, views and ``in`` are
     of one moment, in no order, and neither count nor touch. ``cache[key] = value`` raises TooLarge, a ValueError, where the value alone
