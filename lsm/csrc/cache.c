@@ -3,6 +3,7 @@
  *    table[hash & mask] -> slot + 1 (0: empty)     slot -> key, block; free slots are a stack
  */
 #include "lsm/csrc/cache.h"
+#include "lsm/csrc/late.h"
 #include "lsm/csrc/pages.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +27,8 @@ typedef struct shard {
     uint32_t *table, *free_slots;
     slot *at;
     void *policy;
+    lsm_block *left, *leaving; /* out of their cells, and maybe seen by a look-up: since the turns below; later */
+    uint64_t turns[LSM_STRIPES];
     char pad[64];
 } shard;
 
@@ -39,6 +42,7 @@ struct lsm_cache {
     uint64_t capacity;
     shard *shards;
     lsm_pages *pages; /* NULL: the heap */
+    lsm_stripe *stripes;
     pthread_mutex_t record_lock;
     _Atomic int recording;
     record record;
@@ -114,7 +118,8 @@ lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, cons
         return NULL;
     }
 #endif
-    c->shards = calloc(shards, sizeof *c->shards);
+    c->stripes = calloc(LSM_STRIPES, sizeof *c->stripes);
+    c->shards = c->stripes ? calloc(shards, sizeof *c->shards) : NULL;
     for (; c->shards && c->n_shards < shards; c->n_shards++)
         if (shard_init(&c->shards[c->n_shards], c, capacity / shards, mean, params, seed + c->n_shards)) {
             c->n_shards++; /* free what it has */
@@ -128,10 +133,20 @@ lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, cons
     return c;
 }
 
+static void release_all(lsm_block **list) {
+    for (lsm_block *b = *list, *next; b; b = next) {
+        next = b->next;
+        lsm_block_release(b);
+    }
+    *list = NULL;
+}
+
 void lsm_cache_free(lsm_cache *c) {
     if (!c) return;
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
+        release_all(&s->left);
+        release_all(&s->leaving);
         for (uint32_t k = 0; s->at && k < s->slots; k++) lsm_block_release(s->at[k].block);
         if (s->policy) c->ops->destroy(s->policy);
         free(s->table);
@@ -141,6 +156,7 @@ void lsm_cache_free(lsm_cache *c) {
     }
     pthread_mutex_destroy(&c->record_lock);
     free(c->shards);
+    free(c->stripes);
     lsm_pages_free(c->pages);
     free(c);
 }
@@ -164,17 +180,42 @@ static void leave_table(shard *s, uint32_t i) {
     s->table[i] = 0;
 }
 
+/* Gives up the references to blocks that are out of their cells, as far as no look-up can have seen them. */
+static void sweep(lsm_cache *c, shard *s) {
+    if (!s->left && !s->leaving) return;
+    uint64_t turns[LSM_STRIPES];
+    int inside = 0, seen = 0; /* anybody now; anybody since the blocks of left were in their cells */
+    for (int i = 0; i < LSM_STRIPES; i++) {
+        turns[i] = atomic_load(&c->stripes[i].turn);
+        inside |= turns[i] & 1;
+        seen |= s->turns[i] & 1 && s->turns[i] == turns[i];
+    }
+    if (inside && seen && s->left) return;
+    release_all(&s->left);
+    if (!inside) {
+        release_all(&s->leaving);
+        return;
+    }
+    s->left = s->leaving;
+    s->leaving = NULL;
+    memcpy(s->turns, turns, sizeof turns);
+}
+
 /* Forgets the block in a slot and gives up the reference to it. It is freed under the lock, maybe: that is no I/O. */
-static void take_out(shard *s, uint32_t slot) {
+static void take_out(lsm_cache *c, shard *s, uint32_t slot) {
     lsm_block *b = s->at[slot].block;
-    if (b->cell)
-        atomic_store_explicit(&b->cell->block, NULL, memory_order_relaxed);
-    else
-        leave_table(s, place_of(s, s->at[slot].key, mix(s->at[slot].key)));
     s->at[slot].block = NULL;
     s->free_slots[s->n_free++] = slot;
     s->charge -= charge_of(b);
-    lsm_block_release(b);
+    if (b->cell) {
+        atomic_store(&b->cell->block, NULL);
+        b->next = s->leaving;
+        s->leaving = b;
+        sweep(c, s);
+    } else {
+        leave_table(s, place_of(s, s->at[slot].key, mix(s->at[slot].key)));
+        lsm_block_release(b);
+    }
 }
 
 /* Evicts until need more bytes and a slot are free. 0 when that cannot be. */
@@ -182,7 +223,7 @@ static int make_room(lsm_cache *c, shard *s, uint64_t need) {
     while (s->charge + need > s->capacity || !s->n_free) {
         uint32_t slot = c->ops->evict(s->policy);
         if (slot >= s->slots || !s->at[slot].block) return 0;
-        take_out(s, slot);
+        take_out(c, s, slot);
         s->evictions++;
     }
     return 1;
@@ -196,16 +237,65 @@ static void note_access(lsm_cache *c, uint64_t key) {
 
 /* The slot of a block that is in the cache, or NO_SLOT. The lock is held. */
 static inline uint32_t find(const shard *s, uint64_t uid, uint64_t key, uint64_t hash, const lsm_cell *cell) {
-    if (cell) return atomic_load_explicit(&cell->block, memory_order_relaxed) ? cell->slot : NO_SLOT;
+    if (cell)
+        return atomic_load_explicit(&cell->block, memory_order_relaxed) ? atomic_load_explicit(&cell->slot, memory_order_relaxed) : NO_SLOT;
     uint32_t at = s->table[place_of(s, key, hash)];
     return at && s->at[at - 1].block->uid == uid ? at - 1 : NO_SLOT;
+}
+
+/* Tells the policies what was hit inside a stripe, in its order, a shard at a time. */
+static void tell(lsm_cache *c, lsm_stripe *q) {
+    uint32_t n = atomic_load_explicit(&q->n, memory_order_relaxed);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!q->at[i].block) continue;
+        shard *s = &c->shards[q->at[i].shard];
+        pthread_mutex_lock(&s->lock);
+        for (uint32_t k = i; k < n; k++) {
+            lsm_late *hit = &q->at[k];
+            if (!hit->block || &c->shards[hit->shard] != s) continue;
+            if (s->at[hit->slot].block == hit->block) c->ops->hit(s->policy, hit->slot);
+            hit->block = NULL;
+        }
+        sweep(c, s);
+        pthread_mutex_unlock(&s->lock);
+    }
+    atomic_store_explicit(&q->n, 0, memory_order_relaxed);
+}
+
+static void settle(lsm_cache *c, lsm_stripe *q) {
+    if (!atomic_load_explicit(&q->n, memory_order_relaxed) || !lsm_stripe_enter(q)) return;
+    tell(c, q);
+    lsm_stripe_leave(q);
+}
+
+static inline void settle_mine(lsm_cache *c) { settle(c, lsm_stripe_mine(c->stripes)); }
+
+static void settle_all(lsm_cache *c) {
+    for (int i = 0; i < LSM_STRIPES; i++) settle(c, &c->stripes[i]);
+}
+
+/* A hit without the lock, or NULL: a miss, or another thread is inside the stripe. */
+static lsm_block *look_in_cell(lsm_cache *c, uint64_t hash, lsm_cell *cell) {
+    lsm_stripe *q = lsm_stripe_mine(c->stripes);
+    if (!lsm_stripe_enter(q)) return NULL;
+    lsm_block *b = atomic_load(&cell->block);
+    if (b) {
+        lsm_cell_prefetch(cell);
+        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+        uint32_t slot = atomic_load_explicit(&cell->slot, memory_order_relaxed);
+        if (lsm_stripe_note(q, (lsm_late){(uint32_t)(shard_of(c, hash) - c->shards), slot, b})) tell(c, q);
+    }
+    lsm_stripe_leave(q);
+    return b;
 }
 
 lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by) {
     uint64_t key = key_of(uid, number), hash = mix(key);
     if (__builtin_expect(atomic_load_explicit(&c->recording, memory_order_relaxed), 0)) note_access(c, key);
     shard *s = shard_of(c, hash);
-    lsm_block *b = NULL;
+    lsm_block *b = cell && !(by && by->solo) ? look_in_cell(c, hash, cell) : NULL;
+    if (b) return b;
+    settle_mine(c);
     if (pthread_mutex_trylock(&s->lock)) {
         lsm_reader_blocks(by);
         pthread_mutex_lock(&s->lock);
@@ -227,20 +317,20 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
 static void place(lsm_cache *c, shard *s, uint64_t uid, uint64_t key, uint64_t hash, lsm_cell *cell, lsm_block *b) {
     uint64_t need = charge_of(b);
     uint32_t slot = s->free_slots[--s->n_free];
+    b->uid = uid;
+    b->cell = cell;
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed); /* of the cache, before anybody sees the block */
     if (cell) {
-        atomic_store_explicit(&cell->block, b, memory_order_relaxed);
         atomic_store_explicit(&cell->size, b->size, memory_order_relaxed);
-        cell->slot = slot;
+        atomic_store_explicit(&cell->slot, slot, memory_order_relaxed);
+        atomic_store_explicit(&cell->block, b, memory_order_release);
     } else {
         s->table[place_of(s, key, hash)] = slot + 1;
     }
     s->at[slot].key = key;
     s->at[slot].block = b;
-    b->uid = uid;
-    b->cell = cell;
     s->charge += need;
     s->inserts++;
-    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
     c->ops->insert(s->policy, slot, key, need);
 }
 
@@ -248,6 +338,7 @@ lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
     uint64_t key = key_of(uid, number), hash = mix(key), need = charge_of(b);
     shard *s = shard_of(c, hash);
     lsm_block *use = b;
+    settle_mine(c);
     pthread_mutex_lock(&s->lock);
     uint32_t slot = find(s, uid, key, hash, cell);
     if (slot != NO_SLOT) {
@@ -267,14 +358,15 @@ lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
 
 static void erase(lsm_cache *c, shard *s, uint32_t slot) {
     c->ops->remove(s->policy, slot);
-    take_out(s, slot);
+    take_out(c, s, slot);
 }
 
 void lsm_cache_erase(lsm_cache *c, uint64_t uid, lsm_cell *cells, uint32_t n_cells) {
+    settle_mine(c);
     for (uint32_t i = 0; i < n_cells; i++) {
         shard *s = shard_of(c, mix(key_of(uid, i)));
         pthread_mutex_lock(&s->lock);
-        if (cells[i].block) erase(c, s, cells[i].slot);
+        if (atomic_load_explicit(&cells[i].block, memory_order_relaxed)) erase(c, s, cells[i].slot);
         pthread_mutex_unlock(&s->lock);
     }
     for (uint32_t i = 0; !cells && i < c->n_shards; i++) {
@@ -288,6 +380,7 @@ void lsm_cache_erase(lsm_cache *c, uint64_t uid, lsm_cell *cells, uint32_t n_cel
 
 int lsm_cache_resize(lsm_cache *c, uint64_t capacity) {
     int status = LSM_OK;
+    settle_all(c);
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
@@ -303,6 +396,8 @@ int lsm_cache_resize(lsm_cache *c, uint64_t capacity) {
 void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out) {
     memset(out, 0, sizeof *out);
     out->capacity = c->capacity;
+    settle_all(c);
+    for (int i = 0; i < LSM_STRIPES; i++) out->hits += atomic_load_explicit(&c->stripes[i].hits, memory_order_relaxed);
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
@@ -320,6 +415,7 @@ void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out) {
 
 size_t lsm_cache_dump(lsm_cache *c, char *out, size_t n) {
     size_t total = 0;
+    settle_all(c);
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         int head = snprintf(total < n ? out + total : NULL, total < n ? n - total : 0, "shard %u\n", i);

@@ -306,9 +306,28 @@ def test_a_cursor_outlives_its_table_and_the_blocks_in_the_cache() -> None:
 # Threads
 
 
+@pytest.mark.parametrize("policy", ["lru", "arc", "s3fifo", "wtinylfu", "clockpro"])
+def test_hits_without_a_lock_reach_the_policy_in_their_order(policy: str) -> None:
+    """get looks up under the shard's lock, get_many does not, and one thread alone must not see that: same queues, same hits."""
+    rng = random.Random(7)
+    order = [[min(int(rng.expovariate(0.005)), KEYS - 1) for _ in range(rng.choice([1, 5, 300]))] for _ in range(60)]
+    ends = []
+    for mixed in (False, True):
+        with make(30_000, cache={"policy": policy}) as db:
+            for n, some in enumerate(order):
+                if mixed and n % 3:
+                    assert [db.get_many([key(i)]) for i in some] == [[value(i)] for i in some]
+                else:
+                    assert [db.get(key(i)) for i in some] == [value(i) for i in some]
+            assert db.cache is not None
+            ends.append((db.cache.dump(), db.stats().cache))
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.threads
+@pytest.mark.parametrize("many", [False, True], ids=["get", "get_many"])
 @pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
-def test_threads_that_read_at_once(policy: str) -> None:
+def test_threads_that_read_at_once(policy: str, many: bool) -> None:
     """Every answer is right, and the counters add up: a get of a table without a filter looks up one block."""
     wrong: list[object] = []
     with make(6_000, cache={"policy": policy, "shards": 2}) as db:
@@ -317,10 +336,11 @@ def test_threads_that_read_at_once(policy: str) -> None:
         def read(seed: int) -> None:
             rng = random.Random(seed)
             try:
-                for _ in range(400):
-                    i = min(int(rng.expovariate(0.01)), KEYS - 1)
-                    if db.get(key(i)) != value(i):
-                        wrong.append((seed, i))
+                for _ in range(40):
+                    some = [min(int(rng.expovariate(0.01)), KEYS - 1) for _ in range(10)]
+                    got = db.get_many([key(i) for i in some]) if many else [db.get(key(i)) for i in some]
+                    if got != [value(i) for i in some]:
+                        wrong.append((seed, some))
             except BaseException as e:
                 wrong.append(e)
 
@@ -351,9 +371,9 @@ def test_resizing_and_erasing_while_others_read() -> None:
             rng = random.Random(seed)
             try:
                 while not done.is_set():
-                    i = rng.randrange(KEYS)
-                    if db.get(key(i)) != value(i):
-                        wrong.append((seed, i))
+                    some = rng.sample(range(KEYS), 30)
+                    if db.get_many([key(i) for i in some]) != [value(i) for i in some] or db.get(key(some[0])) != value(some[0]):
+                        wrong.append((seed, some))
             except BaseException as e:
                 wrong.append(e)
 
