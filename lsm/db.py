@@ -15,32 +15,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import eviction
-import indexes
 import recovery
 from recovery import FileSystem
 
 from . import checkpoint as checkpoints
 from . import manifest
 from .batch import Batch
-from .codecs import available_codecs, load_codec
+from .components import make_components
 from .dump import dump
 from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
 from .health import Health, health_of
 from .keyspace import Keyspace
-from .native import NEWEST, SEALED, STALLED, Cache, Env, Ledger
+from .native import NEWEST, SEALED, STALLED
 from .native_db import CoreDB
-from .options import CacheOptions, Options, as_options
+from .options import Options, as_options
 from .plan import Plan, validate
 from .recover import Found, look, replay
-from .registry import COMPILED
 from .scan import Scan
 from .snapshot import Snapshot
-from .stats import LevelStats, Stats, level_stats
+from .stats import LevelStats, Stats, gather, level_stats
 from .version import Version
-
-_ROW = 144  # bytes that a small row takes in the row cache
 
 DEFAULT = "default"
 _open: set[DB] = set()  # a database that is forgotten is closed at exit: the collector would end its parts in any order
@@ -91,7 +86,14 @@ class DB:
                 found = self._create(found)
             assert found.state is not None
             self.state = found.state
-            self._make_env()
+            parts = make_components(options, fs, self.state.database_id)
+            self.env, self.ledger, self.cache, self.row_cache, self.calls_out = (
+                parts.env,
+                parts.ledger,
+                parts.cache,
+                parts.row_cache,
+                parts.calls_out,
+            )
             records, self.recovery_report = replay(fs, path, found, options.wal.recovery, options.wal.sync)
             self._start(found, records)
         except BaseException as e:
@@ -130,24 +132,6 @@ class DB:
         state.add_keyspace(0, DEFAULT, {})
         manifest.Manifest(self.fs, self.path, found.highest + 1, state, None).abandon()
         return look(self.fs, self.path)
-
-    def _make_env(self) -> None:
-        o = self.options
-        self.ledger = Ledger()
-        self.calls_out = False  # a component of the read path may run code of the interpreter
-        self.cache = self._make_cache(o.cache, min(1024, max(64, o.table.block_size // 4)))
-        self.row_cache = self._make_cache(o.row_cache, _ROW)
-        codecs = [load_codec(name) for name in available_codecs() if name != "none"]
-        self.calls_out |= any(kind not in indexes.BUILT_IN and indexes.filter_ops_address(kind) not in COMPILED for kind in indexes.FILTERS)
-        filters = [indexes.filter_ops_address(kind) for kind in indexes.FILTERS if kind != "none"]
-        self.env = Env(self.fs, recovery.crc32c_address(), self.cache, self.row_cache, self.ledger, self.state.database_id, codecs, filters)
-
-    def _make_cache(self, o: CacheOptions, mean: int) -> Cache | None:
-        if not o.capacity:
-            return None
-        policy = eviction.ops_address(o.policy)
-        self.calls_out |= not eviction.POLICIES[o.policy].built_in and policy not in COMPILED
-        return Cache(o.capacity, o.shards, mean, policy, o.params, self.options.seed)
 
     def _start(self, found: Found, records: list[tuple[int, bytes]]) -> None:
         o, state = self.options, self.state
@@ -458,21 +442,7 @@ class DB:
 
     def stats(self) -> Stats:
         """Return the ledger, the cache's figures, the levels and the memory in use."""
-        cells, counters = self.ledger.sum()
-        cache = self.cache.stats() if self.cache else {}
-        rows = self.row_cache.stats() if self.row_cache else {}
-        for prefix, figures in (("cache", cache), ("row_cache", rows)):
-            counters |= {f"{prefix}_{name}": figures.get(name, 0) for name in ("evictions", "inserts", "ghost_hits")}
-        with self.executor.lock:
-            spaces = dict(self.spaces)
-            tables = sum(t.memory() for s in spaces.values() for t in s.tables.values())
-        memory = {
-            "memtables": sum(s.core.memory() for s in spaces.values()),
-            "tables": tables,
-            "cache": cache.get("charge", 0),
-            "rows": rows.get("charge", 0),
-        }
-        return Stats(cells, counters, cache, rows, {name: level_stats(s.version) for name, s in spaces.items()}, memory)
+        return gather(self)
 
     @property
     def health(self) -> Health:
