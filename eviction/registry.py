@@ -175,6 +175,12 @@ def register(kind: str, component: int | Callable[[int, int, int], Any], admissi
     POLICIES[kind] = PolicySettings(kind, source, native.hit_is_lock_free(address))
 
 
+def problem(kind: str) -> BaseException | None:
+    """Return what a registered Python class did wrong where nobody could be told at once, as in an engine; None: nothing, or no class."""
+    bridge = _bridges.get(kind)
+    return bridge.problem if bridge else None
+
+
 def ops_address(kind: str) -> int:
     """Return the address of a policy's ops table, for another extension; valid for the life of the process.
 
