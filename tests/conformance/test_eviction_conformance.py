@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,14 @@ def test_the_registry_lists_the_built_in_ones() -> None:
         == {kind for kind, known in eviction.POLICIES.items() if known.looks_ahead}
         == {"belady", "min-bypass", "unbounded"}
     )
+
+
+def test_the_manual_has_a_line_for_every_policy() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "eviction.md").read_text()
+    listed = {kind for line in page.splitlines() if line.startswith("| `") for kind in re.findall(r"`([^`]+)`", line.split("|")[1])}
+    assert {kind for kind in listed if not kind.startswith(("@", "eviction.", "lsm."))} == {
+        kind for kind, known in eviction.POLICIES.items() if known.built_in
+    }
 
 
 @pytest.mark.parametrize("kind", eviction.BOUNDS)
