@@ -206,8 +206,8 @@ class Cache(Core[K, V], MutableMapping[K, V]):
         """Call ``listener(event, key)`` after each call for what happened in it; None ends it.
 
         Events: "admit", "hit", "promote", "demote", "ghost hit", "evict", "remove", "bypass", in order; for a key that is no longer known
-        its hash. What the listener raises is reported by ``sys.unraisablehook``. It may use the cache. A policy in Python has no "promote",
-        "demote" and "ghost hit".
+        its hash. Held is who was admitted, and neither evicted nor removed since. What the listener raises is reported by
+        ``sys.unraisablehook``. It may use the cache. A policy in Python has no "promote", "demote" and "ghost hit".
         """
         self._listen(listener)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,7 @@ def test_both_libraries_count_the_same(tmp_path: Path) -> None:
     assert bench_cache.run(Job(US, SCALING, 200, str(tmp_path)))["scaling"] > 0
 
 
+@pytest.mark.skipif("LSMLAB_INSTRUMENTED" in os.environ, reason="the sanitizer ends libcachesim for faults of its own")
 def test_the_whole_benchmark(tmp_path: Path) -> None:
     pytest.importorskip(PEER)
     done = CliRunner().invoke(
