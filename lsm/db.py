@@ -24,7 +24,7 @@ from . import manifest
 from .batch import Batch
 from .components import make_components
 from .dump import dump
-from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
+from .errors import BusyError, ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
 from .health import Health, broken_policies, health_of
 from .keyspace import Keyspace
@@ -36,7 +36,7 @@ from .recover import Found, look, replay
 from .scan import Scan
 from .snapshot import Snapshot
 from .stats import LevelStats, Stats, gather, level_stats
-from .version import Version
+from .version import Edit, Version
 
 DEFAULT = "default"
 _open: set[DB] = set()  # a database that is forgotten is closed at exit: the collector would end its parts in any order
@@ -177,6 +177,8 @@ class DB:
         for n in found.tables:
             if n not in live:
                 self.remove(f"{n:06d}.sst")
+        for n in set(found.riders) - self.state.attached_files():
+            self.remove(f"{n:06d}.idx")
         for n in found.logs:
             if n < log:
                 self.remove(f"{n:06d}.log")
@@ -231,6 +233,7 @@ class DB:
         except (OSError, Error) as e:
             failure = _as_error(e)
         for space in self.spaces.values():
+            space.unload()
             for table in space.tables.values():
                 table.close()
             space.tables.clear()
@@ -337,18 +340,28 @@ class DB:
         with self.executor.lock:
             space.dropped = True
             del self.spaces[name]
+            riders = self.state.attached.get(space.number, {}).get("files", ())
             self.state.drop_keyspace(space.number)
             self._commit(drop=space.number)
+            for n in riders:
+                self.remove(f"{n:06d}.idx")
             space.core.publish([], 0)
             space.core.drop()
             for table in space.tables.values():
                 table.close()
+            space.unload()
             self.sweep(logs=True)
 
-    def _commit(self, **more: Any) -> None:
+    def attach(self, space: Keyspace, row: Mapping[str, Any]) -> None:
+        """Replace the attachment of a keyspace, durably. The executor's lock is held."""
+        edit = Edit(space.number, attached=row)
+        self.state.apply(edit)
+        self._commit(edit)
+
+    def _commit(self, *edits: Edit, **more: Any) -> None:
         self.note_counters()
         try:
-            self.manifest.commit(**more)
+            self.manifest.commit(*edits, **more)
         except OSError as e:
             self.core.poison(f"the manifest could not be written: {e}")
             raise _as_error(e) from e
@@ -366,6 +379,8 @@ class DB:
 
     def compact_range(self, space: Keyspace, start: bytes | None, stop: bytes | None) -> None:
         """Merge all tables that overlap [start, stop], with what lies between, into the deepest level with tables."""
+        if space.waits:
+            raise BusyError(f"keyspace {space.name!r} belongs to a table that is not open; db.table({space.name!r}) opens it")
         self.executor.wait()
         with self.executor.lock:
             while self.executor.busy.get(space.name):

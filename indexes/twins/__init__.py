@@ -3,7 +3,8 @@
 from .blocked_bloom import BlockedBloomTwin
 from .bloom import BloomTwin
 from .fence import FenceTwin
+from .rtree import RTreeTwin
 
 TWINS: dict[str, type[BloomTwin] | type[BlockedBloomTwin]] = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
 
-__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin"]
+__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "RTreeTwin"]
