@@ -175,10 +175,16 @@ def register(kind: str, component: int | Callable[[int, int, int], Any], admissi
     POLICIES[kind] = PolicySettings(kind, source, native.hit_is_lock_free(address))
 
 
-def problem(kind: str) -> BaseException | None:
-    """Return what a registered Python class did wrong where nobody could be told at once, as in an engine; None: nothing, or no class."""
+def problem(kind: str, *, forget: bool = False) -> BaseException | None:
+    """Return what a registered Python class first did wrong where nobody could be told at once, as in an engine; None: nothing, or no class.
+
+    ``forget``: and begin anew.
+    """
     bridge = _bridges.get(kind)
-    return bridge.problem if bridge else None
+    found = bridge.problem if bridge else None
+    if bridge and forget:
+        bridge.problem = None
+    return found
 
 
 def ops_address(kind: str) -> int:

@@ -269,3 +269,8 @@ def test_in_the_engine_it_is_refused_and_named_and_reads_are_right(what: str, wh
     assert "policy: " in str(db.health)
     with pytest.warns(RuntimeWarning, match=told):
         db.close()
+    with lsm.open("/e", {**options, where: {"capacity": 1 << 20, "policy": f"{what}-engine", "shards": 1}}, fs=recovery.memory()) as other:
+        other.put(b"k", b"v")
+        other.flush()
+        assert other.get(b"k") == b"v"
+        assert other.health.policies == (), "it never had to evict"
