@@ -176,7 +176,7 @@ def register(kind: str, component: int | Callable[[int, int, int], Any], admissi
 
 
 def problem(kind: str, *, forget: bool = False) -> BaseException | None:
-    """Return what a registered Python class first did wrong where nobody could be told at once, as in an engine; None: nothing, or no class.
+    """Return what a registered Python class first did wrong where nobody could be told, as in an engine; None: nothing, or no class.
 
     ``forget``: and begin anew.
     """
