@@ -145,6 +145,23 @@ def test_resizing_evicts_down_and_lets_grow_again() -> None:
         assert db.stats().cache["charge"] == full["charge"]
 
 
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
+def test_resizing_while_in_use_by_any_policy(policy: str) -> None:
+    rng = random.Random(policy)
+    with make(40_000, tables=2, cache={"policy": policy}) as db:
+        assert db.cache is not None
+        for capacity in (40_000, 5_000, 1, 20_000, 700, 1 << 20, 9_000):
+            db.cache.resize(capacity)
+            for _ in range(200):
+                i = min(int(rng.expovariate(0.01)), KEYS - 1)
+                assert db.get(key(i)) == value(i)
+            found = db.stats().cache
+            assert found["charge"] <= capacity == found["capacity"]
+            assert found["inserts"] - found["evictions"] == found["blocks"]
+            assert (found["blocks"] > 0) == (capacity > 1)
+            assert found["refused"] == 0
+
+
 # Counters and order
 
 
