@@ -9,7 +9,7 @@ from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
 from .native_cache import TooLarge
 from .native_sketch import Sketch
-from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
+from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, problem, register
 from .simulate import Result, replay
 from .traces import FORMATS, Trace, load, save
 
@@ -34,6 +34,7 @@ __all__ = [
     "load",
     "mrc",
     "ops_address",
+    "problem",
     "register",
     "replay",
     "save",

@@ -78,10 +78,10 @@ class Cache(Core[K, V], MutableMapping[K, V]):
     >>> cache.get("a"), cache.get("b")
     (1, None)
 
-    ``policy``: a kind of ``POLICIES``, its settings, a :class:`Policy`, a Python class or an object as for :func:`replay`. ``maxsize``:
-    in entries, or in weight where ``getsizeof(value)`` gives one (an integer from 0; 0 counts as 1); up to 2**48 - 1. ``ttl``: seconds
-    that an entry lives after it was set, unless ``put`` says otherwise; ``timer``: the clock for that, in seconds, monotonic. ``seed``
-    and ``params`` go to the policy.
+    ``policy``: a kind of ``POLICIES`` that is none of ``BOUNDS``, its settings, a :class:`Policy`, a Python class or an object as for
+    :func:`replay`. ``maxsize``: in entries, or in weight where ``getsizeof(value)`` gives one (an integer from 0; 0 counts as 1); up to
+    2**48 - 1. ``ttl``: seconds that an entry lives after it was set, unless ``put`` says otherwise; ``timer``: the clock for that, in
+    seconds, monotonic. ``seed`` and ``params`` go to the policy.
 
     A policy knows a key by its hash: results repeat for integers, and for strings under one PYTHONHASHSEED. Iteration, views and ``in`` are
     of one moment, in no order, and neither count nor touch. ``cache[key] = value`` raises TooLarge, a ValueError, where the value alone
@@ -112,7 +112,7 @@ class Cache(Core[K, V], MutableMapping[K, V]):
         """Start empty. ``maxsize`` None: no bound. ValueError: an unknown policy (the near names are told), a setting out of range."""
         player = registry.player(policy)
         if player.bound:
-            raise ValueError(f"{player.name!r} knows the future: it is for replay alone")
+            raise registry.ahead(player.name)
         if player.settings is not None:
             seed, params = player.settings
         if not 0 <= seed < 1 << 64:
@@ -206,8 +206,8 @@ class Cache(Core[K, V], MutableMapping[K, V]):
         """Call ``listener(event, key)`` after each call for what happened in it; None ends it.
 
         Events: "admit", "hit", "promote", "demote", "ghost hit", "evict", "remove", "bypass", in order; for a key that is no longer known
-        its hash. What the listener raises is reported by ``sys.unraisablehook``. It may use the cache. A policy in Python has no "promote",
-        "demote" and "ghost hit".
+        its hash. Held is who was admitted, and neither evicted nor removed since. What the listener raises is reported by
+        ``sys.unraisablehook``. It may use the cache. A policy in Python has no "promote", "demote" and "ghost hit".
         """
         self._listen(listener)
 

@@ -13,12 +13,17 @@ from .native_sketch import Filtered
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """What is known of a policy: its name, where it comes from, whether its hits need no lock, whether it is one of ours."""
+    """What is known of a policy.
+
+    ``source``: where it comes from; ``hit_is_lock_free``: its hits need no lock; ``built_in``: it is one of ours; ``looks_ahead``: it
+    knows the future (it is one of ``BOUNDS``), so that it runs in a replay and nowhere else.
+    """
 
     kind: str
     source: str
     hit_is_lock_free: bool = False
     built_in: bool = False
+    looks_ahead: bool = False
 
 
 _SOURCES = {
@@ -55,23 +60,21 @@ _SOURCES = {
     "qdlp": "Yang et al., HotOS 2023",
     "clock2q+": "Zhai et al., 2025, section 3.4",
 }
+_BOUNDS = {
+    "belady": "MIN, which admits every miss: Belady, IBM Systems Journal 5(2), 1966",
+    "min-bypass": "MIN that does not admit what is used later than all that it holds",
+    "unbounded": "a cache without bound: only first requests miss",
+}
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}
 _kept: list[object] = []  # what a cache may still use: bridges that were replaced, filters
 
 POLICIES: dict[str, PolicySettings] = {
     kind: PolicySettings(kind, source, native.hit_is_lock_free(_addresses[kind]), True) for kind, source in _SOURCES.items()
-}
+} | {kind: PolicySettings(kind, source, False, True, True) for kind, source in _BOUNDS.items()}
 
-
-BOUNDS: dict[str, PolicySettings] = {  # what no policy can pass: for replay alone, since they know the future
-    kind: PolicySettings(kind, source, False, True)
-    for kind, source in {
-        "belady": "MIN, which admits every miss: Belady, IBM Systems Journal 5(2), 1966",
-        "min-bypass": "MIN that does not admit what is used later than all that it holds",
-        "unbounded": "a cache without bound: only first requests miss",
-    }.items()
-}
+BOUNDS: dict[str, PolicySettings] = {kind: POLICIES[kind] for kind in _BOUNDS}
+"""Those of the policies that no other can pass: for replay alone, since they know the future."""
 
 
 ADMISSIONS = ("tinylfu",)  # filters in front of a policy
@@ -92,9 +95,14 @@ class Player:
 
 def unknown(kind: str) -> ValueError:
     """Return the error for a name that is no policy, with the near names."""
-    names = sorted({*POLICIES, *BOUNDS})
+    names = sorted(POLICIES)
     near = difflib.get_close_matches(kind, names, 3, 0.4)
     return ValueError(f"no eviction policy {kind!r}: " + (f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(names)}"))
+
+
+def ahead(kind: str) -> ValueError:
+    """Return the error for a bound where a policy is wanted that decides as it goes."""
+    return ValueError(f"{kind!r} looks ahead: it is for replay alone; allowed: {', '.join(k for k in POLICIES if k not in BOUNDS)}")
 
 
 def player(policy: Any) -> Player:
@@ -123,7 +131,7 @@ def admitting(player: Player, admission: str | None) -> Player:
         return player
     _known(admission)
     if player.bound:
-        raise ValueError(f"{player.name!r} knows the future: no filter helps it")
+        raise ValueError(f"{player.name!r} looks ahead: no filter helps it")
     behind = Filtered(player.address)
     return replace(player, name=f"{player.name}+{admission}", address=behind.address, behind=behind)
 
@@ -144,7 +152,7 @@ def register(kind: str, component: int | Callable[[int, int, int], Any], admissi
     evict() -> slot or None, remove(slot). An ops table can be put behind an admission filter, "tinylfu". ValueError for a built-in's or a
     bound's name, for a table of another abi and an unknown filter.
     """
-    if kind in _SOURCES or kind in BOUNDS or not kind:
+    if kind in _SOURCES or kind in _BOUNDS or not kind:
         raise ValueError(f"the policy name {kind!r} is taken")
     if not isinstance(component, int) and (missing := _lacks(component)):
         raise ValueError(f"policy {kind!r} lacks {', '.join(missing)}")
@@ -167,8 +175,25 @@ def register(kind: str, component: int | Callable[[int, int, int], Any], admissi
     POLICIES[kind] = PolicySettings(kind, source, native.hit_is_lock_free(address))
 
 
+def problem(kind: str, *, forget: bool = False) -> BaseException | None:
+    """Return what a registered Python class first did wrong where nobody could be told, as in an engine; None: nothing, or no class.
+
+    ``forget``: and begin anew.
+    """
+    bridge = _bridges.get(kind)
+    found = bridge.problem if bridge else None
+    if bridge and forget:
+        bridge.problem = None
+    return found
+
+
 def ops_address(kind: str) -> int:
-    """Return the address of a policy's ops table, for another extension; valid for the life of the process. ValueError: unknown kind."""
+    """Return the address of a policy's ops table, for another extension; valid for the life of the process.
+
+    ValueError: an unknown kind (the near names are told), or one of ``BOUNDS``.
+    """
+    if kind in BOUNDS:
+        raise ahead(kind)
     if kind not in _addresses:
         raise unknown(kind)
     return _addresses[kind]

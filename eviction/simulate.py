@@ -126,7 +126,7 @@ def replay(
 ) -> list[Result]:
     """Replay a trace from a cold start and return a Result for every policy and size: policies in order, for each the sizes in order.
 
-    ``policy``: a kind of ``POLICIES`` or ``BOUNDS``, its settings, a :class:`Policy` (replayed anew with its kind, seed and params), a
+    ``policy``: a kind of ``POLICIES``, its settings, a :class:`Policy` (replayed anew with its kind, seed and params), a
     Python class or a maker ``(capacity, slots, seed) -> object`` (see ``register``), such an object (then one size); or a list of them.
     ``weights``: one a request, or one number for all; unless given, the trace's own, else 1. A weight of 0 counts as 1; a resident keeps
     the weight that it came with; what is heavier than the cache is refused. ``seed`` and ``params`` ("key=value ...") go to every policy.
@@ -200,7 +200,10 @@ class _Pass:
         self.requests = len(trace.keys)
         self.run: native.Run | None = None
         if player.bound and trace.weights is not None and player.name != "unbounded":
-            raise ValueError(f"{player.name} is exact for unit weights only: weights=1 replays without them")
+            raise ValueError(
+                f"{player.name} is the best where every request weighs 1; with other weights that is NP-hard to find: "
+                "weights=1 leaves them out"
+            )
         if player.name == "unbounded":
             self._counts = trace.unbounded()
         elif player.bound:

@@ -117,15 +117,24 @@ def _blocks(path: Path, stream: Any) -> Iterator[bytes]:
         yield block
 
 
+def _without_mark(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks without the byte order mark that some programs begin a text with."""
+    for block in blocks:
+        yield block.removeprefix(b"\xef\xbb\xbf")
+        yield from blocks
+
+
 def _text(
     path: Path, blocks: Iterator[bytes], form: str | None, told: bool, how: tuple[int | str | None, int | str | None, bool | None]
 ) -> traces_text.Columns:
     key, weight, words = how
-    top, blocks = traces_text.first_lines(blocks)
-    if top and (form is None or (form == "csv" and not told and key is None and weight is None)):
-        if form is None and any(ord(c) < 32 and c != "\t" for c in top[0]):
+    top, blocks = traces_text.first_lines(_without_mark(blocks))
+    if top and form is None:
+        if any(ord(c) < 32 and c != "\t" for c in top[0]):
             raise ValueError(f"{path}: neither text nor of a known name; allowed: format= one of {', '.join(FORMATS)}")
         form = traces_text.kind_of(top[0])
+    elif top and form == "csv" and not told and key is None and weight is None and "," in top[0]:
+        form = traces_text.kind_of(top[0])  # MSR's and Twitter's files are called .csv too
     source = traces_text.Source(str(path), blocks)
     if form == "arc":
         return traces_text.read_arc(source, len(top[0].split()) if top else 2)

@@ -69,13 +69,17 @@ def cells(line: str, separator: str) -> list[str]:
 
 def first_lines(blocks: Iterator[bytes]) -> tuple[list[str], Iterator[bytes]]:
     """Return the first two lines that are not empty or a star, and all the blocks again."""
-    block = next(blocks, b"")
-    lines = []
-    for line in block.split(b"\n", 200)[:200]:
-        text = line.decode("utf-8", "replace").strip()
-        if text and text != "*":
-            lines.append(text)
-    return lines[:2], chain([block], blocks)
+    lines: list[str] = []
+    read = []
+    for block in blocks:
+        read.append(block)
+        for found in re.finditer(rb"[^\n]+", block):
+            text = found.group().decode("utf-8", "replace").strip()
+            if text and text != "*":
+                lines.append(text)
+                if len(lines) == 2:
+                    return lines, chain(read, blocks)
+    return lines, iter(read)
 
 
 def kind_of(line: str) -> str:
@@ -168,6 +172,8 @@ def read_csv(source: Source, top: list[str], key: int | str | None, weight: int 
         _skip_line(source)
     first = cells(top[-1] if header else top[0], ",") if header is None or len(top) > 1 else []
     named = bool(first) and not first[min(at, len(first) - 1)].isdigit() if words is None else words
+    if words is None and width == 1 and first and len(parts := first[0].split()) > 1 and all(map(str.isdigit, parts)):
+        raise ValueError(f"{source.name}: {first[0][:40]!r} has blanks between its numbers; allowed: commas, or format='arc' or 'lirs'")
     wanted = sorted({at} if size is None else {at, size})
     keys, weights = [], []
     form = Form(",", width, wanted, [named and column == at for column in wanted])
@@ -181,11 +187,13 @@ def read_csv(source: Source, top: list[str], key: int | str | None, weight: int 
 def _skip_line(source: Source) -> None:
     """Leave out the first line that is not empty."""
     blocks = iter(source.blocks)
-    block = next(blocks, b"")
-    found = re.match(rb"(?:[ \t\r]*\n)*[^\n]*(?:\n|$)", block)
-    end = found.end() if found else 0
-    source.line += block.count(b"\n", 0, end)
-    source.blocks = chain([block[end:]], blocks)
+    for block in blocks:
+        found = re.search(rb"[^\s][^\n]*\n?", block)
+        end = found.end() if found else len(block)
+        source.line += block.count(b"\n", 0, end)
+        if found:
+            source.blocks = chain([block[end:]], blocks)
+            return
 
 
 def _weights(source: Source, sizes: Keys) -> Weights:

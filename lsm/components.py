@@ -45,4 +45,7 @@ def _calls_out(o: CacheOptions) -> bool:
 
 
 def _make_cache(o: CacheOptions, mean: int, seed: int) -> Cache | None:
-    return Cache(o.capacity, o.shards, mean, eviction.ops_address(o.policy), o.params, seed) if o.capacity else None
+    if not o.capacity:
+        return None
+    eviction.problem(o.policy, forget=True)  # what it did elsewhere, before
+    return Cache(o.capacity, o.shards, mean, eviction.ops_address(o.policy), o.params, seed)

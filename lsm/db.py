@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ from .components import make_components
 from .dump import dump
 from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
-from .health import Health, health_of
+from .health import Health, broken_policies, health_of
 from .keyspace import Keyspace
 from .native import NEWEST, SEALED, STALLED
 from .native_db import CoreDB
@@ -216,10 +217,13 @@ class DB:
     def close(self) -> None:
         """End: cancel running jobs, note a clean end in the manifest, close the log. What is in the memtables stays in the log.
 
-        Safe to call twice. Open scans and snapshots end. IOFailure when the log or the manifest cannot be written.
+        Safe to call twice. Open scans and snapshots end. IOFailure when the log or the manifest cannot be written; a RuntimeWarning when an
+        eviction policy broke its rules (see `health`).
         """
         if self.closed:
             return
+        for told in broken_policies(self):
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
         self.executor.stop()
         self.closed = True
         _open.discard(self)

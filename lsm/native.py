@@ -145,6 +145,12 @@ class Ledger:
         return cells, dict(zip(COUNTERS, ffi.unpack(counters, lib.LSM_COUNTERS), strict=True))
 
 
+_CACHE_FIGURES = (
+    *("capacity", "charge", "blocks", "hits", "misses", "inserts", "evictions", "ghost_hits", "bypassed"),
+    *("refused", "wrong_slot"),
+)
+
+
 class Cache:
     """A cache of blocks or of rows; see cache.h. mean: bytes an entry takes on average, at least."""
 
@@ -159,13 +165,10 @@ class Cache:
         self._recording: tuple[Any, Any] | None = None
 
     def stats(self) -> dict[str, int]:
-        """Return capacity, charge (bytes), blocks, hits, misses, inserts, evictions, ghost_hits, bypassed."""
+        """Return the figures: capacity and charge are bytes; refused: victims that the policy did not hold, wrong_slot one of them."""
         s = ffi.new("lsm_cache_stats *")
         lib.lsm_cache_get_stats(self.handle, s)
-        return {
-            name: getattr(s, name)
-            for name in ["capacity", "charge", "blocks", "hits", "misses", "inserts", "evictions", "ghost_hits", "bypassed"]
-        }
+        return {name: getattr(s, name) for name in _CACHE_FIGURES}
 
     def resize(self, capacity: int) -> None:
         """Change the capacity, in bytes; evicts down to it."""

@@ -90,7 +90,10 @@ class CacheOptions:
     where: ClassVar[str] = "cache"
 
     def __post_init__(self) -> None:
-        one_of(f"{self.where}.policy", self.policy, eviction.POLICIES)
+        live = [kind for kind in eviction.POLICIES if kind not in eviction.BOUNDS]
+        if self.policy in eviction.BOUNDS:
+            raise InvalidOptions(f"{self.where}.policy", self.policy, f"{', '.join(live)} ({self.policy} looks ahead: for replay alone)")
+        one_of(f"{self.where}.policy", self.policy, live)
         _between(f"{self.where}.capacity", self.capacity, 0, 1 << 44)
         _between(f"{self.where}.shards", self.shards, 0, 1024)
         if self.shards & (self.shards - 1):

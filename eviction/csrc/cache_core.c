@@ -88,6 +88,7 @@ int cache_drop(evi_cache *c, uint32_t slot, map_trash *trash) {
     if (c->map.node[slot].pinned) {
         c->pinned -= c->map.node[slot].weight;
         c->ops->resize(c->policy, policy_room(c));
+        cache_note(c, 'r', slot);
     } else {
         c->ops->remove(c->policy, slot);
         cache_tell(c, 'r', slot);
@@ -149,6 +150,13 @@ static uint64_t number_of(evi_cache *c, Py_hash_t hash, int *twin) {
     return *twin ? TWIN << 48 | (c->twins++ & ((UINT64_C(1) << 48) - 1)) : (uint64_t)hash;
 }
 
+/* What a policy was to take back leaves by its choice. Room for 3 in the trash. */
+static void declined_again(evi_cache *c, uint32_t slot, map_trash *trash) {
+    c->counts.evictions++;
+    cache_note(c, 'e', slot);
+    forget(c, slot, trash);
+}
+
 static int grow(evi_cache *c, map_trash *trash) {
     const uint32_t old = c->map.slots;
     uint64_t most = c->getsizeof || c->maxsize > MAP_SLOTS ? MAP_SLOTS : c->maxsize, slots = old < 8 ? 16 : 2 * (uint64_t)old;
@@ -172,7 +180,7 @@ static int grow(evi_cache *c, map_trash *trash) {
         if (c->ops->miss(policy, number, node->weight))
             c->ops->insert(policy, order[i], number, node->weight);
         else if ((ok &= trash_reserve(trash, 3)))
-            forget(c, order[i], trash);
+            declined_again(c, order[i], trash);
     }
     listen(c, policy);
     free(order);
@@ -298,8 +306,9 @@ int cache_pin(evi_cache *c, uint32_t slot, map_trash *trash) {
     (void)trash;
     if (node->pinned == MAP_PINS) return PyErr_SetString(PyExc_OverflowError, "an entry is pinned 16383 times at most"), 0;
     if (node->pinned++) return 1;
+    c->hushed = 1;
     c->ops->remove(c->policy, slot);
-    cache_tell(c, 'r', slot);
+    c->hushed = 0;
     c->pinned += node->weight;
     c->ops->resize(c->policy, policy_room(c));
     return 1;
@@ -312,9 +321,11 @@ int cache_unpin(evi_cache *c, uint32_t slot, map_trash *trash) {
     c->pinned -= node->weight;
     c->ops->resize(c->policy, policy_room(c));
     const uint64_t number = node->twin ? TWIN << 48 | c->twins++ : (uint64_t)node->hash;
-    if (!admitted(c, node->key, number, node->weight)) return forget(c, slot, trash), 1;
-    c->ops->insert(c->policy, slot, number, node->weight);
-    cache_tell(c, 'a', slot);
+    c->hushed = 1;
+    const int back = c->ops->miss(c->policy, number, node->weight);
+    if (back) c->ops->insert(c->policy, slot, number, node->weight);
+    c->hushed = 0;
+    if (!back) declined_again(c, slot, trash);
     return 1;
 }
 

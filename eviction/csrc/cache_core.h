@@ -3,7 +3,8 @@
  *    cache_map (object -> slot) --hit(slot)--> policy (policy.h), which knows an object by its hash
  *         '--> cache_timer (who leaves when)         '--> events, kept until the call is over
  *
- * A pinned entry is taken out of the policy, whose capacity shrinks by its weight, and comes back as a new one after as many unpins. The policy is made for so
+ * A pinned entry is taken out of the policy, whose capacity shrinks by its weight, and comes back as a new one after as many unpins; to listeners
+ * it was there all the time. The policy is made for so
  * many slots; when entries need more than that (weights, or a size past the first slots) it is made anew, twice as large, and the residents
  * are handed over in the order in which they would have left: histories end there. Objects whose hash a resident has already get a number
  * of their own, so that a policy never knows two residents by one.
@@ -55,6 +56,7 @@ typedef struct evi_cache {
     PyThread_type_lock lock; /* NULL: the policy is native */
     unsigned long holder;
     int slow, has_missing; /* slow: there is a lock or a listener */
+    int hushed; /* what the policy says now is told to nobody */
 } evi_cache;
 
 typedef struct { /* what is given besides key and value */
@@ -87,13 +89,20 @@ static inline PyObject *cache_end(evi_cache *c, PyObject *result) {
     return __builtin_expect(c->slow, 0) ? cache_end_slow(c, result) : result;
 }
 
+static inline void cache_note(evi_cache *c, int kind, uint32_t slot) { /* what the policy does not know of */
+    if (c->listener) cache_heard(c, kind, c->asked_number, slot);
+}
+
 static inline void cache_tell(evi_cache *c, int kind, uint32_t slot) { /* for a policy in Python, which has no events */
-    if (c->lock && c->listener) cache_heard(c, kind, c->asked_number, slot);
+    if (c->lock) cache_note(c, kind, slot);
 }
 
 /* A request of a resident. */
 static inline void cache_hit(evi_cache *c, uint32_t slot) {
-    if (c->map.node[slot].pinned) return;
+    if (__builtin_expect(c->map.node[slot].pinned, 0)) {
+        cache_note(c, 'h', slot);
+        return;
+    }
     c->ops->hit(c->policy, slot);
     if (__builtin_expect(c->slow, 0)) cache_tell(c, 'h', slot);
 }

@@ -20,6 +20,7 @@ int cache_begin_slow(evi_cache *c) {
 /* Keeps an event; nothing of the interpreter runs. Without memory it is lost. */
 void cache_heard(void *arg, int kind, uint64_t number, uint32_t slot) {
     evi_cache *c = arg;
+    if (c->hushed) return;
     if (c->n_events == c->room_events) {
         size_t room = c->room_events ? 2 * c->room_events : 16;
         cache_event *events = realloc(c->events, room * sizeof *events);

@@ -22,7 +22,8 @@ typedef struct slot {
 
 typedef struct shard {
     pthread_mutex_t lock;
-    uint64_t capacity, charge, hits, misses, inserts, evictions, bypassed;
+    uint64_t capacity, charge, hits, misses, inserts, evictions, bypassed, refused;
+    uint32_t wrong; /* the last victim that was refused: no slot that is held */
     uint32_t mask, slots, n_free;
     uint32_t *table, *free_slots;
     slot *at;
@@ -222,7 +223,7 @@ static void take_out(lsm_cache *c, shard *s, uint32_t slot) {
 static int make_room(lsm_cache *c, shard *s, uint64_t need) {
     while (s->charge + need > s->capacity || !s->n_free) {
         uint32_t slot = c->ops->evict(s->policy);
-        if (slot >= s->slots || !s->at[slot].block) return 0;
+        if (slot >= s->slots || !s->at[slot].block) return s->refused++, s->wrong = slot, 0;
         take_out(c, s, slot);
         s->evictions++;
     }
@@ -407,6 +408,7 @@ void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out) {
         out->misses += s->misses;
         out->inserts += s->inserts;
         out->evictions += s->evictions;
+        if (s->refused) out->refused += s->refused, out->wrong_slot = s->wrong;
         out->bypassed += s->bypassed;
         out->ghost_hits += c->ops->ghost_hits(s->policy);
         pthread_mutex_unlock(&s->lock);

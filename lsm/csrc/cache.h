@@ -23,6 +23,7 @@ typedef struct lsm_cache lsm_cache;
 typedef struct lsm_block lsm_block;
 typedef struct lsm_cache_stats {
     uint64_t capacity, charge, blocks, hits, misses, inserts, evictions, ghost_hits, bypassed;
+    uint64_t refused, wrong_slot; /* victims that the policy did not hold, and one of them */
 } lsm_cache_stats;
 
 /* shards: a power of two, 0 = by capacity. mean: bytes that a block takes on average at least; more of them evict as if room were short. policy is only borrowed for the life of the cache. NULL: out of memory or bad params. */

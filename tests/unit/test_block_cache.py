@@ -70,7 +70,7 @@ def charges(order: list[int]) -> dict[int, int]:
 # Room
 
 
-@pytest.mark.parametrize("policy", sorted(eviction.POLICIES))
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
 @pytest.mark.parametrize("capacity", [1, 700, 5_000, 40_000, 1 << 20])
 def test_every_policy_keeps_to_the_capacity_and_to_the_values(policy: str, capacity: int) -> None:
     rng = random.Random(capacity)
@@ -143,6 +143,23 @@ def test_resizing_evicts_down_and_lets_grow_again() -> None:
         db.cache.resize(1 << 20)
         assert list(db.scan()) == [(key(i), value(i)) for i in range(KEYS)]
         assert db.stats().cache["charge"] == full["charge"]
+
+
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
+def test_resizing_while_in_use_by_any_policy(policy: str) -> None:
+    rng = random.Random(policy)
+    with make(40_000, tables=2, cache={"policy": policy}) as db:
+        assert db.cache is not None
+        for capacity in (40_000, 5_000, 1, 20_000, 700, 1 << 20, 9_000):
+            db.cache.resize(capacity)
+            for _ in range(200):
+                i = min(int(rng.expovariate(0.01)), KEYS - 1)
+                assert db.get(key(i)) == value(i)
+            found = db.stats().cache
+            assert found["charge"] <= capacity == found["capacity"]
+            assert found["inserts"] - found["evictions"] == found["blocks"]
+            assert (found["blocks"] > 0) == (capacity > 1)
+            assert found["refused"] == 0
 
 
 # Counters and order
@@ -242,7 +259,7 @@ def test_parameters_that_a_policy_does_not_know_are_refused() -> None:
 # Tables that go
 
 
-@pytest.mark.parametrize("policy", sorted(eviction.POLICIES))
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
 def test_the_blocks_of_a_dead_table_leave(policy: str) -> None:
     with make(1 << 20, tables=3, cache={"policy": policy}) as db:
         old = set(db.version().tables())
@@ -326,7 +343,7 @@ def test_hits_without_a_lock_reach_the_policy_in_their_order(policy: str) -> Non
 
 @pytest.mark.threads
 @pytest.mark.parametrize("many", [False, True], ids=["get", "get_many"])
-@pytest.mark.parametrize("policy", sorted(eviction.POLICIES))
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
 def test_threads_that_read_at_once(policy: str, many: bool) -> None:
     """Every answer is right, and the counters add up: a get of a table without a filter looks up one block."""
     wrong: list[object] = []

@@ -121,11 +121,19 @@ def test_cacheus_the_rate_follows_what_it_did_to_the_hit_ratio() -> None:
 
 
 def test_cacheus_the_border_moves_by_weight() -> None:
-    """As the case of the flag, all ten times as heavy."""
-    driven = Driven("cacheus", 100, "weight=0.99", slots=10)
+    """As the case of the flag, all ten times as heavy: Q is for one entry of ten there, so its share is 0.1 here."""
+    driven = Driven("cacheus", 100, "weight=0.99 q=0.1", slots=10)
     for key in (*range(1, 15), 12, 2, 14):
         driven.request(key, 10)
     assert "\nQ: 3/1d\nS: 14/2n 2/2 12/1 9/1 8/1 7/1 6/1 5/1 4/1\n" in driven.dump()
+
+
+def test_cacheus_a_share_of_less_than_an_entry_is_an_entry_at_a_time() -> None:
+    """Q is for 1 of 100, S for 99. S, below 99, takes 10 too; 11 pushes out 1, the oldest of S, then whoever is in Q goes."""
+    driven = Driven("cacheus", 100, "weight=0.99", slots=10)
+    gone = [left for key in (*range(1, 15), 12, 2, 14) for left in driven.request(key, 10) or []]
+    assert gone == [1, 11, 12, 13, 14, 12]
+    assert driven.dump() == cacheus("0.9900,0.0100", "14/1n", "2/2 10/1 9/1 8/1 7/1 6/1 5/1 4/1 3/1", recency="1")
 
 
 @pytest.mark.parametrize("heavy", [False, True])

@@ -91,6 +91,22 @@ def test_rows_leave_with_their_table() -> None:
         assert db.get(b"00001") == b"v1"
 
 
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
+def test_rows_leave_with_their_table_by_any_policy(policy: str) -> None:
+    with filled(opened(row_cache={"capacity": 1 << 13, "shards": 1, "policy": policy}), 500) as db:
+        for i in (*range(0, 500, 3), *range(0, 500, 2)):
+            db.get(b"%05d" % i)
+        assert db.stats().row_cache["blocks"] > 10
+        evicted = db.stats().row_cache["evictions"]
+        db.put(b"00000", b"x")
+        db.flush()
+        db.compact()
+        figures = db.stats().row_cache
+        assert (figures["blocks"], figures["charge"], figures["evictions"]) == (0, 0, evicted), "leaving is no eviction"
+        assert [db.get(b"%05d" % i) for i in range(1, 500)] == [b"v%d" % i for i in range(1, 500)]
+        assert figures["refused"] == 0
+
+
 def test_rows_bigger_than_the_cache_are_read_and_not_kept() -> None:
     with opened(row_cache={"capacity": 1 << 14, "shards": 1}) as db:
         db.put(b"big", b"b" * 50_000)
