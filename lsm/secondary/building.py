@@ -95,7 +95,7 @@ def run(table: Table, index: Index, progress: Callable[[int], None] | None) -> N
         if index.unique:
             _check_unique(table, index, base)
         index.state, index.parts = "ready", []
-        riding.replace([], base, before=index.since)
+        riding.replace([], base)
     for n in parts:
         remove(db.fs, db.path, n)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,11 +109,18 @@ def read_component(fs: FileSystem, directory: str, number: int) -> Component:
     return Component(row["lo"], row["hi"], touched, {int(i): s for i, s in sections.items()}, number=number, main=row["main"])
 
 
+def in_order(components: Iterable[Component]) -> list[Component]:
+    """Return components newest first; a base before what was there when its build began."""
+    return sorted(components, key=lambda c: (c.hi, not c.main), reverse=True)
+
+
 class Stack:
     """Components newest first, as one query sees them, with the rows that are void in each."""
 
     def __init__(self, recent: Sequence[Component], runs: Runs) -> None:
-        """``recent`` are newer than all of runs."""
+        """``recent`` are in memory, newest first; most often newer than all of runs."""
+        if recent and runs.components and recent[-1].hi < runs.components[0].hi:
+            recent, runs = (), Runs(in_order((*recent, *runs.components)))
         self.recent, self.runs = tuple(recent), runs
         self._above = RowSet.union(*(c.touched for c in recent)) if recent else None
 

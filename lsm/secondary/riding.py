@@ -22,7 +22,7 @@ from indexes.rowset import RowSet
 from ..errors import ReadOnlyError
 from ..memtable_twin import PUT
 from ..native_tables import scan
-from .component import Component, Runs, Stack, merge_components, read_component, remove
+from .component import Component, Runs, Stack, in_order, merge_components, read_component, remove
 from .index import Index
 from .kinds import IndexType
 
@@ -133,7 +133,7 @@ class Riding:
 
     def attachment(self, made: _Made) -> Mapping[str, Any]:
         """Return the row for the manifest as it is with what a flush made."""
-        return self.row([*made.components, *self.runs.components], max(self.covered, made.covered))
+        return self.row(in_order((*made.components, *self.runs.components)), max(self.covered, made.covered))
 
     def row(self, components: Sequence[Component], covered: int) -> Mapping[str, Any]:
         """Return the attachment."""
@@ -143,7 +143,7 @@ class Riding:
 
     def flushed(self, made: _Made) -> None:
         """Use the files in the place of what was in memory."""
-        self.runs = Runs([*made.components, *self.runs.components])
+        self.runs = Runs(in_order((*made.components, *self.runs.components)))
         self.covered = max(self.covered, made.covered)
         with self.lock:
             self.recent = tuple(c for c in self.recent if id(c) not in made.dropped)
@@ -199,17 +199,12 @@ class Riding:
         self.counters["merged_bytes"] += merged.size
         self.replace(window, merged)
 
-    def replace(self, old: Sequence[Component], new: Component | None, before: int | None = None) -> None:
-        """Put a component in the place of old ones, or where it belongs (behind those that began at ``before`` or later), durably."""
+    def replace(self, old: Sequence[Component], new: Component) -> None:
+        """Put a component in the place of old ones, durably."""
         db = self.db
         with db.executor.lock:
-            components = list(self.runs.components)
-            newer = [i for i, c in enumerate(components) if c.main and c.lo >= (before or 0)]
-            at = components.index(old[0]) if old else max(newer, default=-1) + 1
-            components[at : at + len(old)] = [new] if new is not None else []
-            if new is not None:
-                db.fs.sync_dir(db.path)
-            self.install(components)
+            db.fs.sync_dir(db.path)
+            self.install(in_order([new, *(c for c in self.runs.components if c not in old)]))
             for c in old:
                 remove(db.fs, db.path, c.number)
 
