@@ -15,13 +15,12 @@ from .native_sketch import Filtered
 class PolicySettings:
     """What is known of a policy.
 
-    ``source``: where it comes from; ``hit_is_lock_free``: its hits need no lock; ``built_in``: it is one of ours; ``looks_ahead``: it
+    ``source``: where it comes from; ``built_in``: it is one of ours; ``looks_ahead``: it
     knows the future (it is one of ``BOUNDS``), so that it runs in a replay and nowhere else.
     """
 
     kind: str
     source: str
-    hit_is_lock_free: bool = False
     built_in: bool = False
     looks_ahead: bool = False
 
@@ -69,9 +68,9 @@ _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}
 _kept: list[object] = []  # what a cache may still use: bridges that were replaced, filters
 
-POLICIES: dict[str, PolicySettings] = {
-    kind: PolicySettings(kind, source, native.hit_is_lock_free(_addresses[kind]), True) for kind, source in _SOURCES.items()
-} | {kind: PolicySettings(kind, source, False, True, True) for kind, source in _BOUNDS.items()}
+POLICIES: dict[str, PolicySettings] = {kind: PolicySettings(kind, source, built_in=True) for kind, source in _SOURCES.items()} | {
+    kind: PolicySettings(kind, source, built_in=True, looks_ahead=True) for kind, source in _BOUNDS.items()
+}
 
 BOUNDS: dict[str, PolicySettings] = {kind: POLICIES[kind] for kind in _BOUNDS}
 """Those of the policies that no other can pass: for replay alone, since they know the future."""
@@ -172,7 +171,7 @@ def register(kind: str, component: int | Callable[[int, int, int], Any], admissi
         address = _bridges[kind].address
     _addresses[kind] = address
     source = "ops table" if isinstance(component, int) else "Python class"
-    POLICIES[kind] = PolicySettings(kind, source, native.hit_is_lock_free(address))
+    POLICIES[kind] = PolicySettings(kind, source)
 
 
 def problem(kind: str, *, forget: bool = False) -> BaseException | None:

@@ -139,5 +139,5 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(aging) + heap_bytes(p->r.slots);
 }
 
-const evi_ops evi_lfuda = POLICY_OPS("lfuda", 0, create_lfuda);
-const evi_ops evi_gdsf = POLICY_OPS("gdsf", 0, create_gdsf);
+const evi_ops evi_lfuda = POLICY_OPS("lfuda", create_lfuda);
+const evi_ops evi_gdsf = POLICY_OPS("gdsf", create_gdsf);

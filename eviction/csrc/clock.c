@@ -84,5 +84,5 @@ static int check(void *policy, char *why, size_t n) {
     return plain_check(policy, why, n);
 }
 
-const evi_ops evi_clock = POLICY_OPS("clock", 1, create_clock);
-const evi_ops evi_fifo_reinsertion = POLICY_OPS("fifo-reinsertion", 1, create_reinsertion);
+const evi_ops evi_clock = POLICY_OPS("clock", create_clock);
+const evi_ops evi_fifo_reinsertion = POLICY_OPS("fifo-reinsertion", create_reinsertion);

@@ -314,5 +314,5 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(clockpro);
 }
 
-const evi_ops evi_clockpro = POLICY_OPS("clockpro", 1, create);
-const evi_ops evi_clockpro_plus = POLICY_OPS("clockpro+", 1, create_plus);
+const evi_ops evi_clockpro = POLICY_OPS("clockpro", create);
+const evi_ops evi_clockpro_plus = POLICY_OPS("clockpro+", create_plus);

@@ -330,5 +330,5 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(experts) + heap_bytes(p->r.slots) + ((size_t)p->h.g.slots + 1) * sizeof *p->gone;
 }
 
-const evi_ops evi_lecar = POLICY_OPS("lecar", 0, create_lecar);
-const evi_ops evi_cacheus = POLICY_OPS("cacheus", 0, create_cacheus);
+const evi_ops evi_lecar = POLICY_OPS("lecar", create_lecar);
+const evi_ops evi_cacheus = POLICY_OPS("cacheus", create_cacheus);

@@ -132,4 +132,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(hyperbolic) + pool_bytes(&p->r) + ((size_t)p->r.slots + 1) * sizeof *p->lives;
 }
 
-const evi_ops evi_hyperbolic = POLICY_OPS("hyperbolic", 0, create);
+const evi_ops evi_hyperbolic = POLICY_OPS("hyperbolic", create);

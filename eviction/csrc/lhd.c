@@ -241,4 +241,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(lhd) + pool_bytes(&p->r) + ((size_t)p->r.slots + 1) * sizeof *p->lives;
 }
 
-const evi_ops evi_lhd = POLICY_OPS("lhd", 0, create);
+const evi_ops evi_lhd = POLICY_OPS("lhd", create);

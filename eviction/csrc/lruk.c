@@ -231,4 +231,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(lruk) + heap_bytes(p->r.slots) + ((size_t)p->r.slots + 1 + p->h.g.slots) * (size_t)(p->k + 1) * sizeof *p->times;
 }
 
-const evi_ops evi_lruk = POLICY_OPS("lru-k", 0, create);
+const evi_ops evi_lruk = POLICY_OPS("lru-k", create);

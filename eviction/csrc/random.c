@@ -78,4 +78,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(random_policy) + pool_bytes(&p->r);
 }
 
-const evi_ops evi_random = POLICY_OPS("random", 1, create);
+const evi_ops evi_random = POLICY_OPS("random", create);

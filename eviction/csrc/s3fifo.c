@@ -98,4 +98,4 @@ static int check(void *policy, char *why, size_t n) {
     return lists_check(&p->l, why, n) && lists_check_room(&p->l, G, p->room, why, n);
 }
 
-const evi_ops evi_s3fifo = LISTS_OPS("s3fifo", 1, lists_remove);
+const evi_ops evi_s3fifo = LISTS_OPS("s3fifo", lists_remove);

@@ -126,5 +126,5 @@ static void layout(void *policy, evi_layout *out) {
 static void *create_2(const evi_config *config) { return create_with(config, 2); }
 static void *create_4(const evi_config *config) { return create_with(config, 4); }
 
-const evi_ops evi_slru = POLICY_OPS("slru", 0, create_2);
-const evi_ops evi_slru4 = POLICY_OPS("slru4", 0, create_4);
+const evi_ops evi_slru = POLICY_OPS("slru", create_2);
+const evi_ops evi_slru4 = POLICY_OPS("slru4", create_4);

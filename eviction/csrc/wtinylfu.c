@@ -242,4 +242,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(wtinylfu) + sketch_bytes(&p->sketch);
 }
 
-const evi_ops evi_wtinylfu = POLICY_OPS("wtinylfu", 0, create);
+const evi_ops evi_wtinylfu = POLICY_OPS("wtinylfu", create);
