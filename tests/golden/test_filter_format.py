@@ -19,7 +19,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_filter_of_version_1_reads_and_writes_the_same(kind: str) -> None:
-    old = indexes.filter_class(kind).from_bytes(bytes.fromhex(WRITTEN[kind]))
+    old = indexes.filter_class(kind).open(bytes.fromhex(WRITTEN[kind]))
     assert (old.count, old.bits_per_key) == (4, 10.0)
     assert old.may_contain_many(KEYS).all() and b"cat" not in old
     assert indexes.filter_class(kind).build(KEYS, 10).to_bytes().hex() == WRITTEN[kind]
