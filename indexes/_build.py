@@ -1,6 +1,6 @@
 """What the extension indexes._native is made of; read by native_build.py."""
 
-HEADERS = ["filter.h", "search.h", "hash.h", "kinds.h"]
+HEADERS = ["filter.h", "search.h", "hash.h", "kinds.h", "builtins.h"]
 SOURCES = [
     "hash.c",
     "murmur.c",
@@ -13,5 +13,6 @@ SOURCES = [
     "ribbon.c",
     "search.c",
     "kinds.c",
+    "builtins.c",
 ]
 INCLUDES: list[str] = []

@@ -9,7 +9,8 @@ np.True_
 from __future__ import annotations
 
 import struct
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,8 @@ class Filter:
 
     def __init__(self, data: npt.NDArray[np.uint8], count: int, bits_per_key: float, hash: str = "xxh3") -> None:
         self._data, self.count, self.bits_per_key, self.hash = data, count, bits_per_key, hash
+        self.may_contain: Callable[[bytes | int], bool] = _no_keys if hash == _FOREIGN else self._ops().bind_probe(data, hash)
+        """Return False only when the key is not in the filter: `may_contain(key)`."""
 
     @classmethod
     def _ops(cls) -> FilterOps:
@@ -85,15 +88,10 @@ class Filter:
         return ops
 
     def _hash_name(self) -> str:
-        if self.hash == _FOREIGN:
-            raise TypeError("the filter was built from hashes of an unknown function; allowed: may_contain_hashes")
-        return self.hash
+        return self.hash if self.hash != _FOREIGN else _no_keys()
 
-    def may_contain(self, key: bytes | int) -> bool:
-        """Return False only when the key is not in the filter."""
-        return bool(self._ops().probe_keys(self._data, [key_bytes(key)], self._hash_name())[0])
-
-    __contains__ = may_contain
+    def __contains__(self, key: bytes | int) -> bool:
+        return self.may_contain(key)
 
     def may_contain_many(self, keys: Keys) -> npt.NDArray[np.bool_]:
         """Return for each key what `may_contain` says; one crossing, without the interpreter's lock."""
@@ -216,6 +214,10 @@ class Filter:
         if not known:
             raise ValueError(f"name is {name!r}; allowed: {', '.join(filter_kinds())}")
         return filter_class(known[0])  # type: ignore[return-value]
+
+
+def _no_keys(*_: object) -> NoReturn:
+    raise TypeError("the filter was built from hashes of an unknown function; allowed: may_contain_hashes")
 
 
 def _known(hash: str) -> str:

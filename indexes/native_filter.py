@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from . import _native
 from .native import _found, _pack, _pointer, _rows, ffi, lib
+
+if lib.idx_install_builtins():
+    raise ImportError("indexes._native does not take the probe of one key")
 
 Keys: TypeAlias = "Sequence[bytes] | Sequence[int] | npt.NDArray[Any]"
 Hashes: TypeAlias = "npt.NDArray[np.uint64]"
@@ -102,13 +107,20 @@ def _int_rows(keys: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return wide.view(np.uint8).reshape(len(keys), 8)
 
 
-def key_bytes(key: bytes | int) -> bytes:
-    """Return the bytes that are hashed for a key: its own, or the 8 of an integer. ValueError when the integer is out of range."""
-    if not isinstance(key, int):
+def key_bytes(key: Any) -> bytes:
+    """Return the bytes that are hashed for a key: its own, or the 8 of an integer.
+
+    TypeError for what is neither bytes-like nor an integer, ValueError when 64 bits do not hold the integer.
+    """
+    if isinstance(key, (bytes, bytearray, memoryview)):
         return bytes(key)
-    if not -(1 << 63) <= key <= _WORD:
-        raise ValueError(f"key is {key}; allowed: -2**63 to 2**64 - 1")
-    return (key & _WORD).to_bytes(8, "little")
+    try:
+        number = index(key)
+    except TypeError:
+        raise TypeError(f"key is {key!r:.60}; allowed: bytes, bytearray, memoryview or an integer") from None
+    if not -(1 << 63) <= number <= _WORD:
+        raise ValueError(f"key is {number}; allowed: -2**63 to 2**64 - 1")
+    return (number & _WORD).to_bytes(8, "little")
 
 
 def aligned(size: int) -> npt.NDArray[np.uint8]:
@@ -143,6 +155,16 @@ class FilterOps:
 
     def _hash(self, name: str) -> Any:
         return self._ops.hash if name == "xxh3" else _HASHES[name]
+
+    def bind_probe(self, data: npt.NDArray[np.uint8], hash: str) -> Callable[[bytes | int], bool]:
+        """Return the probe of checked bytes with one key, as a function of the interpreter. It holds the bytes and this object."""
+
+        def slow(key: Any) -> bool:
+            return bool(self.probe_keys(data, [key_bytes(key)], hash)[0])
+
+        where = (int(ffi.cast("uintptr_t", pointer)) for pointer in (self._ops, self._hash(hash), _pointer("uint8_t *", data)))
+        bound: Callable[[bytes | int], bool] = _native.bind_probe(*where, len(data), slow, (self, data))
+        return bound
 
     def can(self, what: str) -> bool:
         """Tell whether the kind has the optional slot: "fpr", "empty", "insert", "erase" or "unite"."""

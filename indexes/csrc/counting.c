@@ -11,7 +11,7 @@
 #include "indexes/csrc/kinds.h"
 #include <math.h>
 
-enum { KIND = 3, VERSION = 1, HEADER = 16, AHEAD = 8, WIDTH = 4, FULL = 15 };
+enum { KIND = 3, VERSION = 1, HEADER = 16, AHEAD = 8, WIDTH = 4, FULL = 15, GROUP = 128, FIRST = 2 };
 
 static const double MOST_BITS = 64;
 
@@ -42,8 +42,7 @@ static inline void count(uint8_t *counters, uint64_t n_counters, int k, uint64_t
     }
 }
 
-static inline int test(const uint8_t *counters, uint64_t n_counters, int k, uint64_t h) {
-    const uint64_t step = idx_bloom_step(h);
+static inline int test(const uint8_t *counters, uint64_t n_counters, int k, uint64_t h, uint64_t step) {
     for (; k > 0; k--, h += step)
         if (!counter(counters, idx_scale(h, n_counters))) return 0;
     return 1;
@@ -71,7 +70,7 @@ static void counting_erase(uint8_t *filter, size_t len, const uint64_t *hashes, 
     }
     const uint64_t n_counters = idx_load64(filter + 8);
     for (size_t i = 0; i < n; i++) {
-        erased[i] = (uint8_t)test(filter + HEADER, n_counters, filter[2], hashes[i]);
+        erased[i] = (uint8_t)test(filter + HEADER, n_counters, filter[2], hashes[i], idx_bloom_step(hashes[i]));
         if (erased[i]) count(filter + HEADER, n_counters, filter[2], hashes[i], -1);
     }
 }
@@ -91,15 +90,37 @@ static int counting_check(const uint8_t *filter, size_t len) {
 }
 
 static int counting_may_contain(const uint8_t *filter, size_t len, uint64_t hash) {
-    return len > HEADER && test(filter + HEADER, idx_load64(filter + 8), filter[2], hash);
+    return len > HEADER && test(filter + HEADER, idx_load64(filter + 8), filter[2], hash, idx_bloom_step(hash));
+}
+
+/* Two probes of every key without a branch on what they find, then the others of the keys that are left: see bloom.c. */
+static void many_of_group(const uint8_t *counters, uint64_t n_counters, int k, const uint64_t *hashes, size_t n, uint8_t *out) {
+    const int first = k < FIRST ? k : FIRST;
+    uint8_t left[GROUP];
+    size_t n_left = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t h = hashes[i];
+        const uint64_t step = idx_bloom_step(h);
+        unsigned all = 1;
+        for (int j = 0; j < first; j++, h += step) all &= counter(counters, idx_scale(h, n_counters)) != 0;
+        out[i] = (uint8_t)all;
+        left[n_left] = (uint8_t)i;
+        n_left += all;
+    }
+    for (size_t i = 0; i < n_left; i++) {
+        const uint64_t step = idx_bloom_step(hashes[left[i]]);
+        out[left[i]] = (uint8_t)test(counters, n_counters, k - first, hashes[left[i]] + (uint64_t)first * step, step);
+    }
 }
 
 static void counting_may_contain_many(const uint8_t *filter, size_t len, const uint64_t *hashes, size_t n, uint8_t *out) {
-    const uint64_t n_counters = len > HEADER ? idx_load64(filter + 8) : 0;
-    for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n) fetch(filter + HEADER, n_counters, 2, hashes[i + AHEAD]); /* most absent keys end at the second probe */
-        out[i] = (uint8_t)(n_counters && test(filter + HEADER, n_counters, filter[2], hashes[i]));
+    if (len <= HEADER) {
+        memset(out, 0, n);
+        return;
     }
+    const uint64_t n_counters = idx_load64(filter + 8);
+    for (size_t i = 0; i < n; i += GROUP)
+        many_of_group(filter + HEADER, n_counters, filter[2], hashes + i, n - i < GROUP ? n - i : GROUP, out + i);
 }
 
 static double counting_expected_fpr(double bits_per_key) {

@@ -78,13 +78,13 @@ def test_tables_keep_the_kind_they_were_written_with(tmp_path: Path) -> None:
     """Another kind in the options at each opening: old tables are read by the name in them, until a compaction rewrites them."""
     expected: dict[bytes, bytes] = {}
     for turn, kind in enumerate(KINDS):
-        with lsm.open(tmp_path / "db", options(kind, compaction={"l0_trigger": 1000})) as db:
+        with lsm.open(tmp_path / "db", options(kind, compaction={"layout": "tiering", "size_ratio": 1000, "l0_trigger": 1000})) as db:
             for i in range(turn, 600, len(KINDS)):
                 db.put(present(i), kind.encode())
                 expected[present(i)] = kind.encode()
             db.flush()
             assert db.get_many(list(expected)) == list(expected.values())
-    with lsm.open(tmp_path / "db", options("ribbon", compaction={"l0_trigger": 1000})) as db:
+    with lsm.open(tmp_path / "db", options("ribbon", compaction={"layout": "tiering", "size_ratio": 1000, "l0_trigger": 1000})) as db:
         assert len(db.version().tables()) == len(KINDS)
         db.compact()
         assert len(db.version().tables()) == 1

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
+import sys
+import weakref
+
 import mmh3
 import numpy as np
 import pytest
@@ -219,3 +224,40 @@ class Changing(RuleBasedStateMachine):
 
 TestChanging = Changing.TestCase
 TestChanging.settings = settings(max_examples=60, stateful_step_count=60)
+
+
+@pytest.mark.parametrize("hash", indexes.HASHES)
+def test_one_probe_takes_every_form_of_key(hash: str) -> None:
+    integers = [0, 1, -1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1]
+    built = Ribbon.build([b"", b"ant", *map(filters.key_bytes, integers)], 30, hash=hash)
+    assert all(built.may_contain(form(b"ant")) for form in (bytes, bytearray, memoryview))
+    assert all(built.may_contain(i) for i in integers) and b"" in built and True in built
+    assert built.may_contain(np.int8(1)) is built.may_contain(1) is True
+    assert not built.may_contain(b"bee") and not built.may_contain(2) and -2 not in built
+    for wrong, error in (("ant", TypeError), (None, TypeError), (1.5, TypeError), (2**64, ValueError)):
+        with pytest.raises(error):
+            built.may_contain(wrong)  # type: ignore[arg-type]
+    assert str(inspect.signature(built.may_contain)) == "(key, /)" and built.may_contain.__doc__
+
+
+def test_probe_keeps_the_filter_and_lets_it_go() -> None:
+    probe = Bloom.build(np.arange(1000)).may_contain
+    gc.collect()
+    np.zeros(1 << 20)  # what might take the place of freed bytes
+    assert all(map(probe, range(1000)))
+    data = Bloom.build(np.arange(10))
+    gone = weakref.ref(data)
+    gc.disable()
+    try:
+        del data
+        assert gone() is None  # no cycle: large filters go at once
+    finally:
+        gc.enable()
+
+
+def test_probing_one_key_does_not_leak() -> None:
+    built, keys = Bloom.build([b"a"]), [b"a", b"b", 5, 6, 2**63, bytearray(b"a")]
+    counts = [sys.getrefcount(key) for key in keys]
+    for _ in range(100):
+        list(map(built.may_contain, keys))
+    assert [sys.getrefcount(key) for key in keys] == counts
