@@ -300,6 +300,11 @@ FILTERS: dict[str, type[Filter]] = {c.kind: c for c in CLASSES}
 """The classes of the built-in filters by kind."""
 
 
+def hash_keys(keys: Keys, hash: str = "xxh3") -> Hashes:
+    """Return the 64-bit hashes of keys (as `Filter` takes them) by "xxh3" or "murmur3". O(total bytes); one crossing."""
+    return Bloom._ops().hash_keys(keys, _known(hash))
+
+
 def filter_class(kind: str) -> type[Filter]:
     """Return the class of a registered kind. ValueError names the kinds there are."""
     return FILTERS.get(kind) or type(kind, (Filter,), {"kind": filter_ops(kind).name})
