@@ -139,10 +139,18 @@ def list_(as_json: Json = False) -> None:
 
     Example: lsmlab list --json
     """
+    import indexes
     import lsm
 
     with guarded():
-        kinds: dict[str, Any] = {"layouts": lsm.LAYOUTS, "pickers": lsm.PICKERS, "memtables": lsm.MEMTABLES, "compactions": lsm.COMPACTIONS}
+        kinds: dict[str, Any] = {
+            "filters": indexes.FILTERS,
+            "searches": indexes.SEARCHES,
+            "layouts": lsm.LAYOUTS,
+            "pickers": lsm.PICKERS,
+            "memtables": lsm.MEMTABLES,
+            "compactions": lsm.COMPACTIONS,
+        }
         value: dict[str, list[str]] = {"suites": list(suites.shipped()), "workloads": [*MIXES, suites.TRACE], "plots": list(plots.PLOTS)}
         value |= {"stores": list(STORES), "benchmarks": list(WORKLOADS)}
         value |= {name: sorted(map(str, registry)) for name, registry in kinds.items()}

@@ -42,6 +42,9 @@ class Filter:
         self.may_contain: Callable[[bytes | int], bool] = _no_keys if hash == _FOREIGN else self._ops().bind_probe(data, hash)
         """Return False only when the key is not in the filter: `may_contain(key)`."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.count:,} keys in {self.size_bytes:,} bytes>"
+
     @classmethod
     def _ops(cls) -> FilterOps:
         if not hasattr(cls, "kind"):
@@ -75,8 +78,8 @@ class Filter:
     def with_capacity(cls, capacity: int, bits_per_key: float | None = None, *, hash: str = "xxh3") -> Self:
         """Return an empty filter for about `capacity` keys that `add` brings. TypeError for kinds that need all keys at once."""
         bits = cls.default_bits if bits_per_key is None else bits_per_key
-        if capacity < 1:
-            raise ValueError(f"capacity is {capacity}; allowed: 1 or more")
+        if not 1 <= capacity <= 1 << 40:
+            raise ValueError(f"capacity is {capacity}; allowed: 1 to 2**40")
         return cls(cls._able("empty", "grow").empty(capacity, bits), 0, bits, _known(hash))
 
     @classmethod

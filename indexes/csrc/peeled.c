@@ -49,7 +49,7 @@ static shape shape_for(uint8_t kind, uint8_t width, int fuse, size_t n) {
     return s;
 }
 
-static inline uint64_t rotl(uint64_t h, int r) { return h << r | h >> (64 - r); }
+static inline uint64_t rotl(uint64_t h, int r) { return h << r | h >> (-r & 63); }
 
 static inline void places(const shape *s, uint64_t h, uint32_t at[3]) {
     if (s->log) {

@@ -58,6 +58,15 @@ def test_unknown_names_are_named() -> None:
         Filter.build([b"a"])
 
 
+def test_capacity_and_repr() -> None:
+    for capacity in (0, -1, 2**70):
+        with pytest.raises(ValueError, match=rf"capacity is {capacity}; allowed: 1 to 2\*\*40"):
+            Bloom.with_capacity(capacity)
+    with pytest.raises(ValueError, match=r"bits_per_key is 12\.8 for 1099511627776 keys, which cuckoo does not take"):
+        Cuckoo.with_capacity(2**40)
+    assert repr(Bloom.build(range(1000))) == "<Bloom: 1,000 keys in 1,272 bytes>"
+
+
 def test_open_finds_the_kind() -> None:
     for cls in filters.CLASSES:
         assert type(Filter.open(memoryview(cls.build([b"a"]).to_bytes()))) is cls
