@@ -70,8 +70,8 @@ static inline uint32_t cell(const shape *s, const uint8_t *at, uint32_t i) {
 
 typedef struct peeling {
     uint64_t *sums; /* of each cell: the xor of its keys */
-    uint8_t *counts; /* and how many they are */
-    uint32_t *queue; /* cells that had one key when they were put in */
+    uint8_t *counts; /* 4 * how many they are, + the xor of which of a key's three cells this one is to each */
+    uint32_t *queue; /* cells that had one key when they were put in; each once, and room for one that is not kept */
     uint64_t *order; /* keys in the order in which they went */
     uint8_t *own; /* and which of its three cells was left to each */
 } peeling;
@@ -79,36 +79,46 @@ typedef struct peeling {
 static int load(const shape *s, const uint64_t *keys, size_t n, peeling *p) {
     memset(p->sums, 0, cells(s) * sizeof *p->sums);
     memset(p->counts, 0, cells(s));
+    uint8_t overflow = 0; /* 64 keys and more in one cell: no filter of this size */
     for (size_t i = 0; i < n; i++) {
         uint32_t at[3];
         places(s, keys[i], at);
-        for (int j = 0; j < 3; j++) {
+        for (uint8_t j = 0; j < 3; j++) {
             p->sums[at[j]] ^= keys[i];
-            if (++p->counts[at[j]] == 0) return -1;
+            p->counts[at[j]] = (uint8_t)(p->counts[at[j]] + 4) ^ j;
+            overflow |= p->counts[at[j]] < 4;
         }
     }
-    return 0;
+    return overflow ? -1 : 0;
 }
+
+static const uint8_t OTHERS[3][2] = {{1, 2}, {0, 2}, {0, 1}};
 
 /* How many keys went: all of them, or the three-uniform graph of this seed has a core. */
 static size_t peel(const shape *s, peeling *p) {
     const uint64_t n_cells = cells(s);
     size_t head = 0, tail = 0, gone = 0;
-    for (uint64_t i = 0; i < n_cells; i++)
-        if (p->counts[i] == 1) p->queue[tail++] = (uint32_t)i;
+    for (uint64_t i = 0; i < n_cells; i++) {
+        p->queue[tail] = (uint32_t)i;
+        tail += p->counts[i] >> 2 == 1;
+    }
     while (head < tail) {
         const uint32_t here = p->queue[head++];
-        if (p->counts[here] == 0) continue;
+        if (p->counts[here] >> 2 == 0) continue;
         const uint64_t key = p->sums[here];
+        const uint8_t own = p->counts[here] & 3;
         uint32_t at[3];
         places(s, key, at);
         p->order[gone] = key;
-        for (int j = 0; j < 3; j++) {
-            if (at[j] == here) p->own[gone] = (uint8_t)j;
+        p->own[gone++] = own;
+        p->counts[here] = 0;
+        for (int k = 0; k < 2; k++) {
+            const uint8_t j = OTHERS[own][k];
             p->sums[at[j]] ^= key;
-            if (--p->counts[at[j]] == 1) p->queue[tail++] = at[j];
+            p->counts[at[j]] = (uint8_t)(p->counts[at[j]] - 4) ^ j;
+            p->queue[tail] = at[j];
+            tail += p->counts[at[j]] >> 2 == 1;
         }
-        gone++;
     }
     return gone;
 }
@@ -157,13 +167,13 @@ static int peeled_build(uint8_t kind, uint8_t width, int fuse, const uint64_t *h
     *len = need;
     if (n == 0) return IDX_FILTER_OK;
     const size_t m = (size_t)cells(&s);
-    uint8_t *scratch = malloc(m * (sizeof(uint64_t) + sizeof(uint32_t) + 1) + n * (2 * sizeof(uint64_t) + 1));
+    uint8_t *scratch = malloc(m * (sizeof(uint64_t) + sizeof(uint32_t) + 1) + sizeof(uint32_t) + n * (2 * sizeof(uint64_t) + 1));
     if (!scratch) return IDX_FILTER_NO_MEMORY;
     peeling p = {.sums = (uint64_t *)scratch};
     p.order = p.sums + m;
     uint64_t *keys = p.order + n;
     p.queue = (uint32_t *)(keys + n);
-    p.counts = (uint8_t *)(p.queue + m);
+    p.counts = (uint8_t *)(p.queue + m + 1);
     p.own = p.counts + m;
     const int status = attempts(&s, hashes, n, &p, keys, out);
     free(scratch);
