@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from .native_filter import HASHES, FilterOps, Hashes, Keys, aligned, key_bytes, xxh3
+from .native_filter import HASHES, FilterOps, HashArray, Hashes, Keys, aligned, key_bytes, xxh3
 from .registry import filter_kinds, filter_ops
 
 _MAGIC = b"IDXF"
@@ -303,7 +303,7 @@ FILTERS: dict[str, type[Filter]] = {c.kind: c for c in CLASSES}
 """The classes of the built-in filters by kind."""
 
 
-def hash_keys(keys: Keys, hash: str = "xxh3") -> Hashes:
+def hash_keys(keys: Keys, hash: str = "xxh3") -> HashArray:
     """Return the 64-bit hashes of keys (as `Filter` takes them) by "xxh3" or "murmur3". O(total bytes); one crossing."""
     return Bloom._ops().hash_keys(keys, _known(hash))
 

@@ -17,7 +17,8 @@ if lib.idx_install_builtins():
     raise ImportError("indexes._native does not take the probe of one key")
 
 Keys: TypeAlias = "Sequence[bytes] | Sequence[int] | npt.NDArray[Any]"
-Hashes: TypeAlias = "npt.NDArray[np.uint64]"
+HashArray: TypeAlias = "npt.NDArray[np.uint64]"
+Hashes: TypeAlias = "HashArray | Sequence[int]"
 
 FILTER_ABI: int = lib.IDX_FILTER_ABI
 _LINE = 64  # bytes of a cache line
@@ -130,11 +131,12 @@ def aligned(size: int) -> npt.NDArray[np.uint8]:
     return raw[start : start + size]
 
 
-def _hash_array(hashes: Any) -> Hashes:
-    got = np.asarray(hashes)
-    if got.ndim != 1 or (got.dtype.kind not in "iu" and len(got)):
-        raise TypeError(f"hashes are {got.dtype} with {got.ndim} dimensions; allowed: one dimension of uint64")
-    return np.ascontiguousarray(got, np.uint64)
+def _hash_array(hashes: Any) -> HashArray:
+    if not isinstance(hashes, np.ndarray):
+        return np.frombuffer(array("Q", hashes), np.uint64)
+    if hashes.ndim != 1 or hashes.dtype.kind not in "iu":
+        raise TypeError(f"hashes are {hashes.dtype} with {hashes.ndim} dimensions; allowed: one dimension of uint64")
+    return np.ascontiguousarray(hashes, np.uint64)
 
 
 class FilterOps:
@@ -170,14 +172,14 @@ class FilterOps:
         """Tell whether the kind has the optional slot: "fpr", "empty", "insert", "erase" or "unite"."""
         return bool(getattr(self._ops, what) != ffi.NULL)
 
-    def hash_keys(self, keys: Keys, hash: str = "xxh3") -> Hashes:
+    def hash_keys(self, keys: Keys, hash: str = "xxh3") -> HashArray:
         """Return the hashes of the keys. O(total bytes); one crossing.
 
         keys: a sequence of bytes or of ints, an 'S' or 'U' array (UTF-8), an integer array, a 'V' array, or rows of uint8. An integer
         stands for its 8 bytes, little-endian, in two's complement. TypeError for other arrays, ValueError for integers that 64 bits do
         not hold.
         """
-        out: Hashes = np.empty(len(keys), np.uint64)
+        out: HashArray = np.empty(len(keys), np.uint64)
         packed = _Packed(keys)
         packed.call(lib.idx_hash_rows, lib.idx_hash_keys, (self._hash(hash),), _pointer("uint64_t *", out))
         return out
@@ -195,8 +197,8 @@ class FilterOps:
         ValueError when bits_per_key is out of the filter's range, or when no seed worked (for the kinds that need one: does not happen by
         chance); MemoryError when the scratch space of the build cannot be had.
         """
-        hashes = _hash_array(hashes)
-        return self._made(lambda *out: self._ops.build(_pointer("uint64_t *", hashes), len(hashes), *out), len(hashes), bits_per_key)
+        given = _hash_array(hashes)
+        return self._made(lambda *out: self._ops.build(_pointer("uint64_t *", given), len(given), *out), len(given), bits_per_key)
 
     def empty(self, capacity: int, bits_per_key: float) -> npt.NDArray[np.uint8]:
         """Return a filter without keys, of the size of one with `capacity` keys. Errors as of `build`."""
@@ -230,23 +232,23 @@ class FilterOps:
 
     def may_contain_many(self, data: npt.NDArray[np.uint8], hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Probe with many hashes, one crossing."""
-        hashes = _hash_array(hashes)
-        out = np.zeros(len(hashes), np.bool_)
+        given = _hash_array(hashes)
+        out = np.zeros(len(given), np.bool_)
         self._ops.may_contain_many(
-            _pointer("uint8_t *", data), len(data), _pointer("uint64_t *", hashes), len(hashes), _pointer("uint8_t *", out)
+            _pointer("uint8_t *", data), len(data), _pointer("uint64_t *", given), len(given), _pointer("uint8_t *", out)
         )
         return out
 
     def insert(self, data: npt.NDArray[np.uint8], hashes: Hashes) -> int:
         """Add keys in place; return how many went in before one found no room (which leaves nothing behind)."""
-        hashes = _hash_array(hashes)
-        return int(self._ops.insert(_pointer("uint8_t *", data), len(data), _pointer("uint64_t *", hashes), len(hashes)))
+        given = _hash_array(hashes)
+        return int(self._ops.insert(_pointer("uint8_t *", data), len(data), _pointer("uint64_t *", given), len(given)))
 
     def erase(self, data: npt.NDArray[np.uint8], hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Take keys out in place; False for those that were surely absent."""
-        hashes = _hash_array(hashes)
-        out = np.zeros(len(hashes), np.bool_)
-        self._ops.erase(_pointer("uint8_t *", data), len(data), _pointer("uint64_t *", hashes), len(hashes), _pointer("uint8_t *", out))
+        given = _hash_array(hashes)
+        out = np.zeros(len(given), np.bool_)
+        self._ops.erase(_pointer("uint8_t *", data), len(data), _pointer("uint64_t *", given), len(given), _pointer("uint8_t *", out))
         return out
 
     def unite(self, into: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> None:

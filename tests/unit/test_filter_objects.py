@@ -51,6 +51,15 @@ def test_filter_of_foreign_hashes_takes_only_hashes() -> None:
         built.may_contain_hashes(np.zeros(3))
 
 
+def test_hashes_as_a_list_keep_all_their_bits() -> None:
+    hashes = [2**64 - 1, 2**63, 1]
+    assert Bloom.from_hashes(hashes).raw == Bloom.from_hashes(np.array(hashes, np.uint64)).raw
+    assert Bloom.from_hashes([]).may_contain_hashes([]).shape == (0,)
+    for wrong, error in (([1.5], TypeError), ([2**64], OverflowError), ([-1], OverflowError)):
+        with pytest.raises(error):
+            Bloom.from_hashes(wrong)
+
+
 def test_unknown_names_are_named() -> None:
     with pytest.raises(ValueError, match="hash is 'crc'; allowed: xxh3, murmur3"):
         Bloom.build([b"a"], hash="crc")
