@@ -21,7 +21,7 @@ from indexes import filter_ops, filters
 
 from .processes import version
 
-BITS = {"ribbon": 7.1, "homogeneous_ribbon": 7.1}  # the others: their class's default
+BITS = {"ribbon": 7.2, "homogeneous_ribbon": 7.2}  # the others: their class's default
 RATES_AT = (6, 8, 10, 12, 16)
 SINGLES = 50_000
 RATE_PROBES = 8_000_000  # of a filter that takes arrays; the others get as many as there are keys
