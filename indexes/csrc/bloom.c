@@ -9,7 +9,7 @@
 #include "indexes/csrc/kinds.h"
 #include <math.h>
 
-enum { KIND = 1, VERSION = 1, HEADER = 16, AHEAD = 8, GROUP = 128, FIRST = 2 };
+enum { KIND = 1, VERSION = 1, HEADER = 16, AHEAD = 8, GROUP = 128, FIRST = 2, NEAR = 1 << 25 /* bits */ };
 
 static const double MOST_BITS = 64;
 
@@ -42,17 +42,17 @@ static int bloom_empty(size_t n, double bits_per_key, uint8_t *out, size_t cap, 
     return IDX_FILTER_OK;
 }
 
+static inline void fetch(const uint8_t *bits, uint64_t nbits, int k, uint64_t h, uint64_t step) {
+    for (; k > 0; k--, h += step) __builtin_prefetch(bits + idx_scale(h, nbits) / 8);
+}
+
 static size_t bloom_insert(uint8_t *filter, size_t len, const uint64_t *hashes, size_t n) {
     if (len <= HEADER) return 0;
     const uint64_t nbits = idx_load64(filter + 8);
     const int k = filter[2];
     uint8_t *bits = filter + HEADER;
     for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n) {
-            uint64_t h = hashes[i + AHEAD];
-            const uint64_t step = idx_bloom_step(h);
-            for (int j = 0; j < k; j++, h += step) __builtin_prefetch(bits + idx_scale(h, nbits) / 8, 1);
-        }
+        if (i + AHEAD < n) fetch(bits, nbits, k, hashes[i + AHEAD], idx_bloom_step(hashes[i + AHEAD]));
         uint64_t h = hashes[i];
         const uint64_t step = idx_bloom_step(h);
         for (int j = 0; j < k; j++, h += step) {
@@ -91,11 +91,13 @@ static int bloom_may_contain(const uint8_t *filter, size_t len, uint64_t hash) {
 }
 
 /* Two probes of every key, without a branch on what they find; then the other probes of the keys that are left, likewise. Nothing is
- * mispredicted, so the loads of many keys are under way at the same time. */
+ * mispredicted, so the loads of many keys are under way at the same time; where the bits are too many for the near caches, they are also
+ * asked for beforehand. */
 static void many_of_group(const uint8_t *bits, uint64_t nbits, int k, const uint64_t *hashes, size_t n, uint8_t *out) {
     const int first = k < FIRST ? k : FIRST;
     uint8_t left[GROUP];
     size_t n_left = 0;
+    for (size_t i = 0; nbits > NEAR && i < n; i++) fetch(bits, nbits, first, hashes[i], idx_bloom_step(hashes[i]));
     for (size_t i = 0; i < n; i++) {
         uint64_t h = hashes[i];
         const uint64_t step = idx_bloom_step(h);
@@ -104,6 +106,10 @@ static void many_of_group(const uint8_t *bits, uint64_t nbits, int k, const uint
         out[i] = (uint8_t)all;
         left[n_left] = (uint8_t)i;
         n_left += all;
+    }
+    for (size_t i = 0; nbits > NEAR && i < n_left; i++) {
+        const uint64_t step = idx_bloom_step(hashes[left[i]]);
+        fetch(bits, nbits, k - first, hashes[left[i]] + (uint64_t)first * step, step);
     }
     for (size_t i = 0; i < n_left; i++) {
         const uint64_t step = idx_bloom_step(hashes[left[i]]);
