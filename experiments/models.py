@@ -3,7 +3,7 @@
 Symbols: N entries, T size ratio, L levels on disk, b filter bits a key, B entries a block, P_i false-positive rate of level i. All assume
 unique keys, full levels and whole-level (preemptive) merges, so they bound or centre a real tree; none of them counts the log.
 Sources: Monkey = Dayan, Athanassoulis, Idreos, SIGMOD 2017. Dostoevsky = Dayan, Idreos, SIGMOD 2018.
-The rates of the filters as they are built are indexes.theory's.
+The rates of the filters as they are built are theirs (indexes.theory).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from indexes import theory
+import indexes
 
 LN2_SQUARED = math.log(2) ** 2
 
@@ -40,9 +40,9 @@ def filter_fpr(kind: str, bits_per_key: float) -> float:
     """The rate of a kind of filter of the engine; 1 for none."""
     if kind == "none" or bits_per_key <= 0:
         return 1.0
-    if kind not in ("bloom", "blocked_bloom"):
-        raise ValueError(f"no model of the filter {kind!r}; there are none, bloom, blocked_bloom")
-    return theory.blocked_bloom_fpr(bits_per_key) if kind == "blocked_bloom" else theory.bloom_fpr(bits_per_key)
+    if kind not in indexes.BUILT_IN:
+        raise ValueError(f"no model of the filter {kind!r}; there are {', '.join(sorted(indexes.BUILT_IN))}")
+    return indexes.filter_ops(kind).expected_fpr(bits_per_key)
 
 
 def zero_result_reads(rates: Iterable[float]) -> Prediction:

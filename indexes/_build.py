@@ -13,6 +13,7 @@ HEADERS = [
     "memory.h",
     "rtree.h",
     "bitmap.h",
+    "builtins.h",
 ]
 SOURCES = [
     "hash.c",
@@ -41,5 +42,17 @@ SOURCES = [
     "rtree_delete.c",
     "elias_fano.c",
     "bitmap.c",
+    "filter.h",
+    "search.h",
+    "hash.h",
+    "kinds.h",
+    "builtins.h",
+    "murmur.c",
+    "distinct.c",
+    "counting.c",
+    "cuckoo.c",
+    "peeled.c",
+    "ribbon.c",
+    "builtins.c",
 ]
 INCLUDES: list[str] = []

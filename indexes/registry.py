@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .native import FilterOps, PythonFilter, SearchOps, native_filter, native_search_address
+from .native import SearchOps, native_search_address
+from .native_filter import FilterOps, PythonFilter, native_filter
 
 MIN_BITS, MAX_BITS = 1.0, 64.0
 
@@ -57,6 +58,64 @@ class BlockedBloomSettings(FilterSettings):
 
 
 @dataclass(frozen=True)
+class CountingBloomSettings(FilterSettings):
+    """The counting Bloom filter (Fan, Cao, Almeida, Broder, 2000): 4 bits a cell, so the rate of a Bloom filter of a quarter of the
+    bits."""
+
+    kind: ClassVar[str] = "counting_bloom"
+
+
+@dataclass(frozen=True)
+class CuckooSettings(FilterSettings):
+    """The cuckoo filter (Fan, Andersen, Kaminsky, Mitzenmacher, CoNEXT 2014): fingerprints of 4 to 16 bits, two cache misses a key."""
+
+    kind: ClassVar[str] = "cuckoo"
+
+
+@dataclass(frozen=True)
+class RibbonSettings(FilterSettings):
+    """The standard Ribbon filter (Dillinger and Walzer, 2021): a rate of 1 % for 7 bits a key, where Bloom takes 9.6; slower to build and
+    to probe."""
+
+    kind: ClassVar[str] = "ribbon"
+
+
+@dataclass(frozen=True)
+class HomogeneousRibbonSettings(FilterSettings):
+    """The homogeneous Ribbon filter (same paper): a build never begins again, for about the same memory."""
+
+    kind: ClassVar[str] = "homogeneous_ribbon"
+
+
+@dataclass(frozen=True)
+class BinaryFuse8Settings(FilterSettings):
+    """The binary fuse filter (Graf and Lemire, JEA 2022) of 8-bit fingerprints: 9 bits a key and 0.4 %, whatever bits_per_key says."""
+
+    kind: ClassVar[str] = "binary_fuse8"
+
+
+@dataclass(frozen=True)
+class BinaryFuse16Settings(FilterSettings):
+    """The binary fuse filter of 16-bit fingerprints: 18 bits a key and 0.0015 %, whatever bits_per_key says."""
+
+    kind: ClassVar[str] = "binary_fuse16"
+
+
+@dataclass(frozen=True)
+class Xor8Settings(FilterSettings):
+    """The xor filter (Graf and Lemire, JEA 2020) of 8-bit fingerprints: 9.84 bits a key and 0.4 %, whatever bits_per_key says."""
+
+    kind: ClassVar[str] = "xor8"
+
+
+@dataclass(frozen=True)
+class Xor16Settings(FilterSettings):
+    """The xor filter of 16-bit fingerprints: 19.7 bits a key and 0.0015 %, whatever bits_per_key says."""
+
+    kind: ClassVar[str] = "xor16"
+
+
+@dataclass(frozen=True)
 class SearchSettings:
     """A block search has no knobs yet."""
 
@@ -81,11 +140,15 @@ class BinarySettings(SearchSettings):
     kind: ClassVar[str] = "binary"
 
 
-FILTERS: dict[str, type[NoFilter] | type[FilterSettings]] = {c.kind: c for c in (NoFilter, BloomSettings, BlockedBloomSettings)}
+_OURS: tuple[type[FilterSettings], ...] = (
+    BloomSettings, BlockedBloomSettings, CountingBloomSettings, CuckooSettings, RibbonSettings, HomogeneousRibbonSettings,
+    BinaryFuse8Settings, BinaryFuse16Settings, Xor8Settings, Xor16Settings,
+)  # fmt: skip
+FILTERS: dict[str, type[NoFilter] | type[FilterSettings]] = {NoFilter.kind: NoFilter, **{c.kind: c for c in _OURS}}
 BUILT_IN = frozenset(FILTERS)
 """The kinds of filter that are ours; others may run code of the interpreter."""
 SEARCHES: dict[str, type[SearchSettings]] = {c.kind: c for c in (FenceSettings, BinarySettings)}
-_filter_ops: dict[str, FilterOps] = {kind: native_filter(kind) for kind in ("bloom", "blocked_bloom")}
+_filter_ops: dict[str, FilterOps] = {c.kind: native_filter(c.kind) for c in _OURS}
 _search_ops: dict[str, SearchOps] = {kind: SearchOps(native_search_address(kind)) for kind in ("fence", "binary")}
 
 
@@ -94,6 +157,11 @@ def filter_ops(kind: str) -> FilterOps:
     if kind not in _filter_ops:
         raise ValueError(f"filter kind is {kind!r}; allowed: {', '.join(_filter_ops)}")
     return _filter_ops[kind]
+
+
+def filter_kinds() -> tuple[str, ...]:
+    """Return the kinds that have an ops table: all but "none"."""
+    return tuple(_filter_ops)
 
 
 def search_ops(kind: str) -> SearchOps:

@@ -2,8 +2,11 @@
 
 Bloom: Bloom, CACM 1970; in this form Broder and Mitzenmacher, "Network applications of Bloom filters", Internet Mathematics 2004,
 section 2.1.
+Counting Bloom: the same with a quarter of the cells.
 Blocked Bloom: Putze, Sanders, Singler, WEA 2007, section 3.1 (the Poisson sum), here with the exact occupancy of a block in place of
 their approximation of it.
+Cuckoo: Fan, Andersen, Kaminsky, Mitzenmacher, CoNEXT 2014, section 5.1.
+Ribbon: Dillinger and Walzer, 2021, section 4. Binary fuse and xor: Graf and Lemire, JEA 2022 and 2020.
 """
 
 from __future__ import annotations
@@ -50,3 +53,25 @@ def best_k(bits_per_key: float, fpr: Callable[[float, int], float]) -> int:
     while fpr(bits_per_key, k + 1) < fpr(bits_per_key, k):
         k += 1
     return k
+
+
+def counting_bloom_fpr(bits_per_key: float) -> float:
+    """Return the rate of a Bloom filter with a counter of 4 bits for each of its bits."""
+    return bloom_fpr(bits_per_key / 4)
+
+
+def cuckoo_fpr(bits: int, load: float) -> float:
+    """Return 1 - (1 - 1 / (2^bits - 1))^(8 load): a probe meets the used ones of eight slots, each alike with that chance."""
+    return -math.expm1(8 * load * math.log1p(-1 / (2**bits - 1)))
+
+
+def ribbon_fpr(columns: float) -> float:
+    """Return the rate with a number of columns a key: 2^-columns, and between whole numbers the mean over the parts of the filter that
+    have one or the other."""
+    whole = math.floor(columns)
+    return (1 - columns + whole) * 2.0**-whole + (columns - whole) * 2.0 ** -(whole + 1)
+
+
+def fingerprint_fpr(bits: int) -> float:
+    """Return 2^-bits: binary fuse and xor filters, whose probe compares one fingerprint."""
+    return 2.0**-bits

@@ -1,8 +1,9 @@
-/* The blocked Bloom filter: one cache line a probe. Putze, Sanders, Singler, "Cache-, hash- and space-efficient Bloom filters", WEA 2007, section 3.
+/* The blocked Bloom filter: one cache line a probe. Putze, Sanders, Singler, "Cache-, hash- and space-efficient Bloom filters", WEA 2007,
+ * section 3.
  *
  * Bytes: kind u8, version u8, k u8, five zeros, number of blocks u64, 48 zeros (so that blocks are lines when the bytes start at one); then
- * blocks of 512 bits, bit i being bit i % 8 of byte i / 8. A key's block is the high half of its hash scaled to the number of blocks, its bits in the block are the
- * top 9 bits of (low half * GOLDEN^i mod 2^32), i = 1..k (multiplicative hashing, Knuth, TAOCP 3, section 6.4).
+ * blocks of 512 bits, bit i being bit i % 8 of byte i / 8. A key's block is the high half of its hash scaled to the number of blocks, its
+ * bits in the block are the top 9 bits of (low half * GOLDEN^i mod 2^32), i = 1..k (multiplicative hashing, Knuth, TAOCP 3, section 6.4).
  */
 #include "indexes/csrc/bytes.h"
 #include "indexes/csrc/hash.h"
@@ -43,24 +44,35 @@ static size_t blocked_bound(size_t n, double bits_per_key) {
     return lines > (double)UINT32_MAX ? 0 : HEADER + (size_t)lines * LINE;
 }
 
-static int blocked_build(const uint64_t *hashes, size_t n, double bits_per_key, uint8_t *out, size_t cap, size_t *len) {
+static int blocked_empty(size_t n, double bits_per_key, uint8_t *out, size_t cap, size_t *len) {
     const size_t need = blocked_bound(n, bits_per_key);
-    if (need == 0 || cap < need) return -1;
-    const uint64_t lines = (need - HEADER) / LINE;
-    const int k = probes(bits_per_key);
+    if (need == 0 || cap < need) return IDX_FILTER_REFUSED;
     memset(out, 0, need);
-    out[0] = KIND, out[1] = VERSION, out[2] = (uint8_t)k;
-    idx_store64(out + 8, lines);
+    out[0] = KIND, out[1] = VERSION, out[2] = (uint8_t)probes(bits_per_key);
+    idx_store64(out + 8, (need - HEADER) / LINE);
+    *len = need;
+    return IDX_FILTER_OK;
+}
+
+static size_t blocked_insert(uint8_t *filter, size_t len, const uint64_t *hashes, size_t n) {
+    if (len <= HEADER) return 0;
+    const uint64_t lines = idx_load64(filter + 8);
+    const int k = filter[2];
     for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n) __builtin_prefetch(out + HEADER + line_of(hashes[i + AHEAD], lines), 1);
-        uint8_t *line = out + HEADER + line_of(hashes[i], lines);
+        if (i + AHEAD < n) __builtin_prefetch(filter + HEADER + line_of(hashes[i + AHEAD], lines), 1);
+        uint8_t *line = filter + HEADER + line_of(hashes[i], lines);
         for (int j = 0; j < k; j++) {
             const uint32_t at = (uint32_t)hashes[i] * POWERS[j] >> 23;
             line[at / 8] |= (uint8_t)(1u << at % 8);
         }
     }
-    *len = need;
-    return 0;
+    return n;
+}
+
+static int blocked_build(const uint64_t *hashes, size_t n, double bits_per_key, uint8_t *out, size_t cap, size_t *len) {
+    const int status = blocked_empty(n, bits_per_key, out, cap, len);
+    if (status == IDX_FILTER_OK) blocked_insert(out, *len, hashes, n);
+    return status;
 }
 
 static int blocked_check(const uint8_t *filter, size_t len) {
@@ -136,7 +148,8 @@ static void blocked_may_contain_many(const uint8_t *filter, size_t len, const ui
     many_portable(filter + HEADER, lines, filter[2], hashes, n, out);
 }
 
-/* The number of keys in a block is Poisson distributed; the distribution of set bits after each key follows exactly from throwing bits one by one. */
+/* The number of keys in a block is Poisson distributed; the distribution of set bits after each key follows exactly from throwing bits
+ * one by one. */
 static double blocked_expected_fpr(double bits_per_key) {
     if (!(bits_per_key >= 1 && bits_per_key <= MOST_BITS)) return NAN;
     const int k = probes(bits_per_key);
@@ -154,6 +167,24 @@ static double blocked_expected_fpr(double bits_per_key) {
     return sum;
 }
 
+/* A probe meets each block with the same probability, and all its bits in it. */
+static double blocked_fpr(const uint8_t *filter, size_t len) {
+    if (len <= HEADER) return 0;
+    double sum = 0;
+    for (size_t line = HEADER; line < len; line += LINE) {
+        int set = 0;
+        for (size_t i = 0; i < LINE; i += 8) set += __builtin_popcountll(idx_load64(filter + line + i));
+        sum += pow((double)set / LINE_BITS, filter[2]);
+    }
+    return sum * LINE / (double)(len - HEADER);
+}
+
+static int blocked_unite(uint8_t *into, size_t len, const uint8_t *other, size_t other_len) {
+    if (len != other_len || memcmp(into, other, HEADER) != 0) return IDX_FILTER_REFUSED;
+    for (size_t i = HEADER; i < len; i++) into[i] |= other[i];
+    return IDX_FILTER_OK;
+}
+
 const idx_filter_ops idx_blocked_bloom = {
     .abi = IDX_FILTER_ABI,
     .size = sizeof(idx_filter_ops),
@@ -166,4 +197,8 @@ const idx_filter_ops idx_blocked_bloom = {
     .may_contain = blocked_may_contain,
     .may_contain_many = blocked_may_contain_many,
     .expected_fpr = blocked_expected_fpr,
+    .fpr = blocked_fpr,
+    .empty = blocked_empty,
+    .insert = blocked_insert,
+    .unite = blocked_unite,
 };

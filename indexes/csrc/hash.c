@@ -42,19 +42,21 @@ static inline uint64_t mix16(const uint8_t *p, const uint8_t *secret) {
     return mul_fold(idx_load64(p) ^ idx_load64(secret), idx_load64(p + 8) ^ idx_load64(secret + 8));
 }
 
+static inline uint64_t hash_4_8(const uint8_t *p, size_t n) {
+    const uint64_t both = idx_load32(p + n - 4) + ((uint64_t)idx_load32(p) << 32);
+    uint64_t h = both ^ idx_load64(SECRET + 8) ^ idx_load64(SECRET + 16);
+    h = (h ^ rotl(h, 49) ^ rotl(h, 24)) * MX_2;
+    h = (h ^ ((h >> 35) + n)) * MX_2;
+    return h ^ h >> 28;
+}
+
 static inline uint64_t hash_0_16(const uint8_t *p, size_t n) {
     if (n > 8) {
         const uint64_t lo = idx_load64(p) ^ idx_load64(SECRET + 24) ^ idx_load64(SECRET + 32);
         const uint64_t hi = idx_load64(p + n - 8) ^ idx_load64(SECRET + 40) ^ idx_load64(SECRET + 48);
         return avalanche(n + __builtin_bswap64(lo) + hi + mul_fold(lo, hi));
     }
-    if (n >= 4) {
-        const uint64_t both = idx_load32(p + n - 4) + ((uint64_t)idx_load32(p) << 32);
-        uint64_t h = both ^ idx_load64(SECRET + 8) ^ idx_load64(SECRET + 16);
-        h = (h ^ rotl(h, 49) ^ rotl(h, 24)) * MX_2;
-        h = (h ^ ((h >> 35) + n)) * MX_2;
-        return h ^ h >> 28;
-    }
+    if (n >= 4) return hash_4_8(p, n);
     if (n > 0) {
         const uint32_t packed = (uint32_t)p[0] << 16 | (uint32_t)p[n >> 1] << 24 | p[n - 1] | (uint32_t)n << 8;
         return avalanche_xxh64(packed ^ (uint64_t)(idx_load32(SECRET) ^ idx_load32(SECRET + 4)));
@@ -111,4 +113,8 @@ uint64_t idx_xxh3(const void *key, size_t n) {
     if (__builtin_expect(n <= 16, 1)) return hash_0_16(p, n);
     if (n <= 128) return hash_17_128(p, n);
     return n <= 240 ? hash_129_240(p, n) : hash_long(p, n);
+}
+
+void idx_xxh3_rows8(const uint8_t *rows, size_t n, uint64_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = hash_4_8(rows + 8 * i, 8);
 }

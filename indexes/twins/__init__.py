@@ -2,9 +2,34 @@
 
 from .blocked_bloom import BlockedBloomTwin
 from .bloom import BloomTwin
+from .counting_bloom import CountingBloomTwin
+from .cuckoo import CuckooTwin
 from .fence import FenceTwin
+from .filter_twin import ChangingTwin, FilterTwin
+from .peeled import BinaryFuse8Twin, BinaryFuse16Twin, Xor8Twin, Xor16Twin
+from .ribbon import HomogeneousRibbonTwin, RibbonTwin
 from .rtree import RTreeTwin
 
-TWINS: dict[str, type[BloomTwin] | type[BlockedBloomTwin]] = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
+_ALL: tuple[type[FilterTwin], ...] = (
+    BloomTwin, BlockedBloomTwin, CountingBloomTwin, CuckooTwin, RibbonTwin, HomogeneousRibbonTwin,
+    BinaryFuse8Twin, BinaryFuse16Twin, Xor8Twin, Xor16Twin,
+)  # fmt: skip
+TWINS: dict[str, type[FilterTwin]] = {twin.name: twin for twin in _ALL}
 
-__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "RTreeTwin"]
+__all__ = [
+    "TWINS",
+    "BinaryFuse8Twin",
+    "BinaryFuse16Twin",
+    "BlockedBloomTwin",
+    "BloomTwin",
+    "ChangingTwin",
+    "CountingBloomTwin",
+    "CuckooTwin",
+    "FenceTwin",
+    "FilterTwin",
+    "HomogeneousRibbonTwin",
+    "RTreeTwin",
+    "RibbonTwin",
+    "Xor8Twin",
+    "Xor16Twin",
+]

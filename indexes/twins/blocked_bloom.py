@@ -10,9 +10,8 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 
-import xxhash
-
 from ..theory import best_k, blocked_bloom_fpr
+from .filter_twin import ChangingTwin
 
 _HEADER = struct.Struct("<BBB5xQ48x")  # kind, version, k, blocks; as long as a block
 _KIND = 2
@@ -21,16 +20,10 @@ _GOLDEN = 0x9E3779B9  # 2^32 / golden ratio: multiplicative hashing, Knuth, TAOC
 _HALF = (1 << 32) - 1
 
 
-class BlockedBloomTwin:
+class BlockedBloomTwin(ChangingTwin):
     """Satisfies `indexes.FilterObject`."""
 
     name = "blocked_bloom"
-    version = 1
-
-    @staticmethod
-    def hash(key: bytes) -> int:
-        """Return the hash that build and may_contain take."""
-        return xxhash.xxh3_64_intdigest(key)
 
     def bound(self, n: int, bits_per_key: float) -> int:
         """Return the exact size: the header and whole blocks; 0 when bits_per_key is out of range."""
@@ -38,18 +31,26 @@ class BlockedBloomTwin:
             return 0
         return _HEADER.size + math.ceil(n * bits_per_key / (8 * _BLOCK)) * _BLOCK
 
+    def empty(self, capacity: int, bits_per_key: float) -> bytearray:
+        """Return a filter without keys. ValueError when bits_per_key is out of range."""
+        self._in_range(bits_per_key)
+        size = self.bound(capacity, bits_per_key) - _HEADER.size
+        k = best_k(int(bits_per_key * 1000 + 0.5) / 1000, blocked_bloom_fpr)  # thousandths, so that no rounding decides
+        return bytearray(_HEADER.pack(_KIND, self.version, k, size // _BLOCK) + bytes(size))
+
     def build(self, hashes: Sequence[int], bits_per_key: float) -> bytes:
         """Return the filter of these hashes. ValueError when bits_per_key is out of range. O(n k)."""
-        size = self.bound(len(hashes), bits_per_key)
-        if not size:
-            raise ValueError(f"bits_per_key is {bits_per_key}; allowed: 1 to 64")
-        blocks = (size - _HEADER.size) // _BLOCK
-        k = best_k(int(bits_per_key * 1000 + 0.5) / 1000, blocked_bloom_fpr)  # thousandths, so that no rounding decides
-        bits = bytearray(size - _HEADER.size)
-        for digest in hashes:
+        data = self.empty(len(hashes), bits_per_key)
+        self.insert(data, hashes)
+        return bytes(data)
+
+    def insert(self, data: bytearray, hashes: Sequence[int]) -> int:
+        """Add hashes in place; return how many: all."""
+        _, _, k, blocks = _HEADER.unpack_from(data)
+        for digest in hashes if blocks else ():
             for at in self._probes(digest, k, blocks):
-                bits[at // 8] |= 1 << at % 8
-        return _HEADER.pack(_KIND, self.version, k, blocks) + bits
+                data[_HEADER.size + at // 8] |= 1 << at % 8
+        return len(hashes) if blocks else 0
 
     def check(self, data: memoryview) -> bool:
         """Tell whether the header is ours and agrees with the size."""

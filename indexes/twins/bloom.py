@@ -9,25 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
-import xxhash
-
 from ..theory import best_k, bloom_fpr
+from .distinct import WORD, scale
+from .filter_twin import ChangingTwin
 
 _HEADER = struct.Struct("<BBB5xQ")  # kind, version, k, bits
 _KIND = 1
-_WORD = (1 << 64) - 1
 
 
-class BloomTwin:
+class BloomTwin(ChangingTwin):
     """Satisfies `indexes.FilterObject`: put it behind `PythonFilter` and the engine can run on it."""
 
     name = "bloom"
-    version = 1
-
-    @staticmethod
-    def hash(key: bytes) -> int:
-        """Return the hash that build and may_contain take."""
-        return xxhash.xxh3_64_intdigest(key)
 
     def bound(self, n: int, bits_per_key: float) -> int:
         """Return the exact size: the header and whole 64-bit words; 0 when bits_per_key is out of range."""
@@ -36,18 +29,26 @@ class BloomTwin:
         words = int(n * bits_per_key) // 64 + 1 if n else 0
         return _HEADER.size + 8 * words
 
+    def empty(self, capacity: int, bits_per_key: float) -> bytearray:
+        """Return a filter without keys. ValueError when bits_per_key is out of range."""
+        self._in_range(bits_per_key)
+        size = self.bound(capacity, bits_per_key) - _HEADER.size
+        k = best_k(int(bits_per_key * 1000 + 0.5) / 1000, bloom_fpr)  # thousandths, so that no rounding decides
+        return bytearray(_HEADER.pack(_KIND, self.version, k, 8 * size) + bytes(size))
+
     def build(self, hashes: Sequence[int], bits_per_key: float) -> bytes:
         """Return the filter of these hashes. ValueError when bits_per_key is out of range. O(n k)."""
-        size = self.bound(len(hashes), bits_per_key)
-        if not size:
-            raise ValueError(f"bits_per_key is {bits_per_key}; allowed: 1 to 64")
-        n_bits = (size - _HEADER.size) * 8
-        k = best_k(int(bits_per_key * 1000 + 0.5) / 1000, bloom_fpr)  # thousandths, so that no rounding decides
-        bits = bytearray(size - _HEADER.size)
-        for digest in hashes:
-            for at in self._probes(digest, k, n_bits):
-                bits[at // 8] |= 1 << at % 8
-        return _HEADER.pack(_KIND, self.version, k, n_bits) + bits
+        data = self.empty(len(hashes), bits_per_key)
+        self.insert(data, hashes)
+        return bytes(data)
+
+    def insert(self, data: bytearray, hashes: Sequence[int]) -> int:
+        """Add hashes in place; return how many: all."""
+        _, _, k, n_bits = _HEADER.unpack_from(data)
+        for digest in hashes if n_bits else ():
+            for at in probes(digest, k, n_bits):
+                data[_HEADER.size + at // 8] |= 1 << at % 8
+        return len(hashes) if n_bits else 0
 
     def check(self, data: memoryview) -> bool:
         """Tell whether the header is ours and agrees with the size."""
@@ -61,15 +62,16 @@ class BloomTwin:
     def may_contain(self, data: memoryview, digest: int) -> bool:
         """Return whether all k bits are set."""
         _, _, k, n_bits = _HEADER.unpack_from(data)
-        return n_bits > 0 and all(data[_HEADER.size + at // 8] >> at % 8 & 1 for at in self._probes(digest, k, n_bits))
+        return n_bits > 0 and all(data[_HEADER.size + at // 8] >> at % 8 & 1 for at in probes(digest, k, n_bits))
 
     def expected_fpr(self, bits_per_key: float) -> float:
         """Return the textbook rate."""
         return bloom_fpr(bits_per_key)
 
-    @staticmethod
-    def _probes(digest: int, k: int, n_bits: int) -> Iterator[int]:
-        step = (digest << 32 & _WORD | digest >> 32) | 1  # the halves swapped, made odd
-        for _ in range(k):
-            yield digest * n_bits >> 64  # scaled to 0 .. n_bits - 1, without a division
-            digest = digest + step & _WORD
+
+def probes(digest: int, k: int, cells: int) -> Iterator[int]:
+    """Yield the k cells of a key."""
+    step = (digest << 32 & WORD | digest >> 32) | 1  # the halves swapped, made odd
+    for _ in range(k):
+        yield scale(digest, cells)
+        digest = digest + step & WORD

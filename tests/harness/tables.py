@@ -17,7 +17,6 @@ from lsm.native_tables import build_table
 from lsm.table_twin import TWO_LEVEL, Settings
 
 DATABASE = 0x1122334455667788
-FILTERS = ("bloom", "blocked_bloom")
 PATH = "/t.sst"
 
 
@@ -32,7 +31,7 @@ class Lab:
     def __post_init__(self) -> None:
         self.ledger = Ledger()
         self.codecs = {kind: load_codec(kind) for kind in ("none", "lz4", "zstd")}
-        filters = [indexes.filter_ops_address(kind) for kind in FILTERS]
+        filters = [indexes.filter_ops_address(kind) for kind in indexes.filter_kinds()]
         crc = recovery.crc32c_address()
         self.env = Env(self.fs, crc, self.cache, None, self.ledger, self.database, list(self.codecs.values()), filters)
 

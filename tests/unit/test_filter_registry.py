@@ -62,21 +62,21 @@ def test_filter_settings_name_the_bad_value(bits: object) -> None:
 
 
 def test_unknown_kinds_are_named_with_what_there_is() -> None:
-    with pytest.raises(ValueError, match="filter kind is 'ribbon'; allowed: bloom, blocked_bloom"):
-        indexes.filter_ops_address("ribbon")
+    with pytest.raises(ValueError, match="filter kind is 'prism'; allowed: bloom, blocked_bloom"):
+        indexes.filter_ops_address("prism")
     with pytest.raises(ValueError, match="search kind is 'pgm'; allowed: fence, binary"):
         indexes.search_ops_address("pgm")
 
 
 def test_registered_python_filter_works_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexes.registry.FILTERS", dict(indexes.FILTERS))
-    monkeypatch.setattr("indexes.registry._filter_ops", {k: indexes.filter_ops(k) for k in ("bloom", "blocked_bloom")})
+    monkeypatch.setattr("indexes.registry._filter_ops", {k: indexes.filter_ops(k) for k in indexes.filter_kinds()})
     adapter = indexes.PythonFilter(Everything("everything"))
     settings = indexes.register_filter("everything", adapter)
     assert settings(bits_per_key=4).build() is adapter
     built = indexes.filter_class("everything").build([b"ant", b"bee", b"bee"])
     assert built.may_contain_many([b"ant", b"bee", b"cat"]).tolist() == [True, True, False]
-    assert indexes.filter_class("everything").from_bytes(built.to_bytes()).raw == built.raw
+    assert indexes.filter_class("everything").open(built.to_bytes()).raw == built.raw
     by_address = indexes.FilterOps(adapter.address)  # as another extension sees it
     assert by_address.version == 3 and by_address.hash_keys([b"ant"]).tolist() == [indexes.xxh3(b"ant")]
     with pytest.raises(ValueError, match="taken"):
