@@ -1,13 +1,15 @@
-"""Conditions made ready for planning and for checking: negations in the leaves, trees flat, ranges of a column merged; plain values and back."""
+"""Conditions made ready for planning and checking: negations in the leaves, trees flat, ranges of a column merged; plain values, and back."""
 
 from __future__ import annotations
 
 import datetime
+import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import keys as key_code
-from .predicate import _OPPOSITE, And, Column, Expression, Functions, Leaf, Not, Operand, Or, Predicate, leaf_value, type_class
+from .predicate import _OPPOSITE, And, Column, Expression, Functions, Leaf, Not, Operand, Or, Predicate, leaf_value
+from .values import kind_of
 
 Node = Predicate
 Check = Callable[[Mapping[str, Any]], bool | None]
@@ -52,8 +54,8 @@ def _merged(parts: list[Node]) -> list[Node]:
     return out
 
 
-def _class_of(leaf: Leaf) -> int:
-    return type_class(leaf.values[0] if leaf.values[0] is not None else leaf.values[2])
+def _class_of(leaf: Leaf) -> str:
+    return kind_of(leaf.values[0] if leaf.values[0] is not None else leaf.values[2])
 
 
 def _same_axis(p: Node, q: Node) -> bool:
@@ -174,8 +176,6 @@ def predicate_from_json(row: Mapping[str, Any]) -> Predicate:
 
 def check_columns(names: Iterable[str], known: Sequence[str]) -> None:
     """ValueError for a name that is not known names the near ones."""
-    import difflib
-
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 3)

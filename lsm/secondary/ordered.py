@@ -73,6 +73,8 @@ def ranges_of(leaf: Leaf) -> list[Range] | None:
         stem = p[:-2] if p.endswith(b"\x00\x01") else p
         return [Range(stem, prefix_end(stem))]
     if op == "not_in":
+        if not v:
+            return [Range(None, None)]
         edges = sorted({encoded(x) for x in v})
         lows = [AFTER_NULL, *(prefix_end(e) for e in edges)]
         return [Range(a, b) for a, b in zip(lows, [*edges, None], strict=True)]

@@ -10,7 +10,8 @@ col('age').between(18, 65) & ~col('tags').isin(['bot', 'test'])
 - NULL, and a column that a row has not, make a condition unknown, but for ``is_null`` and ``not_null``. A row is found where it is true.
 - ``== None`` is ``is_null()``. NaN in a row is like NULL to ``<`` and ``between``, and equal to nothing.
 - Numbers compare by value; bool, number, bytes, str, uuid, datetime, date do not compare with each other: equality is false, order unknown.
-- A condition on a list holds where it holds for one of its elements: ``col("tags").isin([...])``.
+- A condition on a list holds where it holds for one of its elements: ``col("tags").isin([...])``. Bounds on one column that must both hold
+  are one range: an element lies within it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from .values import kind_of, rank
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -69,13 +72,23 @@ class Expression:
 Column = str | Expression
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Leaf(Predicate):
     """A condition on one column or expression: ``op`` and its operands."""
 
     column: Column
     op: str
     values: tuple[Any, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Equal conditions: 1 is 1.0 here and not True."""
+        return isinstance(other, Leaf) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash((self.column, self.op, self.values))
+
+    def _identity(self) -> tuple[Any, ...]:
+        return self.column, self.op, self.values, tuple(map(kind_of, self.values))
 
     def implies(self, other: Leaf) -> bool:
         """Tell whether rows that satisfy this satisfy the other, as far as that is easily seen."""
@@ -157,7 +170,8 @@ def _leaf_text(leaf: Leaf) -> str:
         return f"{c} {'==' if op == 'in' else '!='} {v[0]!r}"
     if op == "range" and None in v[::2]:
         low, with_low, high, with_high = v
-        return f"{c} {'<' if high is not None else '>'}{'=' if (with_high if high is not None else with_low) else ''} {(high if high is not None else low)!r}"
+        edge, sign, included = (low, ">", with_low) if high is None else (high, "<", with_high)
+        return f"{c} {sign}{'=' * included} {edge!r}"
     if op == "range":
         return f"{c}.between({v[0]!r}, {v[2]!r}{'' if v[1] and v[3] else f', ends=({v[1]}, {v[3]})'})"
     if op in NEGATIVE:
@@ -215,7 +229,7 @@ class Operand:
     def between(self, low: Any, high: Any, *, ends: tuple[bool, bool] = (True, True)) -> Predicate:
         """From low to high; ends: whether each is included. TypeError for two of unlike types."""
         low, high = _scalar(low), _scalar(high)
-        if type_class(low) != type_class(high):
+        if kind_of(low) != kind_of(high):
             raise TypeError(f"between {low!r:.60} and {high!r:.60}: values of unlike types")
         return Leaf(self.column, "range", (low, ends[0], high, ends[1]))
 
@@ -223,7 +237,8 @@ class Operand:
         """Equal to one of the values. None is not among them: add ``| col(...).is_null()``."""
         if isinstance(values, str | bytes):
             raise TypeError(f"isin takes several values, not {values!r:.60}")
-        return Leaf(self.column, "in", tuple(dict.fromkeys(_scalar(v) for v in values)))
+        checked = [_scalar(v) for v in values]
+        return Leaf(self.column, "in", tuple({(kind_of(v), v): v for v in checked}.values()))
 
     def contains(self, value: Any) -> Predicate:
         """For a list: one of its elements equals value."""
@@ -295,18 +310,6 @@ def text(column: str, query: str) -> Predicate:
 # Values
 
 
-def type_class(v: Any) -> int:
-    """Return what a value compares with: 0 nothing, else a class."""
-    if isinstance(v, bool):
-        return 1
-    if isinstance(v, int | float):
-        return 2
-    for number, cls in enumerate((bytes, str, UUID, datetime.datetime, datetime.date), 3):
-        if isinstance(v, cls):
-            return number
-    return 0
-
-
 def leaf_value(leaf: Leaf, value: Any) -> bool | None:
     """Evaluate a leaf on the value of its column."""
     op = leaf.op
@@ -314,6 +317,8 @@ def leaf_value(leaf: Leaf, value: Any) -> bool | None:
         return value is None
     if op == "not_null":
         return value is not None
+    if not leaf.values and op in ("in", "not_in"):
+        return op == "not_in"
     if value is None:
         return None
     if op in NEGATIVE:
@@ -334,12 +339,12 @@ def _any(results: Iterable[bool | None]) -> bool | None:
 
 
 def _is_in(value: Any, *values: Any) -> bool | None:
-    c = type_class(value)
-    return any(type_class(v) == c and v == value for v in values)
+    kind = kind_of(value)
+    return any(kind_of(v) == kind and v == value for v in values)
 
 
 def _in_range(value: Any, low: Any, with_low: bool, high: Any, with_high: bool) -> bool | None:
-    if type_class(value) != type_class(low if low is not None else high) or value != value:
+    if kind_of(value) != kind_of(low if low is not None else high) or rank(value)[0]:
         return None
     return (low is None or value > low or (with_low and value == low)) and (high is None or value < high or (with_high and value == high))
 
