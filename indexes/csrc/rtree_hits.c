@@ -15,6 +15,8 @@ void idx_hits_free(idx_hits *h) {
     free(h->rows);
     free(h->spare);
     free(h->distances);
+    free(h->front[0].refs);
+    free(h->front[1].refs);
     free(h);
 }
 

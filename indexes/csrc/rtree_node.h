@@ -57,13 +57,13 @@ typedef struct rt_kernels {
 
 rt_kernels rt_kernels_here(void);
 
-/* A page of a growing tree; columns follow. */
+/* A page of a growing tree; columns follow. What a query reads stands together. */
 typedef struct rt_page {
     uint32_t parent;
-    uint16_t level; /* 0: leaf */
-    uint8_t count, flat; /* flat: a leaf of points, whose hi columns are stale */
-    uint32_t kids[RT_FAN]; /* leaf: items; above: pages */
+    uint16_t level;        /* 0: leaf */
+    uint8_t count, flat;   /* flat: a leaf of points, whose hi columns are stale */
     uint64_t rows[RT_FAN]; /* leaf */
+    uint32_t kids[RT_FAN]; /* leaf: items; above: pages */
     uint8_t columns[];
 } rt_page;
 
@@ -72,7 +72,7 @@ typedef struct rt_item {
     uint32_t page, next; /* next entry of the same row */
 } rt_item;
 
-enum { RT_CHUNK_BITS = 8 };
+enum { RT_CHUNK_BITS = 11 };
 static const uint32_t RT_NONE = UINT32_MAX;
 
 typedef struct rt_growth {
@@ -168,11 +168,18 @@ static inline void rt_unlock(idx_rtree *t) {
     if (t->growth) pthread_rwlock_unlock(&t->growth->lock);
 }
 
+/* Refs of one level that a query goes through. */
+typedef struct rt_front {
+    uint64_t *refs;
+    size_t n, cap;
+} rt_front;
+
 /* Answers (rtree_hits.c). */
 struct idx_hits {
     uint64_t *rows, *spare, *small;
     double *distances, *small_distances; /* as many places as rows when wanted */
     size_t n, cap, cap_spare, cap_distances;
+    rt_front front[2];
 };
 
 int rt_hits_more(idx_hits *h, size_t extra); /* 0, or NO_MEMORY */

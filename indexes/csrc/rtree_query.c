@@ -12,7 +12,8 @@ typedef struct run {
     uint64_t found; /* when counting */
 } run;
 
-enum { RADIUS = IDX_RTREE_CONTAINS + 1 };
+enum { RADIUS = IDX_RTREE_CONTAINS + 1, AHEAD = 6 };
+static const uint64_t WHOLE = 1ull << 63; /* in a ref on the way down: all below answers, nothing needs a test */
 
 static inline int add_row(const run *r, const rt_node *n, uint32_t mask) {
     if (rt_hits_room(r->out, RT_FAN)) return IDX_RTREE_NO_MEMORY;
@@ -42,23 +43,10 @@ static int add_range(run *r, uint64_t first, uint64_t end) {
     return 0;
 }
 
-/* Everything below a node. */
+/* Everything below a node of a packed tree. */
 static int take(run *r, uint64_t ref) {
-    const idx_rtree *t = r->t;
-    if (!t->growth) {
-        const int level = (int)(ref >> RT_LEVEL_SHIFT);
-        const uint64_t wide = (uint64_t)RT_FAN << 4 * level, first = (ref & RT_INDEX) * wide;
-        return add_range(r, first, t->count - first < wide ? t->count : first + wide);
-    }
-    rt_node n;
-    rt_look(t, ref, &n);
-    if (n.leaf) {
-        r->found += n.count;
-        return r->counting ? 0 : add_row(r, &n, rt_valid(&n));
-    }
-    for (unsigned i = 0; i < n.count; i++)
-        if (take(r, n.kids[i])) return IDX_RTREE_NO_MEMORY;
-    return 0;
+    const uint64_t wide = (uint64_t)RT_FAN << 4 * (ref >> RT_LEVEL_SHIFT), first = (ref & RT_INDEX) * wide;
+    return add_range(r, first, r->t->count - first < wide ? r->t->count : first + wide);
 }
 
 static inline uint32_t near(const run *r, const rt_node *n) {
@@ -92,18 +80,58 @@ static inline uint32_t wholly(const run *r, const rt_node *n, uint32_t picked) {
     return picked & r->t->kernels.mask(n->hi, n->lo, r->t->dims, r->box.hi, r->box.lo);
 }
 
-static int descend(run *r, uint64_t ref) {
+/* Pages of a growing tree lie anywhere in memory: the ones that come next are asked for while the ones before are worked on. */
+static inline void ask_for(const idx_rtree *t, uint64_t ref) {
+    const char *page = (const char *)rt_page_at(t->growth, (uint32_t)ref);
+    const size_t size = ref & WHOLE ? sizeof(rt_page) : sizeof(rt_page) + (size_t)t->dims * RT_COLUMN;
+    for (size_t at = 0; at < size; at += 64) __builtin_prefetch(page + at);
+}
+
+static int push(rt_front *f, uint64_t ref) {
+    if (f->n == f->cap) {
+        const size_t cap = f->cap ? 2 * f->cap : 256;
+        uint64_t *refs = realloc(f->refs, cap * sizeof *refs);
+        if (!refs) return IDX_RTREE_NO_MEMORY;
+        f->refs = refs, f->cap = cap;
+    }
+    f->refs[f->n++] = ref;
+    return 0;
+}
+
+static int visit(run *r, uint64_t ref, rt_front *below) {
     rt_node n;
-    rt_look(r->t, ref, &n);
-    const uint32_t picked = pick(r, &n);
+    rt_look(r->t, ref & ~WHOLE, &n);
+    const uint32_t picked = ref & WHOLE ? rt_valid(&n) : pick(r, &n);
     if (n.leaf) {
         r->found += (uint64_t)__builtin_popcount(picked);
         return r->counting ? 0 : add_row(r, &n, picked);
     }
-    const uint32_t whole = wholly(r, &n, picked);
+    const uint32_t whole = ref & WHOLE ? picked : wholly(r, &n, picked);
     for (uint32_t left = picked; left; left &= left - 1) {
         const unsigned i = (unsigned)__builtin_ctz(left);
-        if (whole >> i & 1 ? take(r, rt_child(&n, i)) : descend(r, rt_child(&n, i))) return IDX_RTREE_NO_MEMORY;
+        const uint64_t child = rt_child(&n, i);
+        if (!(whole >> i & 1)) {
+            if (push(below, child)) return IDX_RTREE_NO_MEMORY;
+        } else if (n.kids ? push(below, child | WHOLE) : take(r, child)) {
+            return IDX_RTREE_NO_MEMORY;
+        }
+    }
+    return 0;
+}
+
+/* Level by level. */
+static int descend(run *r, uint64_t root) {
+    rt_front *here = &r->out->front[0], *below = &r->out->front[1];
+    here->n = 0;
+    if (push(here, root)) return IDX_RTREE_NO_MEMORY;
+    while (here->n) {
+        below->n = 0;
+        for (size_t i = 0; i < here->n; i++) {
+            if (r->t->growth && i + AHEAD < here->n) ask_for(r->t, here->refs[i + AHEAD]);
+            if (visit(r, here->refs[i], below)) return IDX_RTREE_NO_MEMORY;
+        }
+        rt_front *swap = here;
+        here = below, below = swap;
     }
     return 0;
 }

@@ -2,8 +2,11 @@
 #include "indexes/csrc/rtree_grow.h"
 #include <math.h>
 #include <stdlib.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
-enum { FIRST_TABLE_BITS = 8 };
+enum { FIRST_TABLE_BITS = 8, LARGE_PAGE = 1 << 21 };
 
 void rt_get(const idx_rtree *t, uint32_t page, unsigned i, rt_slot *out) {
     rt_node n;
@@ -89,9 +92,12 @@ int rt_reserve_pages(rt_growth *g, uint32_t wanted) {
             if (!chunks) return IDX_RTREE_NO_MEMORY;
             g->chunks = chunks, g->cap_chunks = cap;
         }
-        void *chunk = aligned_alloc(64, g->stride << RT_CHUNK_BITS);
+        const size_t size = (g->stride << RT_CHUNK_BITS) + LARGE_PAGE - 1 & ~(size_t)(LARGE_PAGE - 1);
+        void *chunk = aligned_alloc(LARGE_PAGE, size);
         if (!chunk) return IDX_RTREE_NO_MEMORY;
-        memset(chunk, 0, g->stride << RT_CHUNK_BITS);
+#if defined(__linux__)
+        if (g->n_chunks) madvise(chunk, size, MADV_HUGEPAGE); /* a small tree does not take a whole large page */
+#endif
         g->chunks[g->n_chunks++] = chunk;
     }
     return 0;
