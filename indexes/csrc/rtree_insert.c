@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CUT = 6, LOADED = 14, OVER = RT_FAN + 1 };
+enum { CUT = 6, LOADED = 13, OVER = RT_ROOM + 1 };
 
 static unsigned choose(const idx_rtree *t, rt_page *p, const rt_box *box) {
     double area[RT_FAN], margin[RT_FAN], more[RT_FAN], longer[RT_FAN];
@@ -85,14 +85,14 @@ static void order_by(const rt_slot *s, int axis, int by_hi, uint8_t *order) {
     }
 }
 
-/* Distribute 17 entries over the page and a new one, which is returned. */
+/* Distribute 16 entries over the page and a new one, which is returned. */
 static uint32_t split(const idx_rtree *t, uint32_t page, const rt_slot *extra) {
     rt_growth *g = t->growth;
     rt_slot s[OVER];
     cut best = {.margins = INFINITY};
     rt_page *p = rt_page_at(g, page);
-    for (unsigned i = 0; i < RT_FAN; i++) rt_get(t, page, i, &s[i]);
-    s[RT_FAN] = *extra;
+    for (unsigned i = 0; i < RT_ROOM; i++) rt_get(t, page, i, &s[i]);
+    s[RT_ROOM] = *extra;
     const int orders = p->flat && rt_is_point(t, &extra->box) ? 1 : 2;
     for (int a = 0; a < t->dims; a++) {
         cut c[2];
@@ -117,7 +117,7 @@ static void add(idx_rtree *t, uint32_t page, rt_slot s) {
     rt_growth *g = t->growth;
     for (;;) {
         rt_page *p = rt_page_at(g, page);
-        if (p->count < RT_FAN) {
+        if (p->count < RT_ROOM) {
             rt_put(t, page, &s);
             return;
         }
@@ -134,7 +134,7 @@ static void add(idx_rtree *t, uint32_t page, rt_slot s) {
         }
         const uint32_t parent = p->parent;
         rt_page *q = rt_page_at(g, parent);
-        rt_set_box(t, q, rt_place_in(q, page), &left.box);
+        rt_set_box(t, q, rt_place_in(t, q, page), &left.box);
         page = parent, s = right;
     }
 }

@@ -57,14 +57,18 @@ typedef struct rt_kernels {
 
 rt_kernels rt_kernels_here(void);
 
-/* A page of a growing tree; columns follow. What a query reads stands together. */
+enum { RT_ROOM = RT_FAN - 1 };
+
+/* A page of a growing tree: 15 entries, so that all a query needs of a leaf that lies wholly in its window is two cache lines. */
 typedef struct rt_page {
     uint32_t parent;
-    uint16_t level;        /* 0: leaf */
-    uint8_t count, flat;   /* flat: a leaf of points, whose hi columns are stale */
-    uint64_t rows[RT_FAN]; /* leaf */
-    uint32_t kids[RT_FAN]; /* leaf: items; above: pages */
-    uint8_t columns[];
+    uint16_t level; /* 0: leaf */
+    uint8_t count, flat; /* flat: a leaf of points, whose hi columns are stale */
+    union {
+        uint64_t rows[RT_ROOM]; /* leaf */
+        uint32_t kids[RT_ROOM]; /* above: pages */
+    };
+    uint8_t columns[]; /* and behind them, in a leaf, its 15 items */
 } rt_page;
 
 typedef struct rt_item {

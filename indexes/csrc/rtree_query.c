@@ -12,14 +12,16 @@ typedef struct run {
     uint64_t found; /* when counting */
 } run;
 
-enum { RADIUS = IDX_RTREE_CONTAINS + 1, AHEAD = 6 };
+enum { RADIUS = IDX_RTREE_CONTAINS + 1, BLOCK = 16 };
 static const uint64_t WHOLE = 1ull << 63; /* in a ref on the way down: all below answers, nothing needs a test */
 
 static inline int add_row(const run *r, const rt_node *n, uint32_t mask) {
     if (rt_hits_room(r->out, RT_FAN)) return IDX_RTREE_NO_MEMORY;
     uint64_t *rows = r->out->rows + r->out->n;
     r->out->n += (size_t)__builtin_popcount(mask);
-    if (n->width == 4)
+    if (n->kids && mask == rt_valid(n))
+        memcpy(rows, n->rows, n->count * sizeof *rows);
+    else if (n->width == 4)
         for (; mask; mask &= mask - 1) *rows++ = n->base + idx_load32(n->rows + 4 * __builtin_ctz(mask));
     else
         for (; mask; mask &= mask - 1) *rows++ = rt_row(r->t, n, (unsigned)__builtin_ctz(mask));
@@ -80,11 +82,15 @@ static inline uint32_t wholly(const run *r, const rt_node *n, uint32_t picked) {
     return picked & r->t->kernels.mask(n->hi, n->lo, r->t->dims, r->box.hi, r->box.lo);
 }
 
-/* Pages of a growing tree lie anywhere in memory: the ones that come next are asked for while the ones before are worked on. */
-static inline void ask_for(const idx_rtree *t, uint64_t ref) {
-    const char *page = (const char *)rt_page_at(t->growth, (uint32_t)ref);
-    const size_t size = ref & WHOLE ? sizeof(rt_page) : sizeof(rt_page) + (size_t)t->dims * RT_COLUMN;
-    for (size_t at = 0; at < size; at += 64) __builtin_prefetch(page + at);
+/* Pages of a growing tree lie anywhere in memory, most on a page of the system whose address is not at hand, where a prefetch does
+ * nothing. So a block of them is touched by loads that do not wait for each other, and only then is the rest of each asked for. */
+static void ask_for(const idx_rtree *t, const uint64_t *refs, size_t n) {
+    const size_t size = sizeof(rt_page) + (size_t)t->dims * RT_COLUMN;
+    for (size_t i = 0; i < n; i++) *(const volatile uint32_t *)&rt_page_at(t->growth, (uint32_t)refs[i])->parent;
+    for (size_t i = 0; i < n; i++) {
+        const char *page = (const char *)rt_page_at(t->growth, (uint32_t)refs[i]);
+        for (size_t at = 64; at < (refs[i] & WHOLE ? sizeof(rt_page) : size); at += 64) __builtin_prefetch(page + at);
+    }
 }
 
 static int push(rt_front *f, uint64_t ref) {
@@ -127,7 +133,7 @@ static int descend(run *r, uint64_t root) {
     while (here->n) {
         below->n = 0;
         for (size_t i = 0; i < here->n; i++) {
-            if (r->t->growth && i + AHEAD < here->n) ask_for(r->t, here->refs[i + AHEAD]);
+            if (r->t->growth && i % BLOCK == 0) ask_for(r->t, here->refs + i, here->n - i < BLOCK ? here->n - i : BLOCK);
             if (visit(r, here->refs[i], below)) return IDX_RTREE_NO_MEMORY;
         }
         rt_front *swap = here;
