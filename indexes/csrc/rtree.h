@@ -46,8 +46,8 @@ void idx_hits_take_pairs(const idx_hits *hits, uint64_t *left, uint64_t *right);
 
 /* Check n boxes of 2 * dims numbers (0, or what is wrong with box *bad) and tell whether all are points. */
 int idx_rtree_check(int dims, const double *boxes, size_t n, size_t *bad, int *points);
-/* order[i] is the place in boxes of the i-th along the Hilbert curve. */
-int idx_rtree_order(int dims, const double *boxes, size_t n, uint64_t *order);
+/* order[i] is the place in boxes of the i-th along the Hilbert curve; the same with and without `portable`, which does without AVX2. */
+int idx_rtree_order(int dims, const double *boxes, size_t n, int portable, uint64_t *order);
 /* The bytes of a packed tree: their number, and themselves. order may be NULL: the boxes stand in order. */
 uint64_t idx_rtree_size(int dims, int points, const uint64_t *rows, size_t n);
 int idx_rtree_pack(int dims, int points, const double *boxes, const uint64_t *rows, const uint64_t *order, size_t n, uint8_t *out);
@@ -63,6 +63,7 @@ int64_t idx_rtree_delete(idx_rtree *tree, uint64_t row, const double *box);
 int64_t idx_rtree_delete_many(idx_rtree *tree, const uint64_t *rows, size_t n);
 int idx_rtree_holds(idx_rtree *tree, uint64_t row);
 void idx_rtree_clear(idx_rtree *tree);
+int idx_rtree_repack(idx_rtree *tree); /* as if all had come at once */
 uint64_t idx_rtree_changes(idx_rtree *tree);
 const char *idx_rtree_audit(idx_rtree *tree); /* NULL, or which invariant of a growing tree is broken */
 
@@ -70,6 +71,7 @@ void idx_rtree_close(idx_rtree *tree);
 uint64_t idx_rtree_count(idx_rtree *tree);
 uint64_t idx_rtree_memory(idx_rtree *tree);
 int idx_rtree_dims(const idx_rtree *tree);
+void idx_rtree_portable(idx_rtree *tree); /* before its first query: do without AVX2, as other machines do; for tests */
 int idx_rtree_repeats(idx_rtree *tree); /* whether a row has several boxes */
 int idx_rtree_bounds(idx_rtree *tree, double *box); /* 0, or -1 when the tree is empty */
 /* Up to cap entries in the tree's order; how many were written, or CHANGED when the tree has fewer or more. */

@@ -197,9 +197,9 @@ static int pack_again(idx_rtree *t, const uint64_t *rows, const double *boxes, s
     int failed = every && everywhere ? 0 : IDX_RTREE_NO_MEMORY;
     if (!failed) {
         if (old) rt_dump(t, t->root, every, everywhere, &at);
-        memcpy(every + old, rows, n * sizeof *rows);
-        memcpy(everywhere + old * wide, boxes, n * wide * sizeof *boxes);
-        failed = idx_rtree_order(t->dims, everywhere, all, every + all);
+        if (n) memcpy(every + old, rows, n * sizeof *rows);
+        if (n) memcpy(everywhere + old * wide, boxes, n * wide * sizeof *boxes);
+        failed = idx_rtree_order(t->dims, everywhere, all, 0, every + all);
     }
     for (size_t level = all; level > 1; level = (level + LOADED - 1) / LOADED) pages += (level + LOADED - 1) / LOADED;
     if (!failed) failed = rt_reserve_pages(t->growth, (uint32_t)pages);
@@ -225,6 +225,14 @@ int idx_rtree_insert_many(idx_rtree *t, const uint64_t *rows, const double *boxe
             if (!failed) failed = rt_insert(t, rows[i], &box);
         }
     }
+    t->growth->changes++;
+    rt_unlock(t);
+    return failed;
+}
+
+int idx_rtree_repack(idx_rtree *t) {
+    rt_lock_write(t);
+    const int failed = t->count ? pack_again(t, NULL, NULL, 0) : 0;
     t->growth->changes++;
     rt_unlock(t);
     return failed;

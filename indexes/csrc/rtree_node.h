@@ -55,7 +55,7 @@ typedef struct rt_kernels {
     void (*gaps)(const uint8_t *lo, const uint8_t *hi, int dims, const rt_box *box, double *out);
 } rt_kernels;
 
-rt_kernels rt_kernels_here(void);
+rt_kernels rt_kernels_here(int portable);
 
 enum { RT_ROOM = RT_FAN - 1 };
 

@@ -134,13 +134,13 @@ static void arrange(const sorter *s, place *p, size_t n) {
     }
 }
 
-int idx_rtree_order(int dims, const double *boxes, size_t n, uint64_t *order) {
+int idx_rtree_order(int dims, const double *boxes, size_t n, int portable, uint64_t *order) {
     place *p = n > SIZE_MAX / 64 ? NULL : malloc(2 * n * sizeof *p + 1);
     if (!p) return IDX_RTREE_NO_MEMORY;
     for (size_t i = 0; i < n; i++) p[i].at = i;
     sorter s = {boxes, dims, dims == 2 ? 22 : 14, p + n, along_portable};
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) s.along = along_avx2;
+    if (!portable && __builtin_cpu_supports("avx2")) s.along = along_avx2;
 #endif
     arrange(&s, p, n);
     for (size_t i = 0; i < n; i++) order[i] = p[i].at;

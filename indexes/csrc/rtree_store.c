@@ -210,7 +210,7 @@ idx_rtree *idx_rtree_new(int dims) {
         return NULL;
     }
     g->stride = (sizeof(rt_page) + 2 * (size_t)dims * RT_COLUMN + RT_ROOM * sizeof(uint32_t) + 63) / 64 * 64;
-    t->kernels = rt_kernels_here(), t->dims = dims, t->growth = g;
+    t->kernels = rt_kernels_here(0), t->dims = dims, t->growth = g;
     rt_reset(t);
     return t;
 }
