@@ -193,7 +193,7 @@ static int pack_again(idx_rtree *t, const uint64_t *rows, const double *boxes, s
     const size_t old = t->count, all = old + n, wide = 2 * (unsigned)t->dims;
     if (all > UINT32_MAX / 4) return IDX_RTREE_FULL;
     uint64_t *every = malloc(2 * all * sizeof *every), pages = 1, at = 0; /* rows, then their order */
-    double *everywhere = malloc(all * wide * sizeof *everywhere);
+    double *everywhere = calloc(all, wide * sizeof *everywhere);
     int failed = every && everywhere ? 0 : IDX_RTREE_NO_MEMORY;
     if (!failed) {
         if (old) rt_dump(t, t->root, every, everywhere, &at);
