@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from indexes.rtree import RTree, Tree, build, open_segment
+from indexes.rtree import RTree, Stack, Tree, build, open_segment
 
 from .console import PROBLEMS, emit, guarded, out, print_table, progress
 
@@ -61,20 +61,15 @@ def _grown(boxes: Boxes) -> Contestant:
 
 
 class FourRuns(Contestant):
-    """Four segments of a quarter of the rows each, as an LSM tree has them: hits are put together, the nearest are merged."""
+    """Four segments of a quarter of the rows each, as an LSM tree has them."""
 
     def __init__(self, boxes: Boxes) -> None:
         rows = np.arange(len(boxes))
         trees = [open_segment(build(rows[part::4], boxes[part::4])) for part in range(4)]
         self.size = sum(tree.nbytes for tree in trees)
-        self.window = lambda box: np.concatenate([tree.window(box) for tree in trees])
-
-        def nearest(x: float, y: float) -> int:
-            found = [tree.nearest((x, y), NEAREST) for tree in trees]
-            rows, distances = np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
-            return len(rows[np.lexsort((rows, distances))[:NEAREST]])
-
-        self.nearest = nearest
+        stack = Stack(trees)
+        self.window = stack.window
+        self.nearest = lambda x, y: len(stack.nearest((x, y), NEAREST)[0])
 
 
 class Geoindex(Contestant):

@@ -16,7 +16,7 @@ Rows: TypeAlias = "npt.NDArray[np.uint64]"
 Boxes: TypeAlias = "npt.NDArray[np.float64]"
 Numbers: TypeAlias = "Sequence[float] | npt.NDArray[Any]"
 
-INTERSECTS, WITHIN, CONTAINS = lib.IDX_RTREE_INTERSECTS, lib.IDX_RTREE_WITHIN, lib.IDX_RTREE_CONTAINS
+INTERSECTS, WITHIN, CONTAINS, NEAR = lib.IDX_RTREE_INTERSECTS, lib.IDX_RTREE_WITHIN, lib.IDX_RTREE_CONTAINS, lib.IDX_RTREE_NEAR
 _SMALL: int = lib.IDX_RTREE_SMALL
 _KEEP = 1 << 20  # an answer place that has grown beyond this many rows is not used again
 _DAMAGE = {
@@ -122,22 +122,18 @@ def pack(rows: Rows, boxes: Boxes, points: bool, *, portable: bool = False) -> b
     return out.tobytes()
 
 
-class Tree:
-    """Queries that both kinds of tree answer, from any thread and without the interpreter's lock.
+class Queries:
+    """Queries on one tree or several, from any thread and without the interpreter's lock.
 
     A box is a sequence (least corner, greatest corner) of 2 * dims numbers, closed; where a point will do, dims numbers will. Rows come as
     sorted unique uint64 unless said otherwise. Every query raises ValueError for a box of the wrong length, a NaN or an inverted box. With
     n entries and r rows in the answer, a query costs O(log n + r) where boxes overlap little.
     """
 
-    def __init__(self, tree: Any, dims: int) -> None:
-        self._tree = tree
+    def __init__(self, parts: Any, dims: int) -> None:
+        self._parts, self._n_parts = parts, len(parts)
         self.dims = dims
         self._wide = 2 * dims
-
-    def use_portable(self) -> None:
-        """Do without the processor's vectors, as on other machines: the answers are the same. Before the first query."""
-        lib.idx_rtree_portable(self._tree)
 
     def _box(self, box: Numbers) -> Any:
         if len(box) != self._wide:
@@ -168,6 +164,80 @@ class Tree:
     def window(self, box: Numbers) -> Rows:
         """Return the rows with a box that intersects this one (touching counts). Bounds may be infinite."""
         box, hits = self._box(box), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, INTERSECTS, box, 0.0, hits.handle), hits, box)
+
+    def within(self, box: Numbers) -> Rows:
+        """Return the rows with a box that lies wholly in this one."""
+        box, hits = self._box(box), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, WITHIN, box, 0.0, hits.handle), hits, box)
+
+    def containing(self, box: Numbers) -> Rows:
+        """Return the rows with a box in which this point or box lies wholly."""
+        box, hits = self._box(box), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, CONTAINS, box, 0.0, hits.handle), hits, box)
+
+    def radius(self, centre: Numbers, radius: float) -> Rows:
+        """Return the rows with a box at most `radius` from a point or box (Euclid). ValueError for a radius that is negative or NaN."""
+        _distance("radius", radius)
+        box, hits = self._box(centre), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, NEAR, box, radius, hits.handle), hits, box)
+
+    def nearest(self, centre: Numbers, k: int = 1, max_distance: float = math.inf) -> tuple[Rows, npt.NDArray[np.float64]]:
+        """Return the k rows nearest to a point or box and their distances, in the order of (distance, row).
+
+        Rows farther than max_distance do not count. A box has the distance of its nearest point: 0 when they meet. O(log n + k log k) where
+        boxes overlap little. ValueError for k < 0, a negative or NaN max_distance, an infinite centre.
+        """
+        if not 0 <= k < 1 << 32:
+            raise ValueError(f"k is {k}; allowed: 0 to 4294967295")
+        _distance("max_distance", max_distance)
+        box, hits = self._box(centre), _borrow()
+        n = lib.idx_rtree_nearest(self._parts, self._n_parts, box, k, max_distance, hits.handle)
+        distances = self._distances(n, hits) if n >= 0 else hits.distances
+        return self._rows(n, hits, box), distances
+
+
+class Stack(Queries):
+    """Several trees as one, such as the components of an LSM index: of tree i the rows in the sorted array hide[i] do not count.
+
+    A query is one call, and the nearest of one tree bound the search in the next. ValueError for no tree, or other dimensions.
+    """
+
+    def __init__(self, trees: Sequence[Tree], hide: Sequence[Rows | None] | None = None) -> None:
+        same_dims(trees, hide)
+        self._alive = [np.empty(0, np.uint64) if rows is None else row_ids(rows) for rows in hide or [None] * len(trees)]
+        for rows in self._alive:
+            if (rows[1:] <= rows[:-1]).any():
+                raise ValueError(
+                    f"hide has {rows[1:][rows[1:] <= rows[:-1]][0]} after a row that is not less; allowed: sorted rows, each once"
+                )
+        self.trees = tuple(trees)
+        parts = [(tree._tree, _pointer("uint64_t[]", rows), len(rows)) for tree, rows in zip(trees, self._alive, strict=True)]
+        super().__init__(ffi.new("idx_rtree_part[]", parts), trees[0].dims)
+
+
+def same_dims(trees: Sequence[Tree], hide: Sequence[Rows | None] | None) -> None:
+    """ValueError unless there are trees, of equal dimensions, and as many lists of hidden rows (or no such lists)."""
+    if not trees or len({tree.dims for tree in trees}) > 1:
+        raise ValueError(f"trees have dimensions {[tree.dims for tree in trees]}; allowed: one or more trees of equal dimensions")
+    if hide is not None and len(hide) != len(trees):
+        raise ValueError(f"hide has {len(hide)} arrays for {len(trees)} trees; allowed: one (or None) for each")
+
+
+class Tree(Queries):
+    """What both kinds of tree answer."""
+
+    def __init__(self, tree: Any, dims: int) -> None:
+        self._tree = tree
+        super().__init__(ffi.new("idx_rtree_part[]", [(tree, ffi.NULL, 0)]), dims)
+
+    def use_portable(self) -> None:
+        """Do without the processor's vectors, as on other machines: the answers are the same. Before the first query."""
+        lib.idx_rtree_portable(self._tree)
+
+    def window(self, box: Numbers) -> Rows:
+        """Return the rows with a box that intersects this one (touching counts). Bounds may be infinite."""
+        box, hits = self._box(box), _borrow()
         return self._rows(lib.idx_rtree_find(self._tree, INTERSECTS, box, hits.handle), hits, box)
 
     def within(self, box: Numbers) -> Rows:
@@ -180,12 +250,6 @@ class Tree:
         box, hits = self._box(box), _borrow()
         return self._rows(lib.idx_rtree_find(self._tree, CONTAINS, box, hits.handle), hits, box)
 
-    def radius(self, centre: Numbers, radius: float) -> Rows:
-        """Return the rows with a box at most `radius` from a point or box (Euclid). ValueError for a radius that is negative or NaN."""
-        _distance("radius", radius)
-        box, hits = self._box(centre), _borrow()
-        return self._rows(lib.idx_rtree_radius(self._tree, box, radius, hits.handle), hits, box)
-
     def count(self, box: Numbers) -> int:
         """Return how many rows `window` would, without making them: nodes wholly inside count as one step (unless rows repeat)."""
         box, hits = self._box(box), _borrow()
@@ -194,24 +258,6 @@ class Tree:
             _fail(n, f"box {tuple(box)}")
         _free.append(hits)
         return n
-
-    def nearest(
-        self, centre: Numbers, k: int = 1, max_distance: float = math.inf, hide: Rows | None = None
-    ) -> tuple[Rows, npt.NDArray[np.float64]]:
-        """Return the k rows nearest to a point or box and their distances, in the order of (distance, row).
-
-        Rows farther than max_distance do not count, nor do those of the sorted array `hide`. A box has the distance of its nearest
-        point: 0 when they meet. O(log n + k log k) where boxes overlap little. ValueError for k < 0, a negative or NaN max_distance,
-        an infinite centre.
-        """
-        if not 0 <= k < 1 << 32:
-            raise ValueError(f"k is {k}; allowed: 0 to 4294967295")
-        _distance("max_distance", max_distance)
-        box, hits = self._box(centre), _borrow()
-        without = (ffi.NULL, 0) if hide is None else (_pointer("uint64_t[]", hide), len(hide))
-        n = lib.idx_rtree_nearest(self._tree, box, k, max_distance, *without, hits.handle)
-        distances = self._distances(n, hits) if n >= 0 else hits.distances
-        return self._rows(n, hits, box), distances
 
     def windows(self, boxes: Any, *, what: int = INTERSECTS) -> tuple[npt.NDArray[np.int64], Rows]:
         """Answer many windows in one crossing: offsets (n + 1) and rows; the rows of box i are rows[offsets[i]:offsets[i + 1]].

@@ -1,7 +1,7 @@
 """R-trees: which boxes or points meet a window, which are nearest? In two or three dimensions.
 
 `RTree` lives in memory and changes; `RTreeSegment` is immutable, packed along the Hilbert curve, and read where its bytes lie. Both answer
-the same queries (see `indexes.native_rtree.Tree`).
+the same queries (see `indexes.native_rtree.Tree`); `Stack` asks several trees as one.
 
 >>> from indexes.rtree import RTree
 >>> tree = RTree()
@@ -32,10 +32,12 @@ from .native_rtree import (
     Numbers,
     PackedTree,
     Rows,
+    Stack,
     Tree,
     box_array,
     pack,
     row_ids,
+    same_dims,
 )
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "RTree",
     "RTreeSegment",
     "Rows",
+    "Stack",
     "Tree",
     "build",
     "merge",
@@ -79,10 +82,7 @@ def merge(views: Sequence[Tree], hide: Sequence[Rows | None] | None = None) -> b
 
     ValueError when there is no view, when their dimensions differ, or when hide has another length.
     """
-    if not views or len({view.dims for view in views}) > 1:
-        raise ValueError(f"views have dimensions {[view.dims for view in views]}; allowed: one or more views of equal dimensions")
-    if hide is not None and len(hide) != len(views):
-        raise ValueError(f"hide has {len(hide)} arrays for {len(views)} views; allowed: one (or None) for each")
+    same_dims(views, hide)
     parts = []
     for i, view in enumerate(views):
         rows, boxes = view.entries()

@@ -21,7 +21,7 @@ typedef struct idx_rtree idx_rtree;
 typedef struct idx_hits idx_hits;
 
 enum { IDX_RTREE_SMALL = 512 }; /* that many rows are also copied to the place given to idx_hits_new */
-enum { IDX_RTREE_INTERSECTS, IDX_RTREE_WITHIN, IDX_RTREE_CONTAINS };
+enum { IDX_RTREE_INTERSECTS, IDX_RTREE_WITHIN, IDX_RTREE_CONTAINS, IDX_RTREE_NEAR };
 /* What functions return below zero, or idx_rtree_open in *error. */
 enum {
     IDX_RTREE_NO_MEMORY = -1,
@@ -81,9 +81,17 @@ int64_t idx_rtree_find(idx_rtree *tree, int what, const double *box, idx_hits *o
 int64_t idx_rtree_count_in(idx_rtree *tree, int what, const double *box, idx_hits *out);
 /* Many boxes: offsets (n + 1) into the rows. */
 int64_t idx_rtree_find_many(idx_rtree *tree, int what, const double *boxes, size_t n, uint64_t *offsets, idx_hits *out, size_t *bad);
-int64_t idx_rtree_radius(idx_rtree *tree, const double *box, double radius, idx_hits *out);
-/* The k nearest rows by (distance, row) within `most`, without those of the sorted list `hide`. */
-int64_t idx_rtree_nearest(idx_rtree *tree, const double *box, uint64_t k, double most, const uint64_t *hide, size_t n_hide, idx_hits *out);
+/* A tree of several that are asked as one, of which the rows of the sorted list `hide` do not count. */
+typedef struct idx_rtree_part {
+    idx_rtree *tree;
+    const uint64_t *hide;
+    size_t n_hide;
+} idx_rtree_part;
+
+/* The parts have equal dimensions; radius is for IDX_RTREE_NEAR. */
+int64_t idx_rtree_find_over(const idx_rtree_part *parts, size_t n_parts, int what, const double *box, double radius, idx_hits *out);
+/* The k nearest rows by (distance, row) within `most`. */
+int64_t idx_rtree_nearest(const idx_rtree_part *parts, size_t n_parts, const double *box, uint64_t k, double most, idx_hits *out);
 int64_t idx_rtree_nearest_many(idx_rtree *tree, const double *boxes, size_t n, uint64_t k, double most, uint64_t *offsets, idx_hits *out,
                                size_t *bad);
 /* All pairs of entries that are at most `distance` apart. */

@@ -186,6 +186,19 @@ struct idx_hits {
     rt_front front[2];
 };
 
+static inline int rt_hidden(const uint64_t *hide, size_t n, uint64_t row) {
+    size_t lo = 0;
+    while (n > lo) {
+        const size_t middle = lo + (n - lo) / 2;
+        if (hide[middle] == row) return 1;
+        if (hide[middle] < row)
+            lo = middle + 1;
+        else
+            n = middle;
+    }
+    return 0;
+}
+
 int rt_hits_more(idx_hits *h, size_t extra); /* 0, or NO_MEMORY */
 
 static inline int rt_hits_room(idx_hits *h, size_t extra) { return h->cap - h->n >= extra ? 0 : rt_hits_more(h, extra); }

@@ -12,7 +12,7 @@ typedef struct run {
     uint64_t found; /* when counting */
 } run;
 
-enum { RADIUS = IDX_RTREE_CONTAINS + 1, BLOCK = 16 };
+enum { BLOCK = 16 };
 static const uint64_t WHOLE = 1ull << 63; /* in a ref on the way down: all below answers, nothing needs a test */
 
 static inline int add_row(const run *r, const rt_node *n, uint32_t mask) {
@@ -65,7 +65,7 @@ static inline uint32_t pick(const run *r, const rt_node *n) {
     const double *lo = r->box.lo, *hi = r->box.hi;
     const int dims = r->t->dims;
     uint32_t mask;
-    if (r->what == RADIUS)
+    if (r->what == IDX_RTREE_NEAR)
         mask = near(r, n);
     else if (r->what == IDX_RTREE_CONTAINS)
         mask = k->mask(n->lo, n->hi, dims, lo, hi);
@@ -78,7 +78,7 @@ static inline uint32_t pick(const run *r, const rt_node *n) {
 
 /* Which of the picked nodes lie wholly in the window, so that nothing below needs a test. */
 static inline uint32_t wholly(const run *r, const rt_node *n, uint32_t picked) {
-    if (!picked || r->what == IDX_RTREE_CONTAINS || r->what == RADIUS) return 0;
+    if (!picked || r->what == IDX_RTREE_CONTAINS || r->what == IDX_RTREE_NEAR) return 0;
     return picked & r->t->kernels.mask(n->hi, n->lo, r->t->dims, r->box.hi, r->box.lo);
 }
 
@@ -149,24 +149,36 @@ static int collect(run *r) {
     return rt_hits_sort(r->out, from, rt_repeats(r->t));
 }
 
-static int64_t one(run *r) {
-    r->out->n = 0;
-    rt_lock_read(r->t);
-    const int failed = collect(r);
-    rt_unlock(r->t);
-    return failed ? failed : rt_hits_done(r->out, 0);
-}
-
 int64_t idx_rtree_find(idx_rtree *t, int what, const double *box, idx_hits *out) {
     run r = {.t = t, .what = what, .out = out};
-    const int wrong = rt_read_box(t->dims, box, 0, &r.box);
-    return wrong ? wrong : one(&r);
+    int wrong = rt_read_box(t->dims, box, 0, &r.box);
+    if (wrong) return wrong;
+    out->n = 0;
+    rt_lock_read(t);
+    wrong = collect(&r);
+    rt_unlock(t);
+    return wrong ? wrong : rt_hits_done(out, 0);
 }
 
-int64_t idx_rtree_radius(idx_rtree *t, const double *box, double radius, idx_hits *out) {
-    run r = {.t = t, .what = RADIUS, .limit = radius * radius, .out = out};
-    const int wrong = rt_read_box(t->dims, box, 1, &r.box);
-    return wrong ? wrong : one(&r);
+int64_t idx_rtree_find_over(const idx_rtree_part *parts, size_t n_parts, int what, const double *box, double radius, idx_hits *out) {
+    run r = {.what = what, .limit = radius * radius, .out = out};
+    int wrong = rt_read_box(parts->tree->dims, box, what == IDX_RTREE_NEAR, &r.box), repeats = n_parts > 1;
+    out->n = 0;
+    for (size_t i = 0; i < n_parts && !wrong; i++) {
+        const size_t from = out->n;
+        r.t = parts[i].tree;
+        rt_lock_read(r.t);
+        repeats |= rt_repeats(r.t);
+        if (r.t->count) wrong = descend(&r, r.t->root);
+        rt_unlock(r.t);
+        if (!parts[i].n_hide) continue;
+        size_t kept = from;
+        for (size_t j = from; j < out->n; j++)
+            if (!rt_hidden(parts[i].hide, parts[i].n_hide, out->rows[j])) out->rows[kept++] = out->rows[j];
+        out->n = kept;
+    }
+    if (!wrong) wrong = rt_hits_sort(out, 0, repeats);
+    return wrong ? wrong : rt_hits_done(out, 0);
 }
 
 int64_t idx_rtree_count_in(idx_rtree *t, int what, const double *box, idx_hits *out) {

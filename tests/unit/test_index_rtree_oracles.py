@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from indexes.rtree import WITHIN, RTree, Tree, build, open_segment
+from indexes.rtree import WITHIN, RTree, Stack, Tree, build, open_segment
 
 N = 3000
 
@@ -101,6 +101,7 @@ def test_index_rtree_against_sqlite(maker: str, dims: int, shape: str) -> None:
 @pytest.mark.parametrize("dims", [2, 3])
 def test_index_rtree_nearest_against_scipy(maker: str, dims: int) -> None:
     from scipy import spatial
+
     rows, boxes, windows = _data("clusters", dims)
     tree, peer = MAKERS[maker](rows, boxes), spatial.cKDTree(boxes[:, :dims])
     where = dict(zip(rows.tolist(), boxes[:, :dims], strict=True))
@@ -133,7 +134,7 @@ def test_index_rtree_nearest_boxes_against_a_scan(dims: int) -> None:
         order = np.lexsort((rows, squares))
         expected = rows[order[shown[order]][:15]].tolist()
         for tree in trees:
-            assert tree.nearest(window, 15, hide=hide)[0].tolist() == expected
+            assert Stack([tree], [hide]).nearest(window, 15)[0].tolist() == expected
             assert tree.nearest(window, 15)[0].tolist() == rows[order[:15]].tolist()
 
 
