@@ -64,13 +64,14 @@ static void radix(uint64_t *v, uint64_t *spare, size_t n, uint64_t differ) {
     if (from != v) memcpy(v, from, n * sizeof *v);
 }
 
-/* Sort by setting bits, of which there are `words` * 64 from `least` on; each value once. How many there are. */
-static size_t by_bits(uint64_t *v, uint64_t *bits, size_t n, uint64_t least, uint64_t words) {
+/* Sort by setting bits, of which there are 64 * words; `low` covers those in which the values differ. Each value once; how many there are. */
+static size_t by_bits(uint64_t *v, uint64_t *bits, size_t n, uint64_t low, uint64_t words) {
+    const uint64_t high = v[0] & ~low;
     size_t kept = 0;
     memset(bits, 0, words * sizeof *bits);
-    for (size_t i = 0; i < n; i++) bits[(v[i] - least) >> 6] |= 1ull << ((v[i] - least) & 63);
+    for (size_t i = 0; i < n; i++) bits[(v[i] & low) >> 6] |= 1ull << (v[i] & 63);
     for (uint64_t w = 0; w < words; w++)
-        for (uint64_t left = bits[w]; left; left &= left - 1) v[kept++] = least + 64 * w + (unsigned)__builtin_ctzll(left);
+        for (uint64_t left = bits[w]; left; left &= left - 1) v[kept++] = high | (64 * w + (unsigned)__builtin_ctzll(left));
     return kept;
 }
 
@@ -81,26 +82,31 @@ static int spare_room(idx_hits *h, size_t n) {
     return h->spare ? 0 : IDX_RTREE_NO_MEMORY;
 }
 
+/* Bits in which some values differ. */
+static uint64_t differences(const uint64_t *v, size_t n) {
+    uint64_t some[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; j++) some[j] |= v[i + (unsigned)j] ^ v[0];
+    for (; i < n; i++) some[0] |= v[i] ^ v[0];
+    return some[0] | some[1] | some[2] | some[3];
+}
+
 int rt_hits_sort(idx_hits *h, size_t from, int repeats) {
     const size_t n = h->n - from;
-    uint64_t *v = h->rows + from, differ = 0, falls = 0, least = n ? v[0] : 0, most = least;
+    uint64_t *v = h->rows + from;
+    size_t rising = 1;
+    while (rising < n && v[rising] >= v[rising - 1]) rising++;
     if (n <= BY_INSERTION) {
         insertion(v, n);
-    } else {
-        for (size_t i = 1; i < n; i++) {
-            differ |= v[i] ^ v[0], falls |= v[i] < v[i - 1];
-            least = v[i] < least ? v[i] : least, most = v[i] > most ? v[i] : most;
-        }
-        const uint64_t words = (most - least) / 64 + 1;
-        if (falls && words <= n / 8) {
-            if (spare_room(h, n)) return IDX_RTREE_NO_MEMORY;
-            h->n = from + by_bits(v, h->spare, n, least, words);
+    } else if (rising < n) {
+        const uint64_t differ = differences(v, n), low = ~0ull >> __builtin_clzll(differ);
+        if (n > UINT32_MAX || spare_room(h, n)) return IDX_RTREE_NO_MEMORY; /* counters of 32 bits */
+        if (low / 64 < n / 8) {
+            h->n = from + by_bits(v, h->spare, n, low, low / 64 + 1);
             return 0;
         }
-        if (falls) {
-            if (n > UINT32_MAX || spare_room(h, n)) return IDX_RTREE_NO_MEMORY; /* counters of 32 bits */
-            radix(v, h->spare, n, differ);
-        }
+        radix(v, h->spare, n, differ);
     }
     if (!repeats || !n) return 0;
     size_t kept = 1;
