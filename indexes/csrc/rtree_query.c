@@ -82,15 +82,24 @@ static inline uint32_t wholly(const run *r, const rt_node *n, uint32_t picked) {
     return picked & r->t->kernels.mask(n->hi, n->lo, r->t->dims, r->box.hi, r->box.lo);
 }
 
-/* Pages of a growing tree lie anywhere in memory, most on a page of the system whose address is not at hand, where a prefetch does
- * nothing. So a block of them is touched by loads that do not wait for each other, and only then is the rest of each asked for. */
+/* Nodes lie anywhere in memory, most on a page of the system whose address is not at hand, where a prefetch does nothing. So a block of
+ * them is touched by loads that do not wait for each other, and only then is the rest of each asked for. */
 static void ask_for(const idx_rtree *t, const uint64_t *refs, size_t n) {
-    const size_t size = sizeof(rt_page) + (size_t)t->dims * RT_COLUMN;
-    for (size_t i = 0; i < n; i++) *(const volatile uint32_t *)&rt_page_at(t->growth, (uint32_t)refs[i])->parent;
+    const uint8_t *at[BLOCK];
+    size_t size = sizeof(rt_page) + (size_t)t->dims * RT_COLUMN;
     for (size_t i = 0; i < n; i++) {
-        const char *page = (const char *)rt_page_at(t->growth, (uint32_t)refs[i]);
-        for (size_t at = 64; at < (refs[i] & WHOLE ? sizeof(rt_page) : size); at += 64) __builtin_prefetch(page + at);
+        if (t->growth) {
+            at[i] = (const uint8_t *)rt_page_at(t->growth, (uint32_t)refs[i]);
+        } else {
+            rt_node node;
+            rt_look(t, refs[i], &node);
+            at[i] = node.lo, size = (size_t)t->dims * RT_COLUMN * (node.lo == node.hi ? 1 : 2);
+            if (node.leaf) *(const volatile uint8_t *)node.rows;
+        }
+        *(const volatile uint8_t *)at[i];
     }
+    for (size_t i = 0; i < n; i++)
+        for (size_t line = 64; line < (refs[i] & WHOLE ? sizeof(rt_page) : size); line += 64) __builtin_prefetch(at[i] + line);
 }
 
 static int push(rt_front *f, uint64_t ref) {
@@ -133,7 +142,7 @@ static int descend(run *r, uint64_t root) {
     while (here->n) {
         below->n = 0;
         for (size_t i = 0; i < here->n; i++) {
-            if (r->t->growth && i % BLOCK == 0) ask_for(r->t, here->refs + i, here->n - i < BLOCK ? here->n - i : BLOCK);
+            if (i % BLOCK == 0 && here->n > 1) ask_for(r->t, here->refs + i, here->n - i < BLOCK ? here->n - i : BLOCK);
             if (visit(r, here->refs[i], below)) return IDX_RTREE_NO_MEMORY;
         }
         rt_front *swap = here;
