@@ -1,4 +1,4 @@
-"""Table-level indexes: point filters and block searches, native, each with a readable twin in `indexes.twins`.
+"""Indexes, native, each with a readable twin in `indexes.twins`: point filters, block searches, R-trees.
 
 >>> import indexes
 >>> indexes.FILTERS["bloom"](bits_per_key=8)
@@ -25,6 +25,7 @@ from .registry import (
     search_ops,
     search_ops_address,
 )
+from .rtree import RTree, RTreeSegment
 
 __all__ = [
     "BUILT_IN",
@@ -43,6 +44,8 @@ __all__ = [
     "OpenSearch",
     "PointFilter",
     "PythonFilter",
+    "RTree",
+    "RTreeSegment",
     "SearchOps",
     "SearchSettings",
     "filter_class",

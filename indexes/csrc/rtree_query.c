@@ -18,13 +18,15 @@ static const uint64_t WHOLE = 1ull << 63; /* in a ref on the way down: all below
 static inline int add_row(const run *r, const rt_node *n, uint32_t mask) {
     if (rt_hits_room(r->out, RT_FAN)) return IDX_RTREE_NO_MEMORY;
     uint64_t *rows = r->out->rows + r->out->n;
-    r->out->n += (size_t)__builtin_popcount(mask);
-    if (n->kids && mask == rt_valid(n))
+    if (n->kids && mask == rt_valid(n)) {
         memcpy(rows, n->rows, n->count * sizeof *rows);
-    else if (n->width == 4)
+        rows += n->count;
+    } else if (n->width == 4) {
         for (; mask; mask &= mask - 1) *rows++ = n->base + idx_load32(n->rows + 4 * __builtin_ctz(mask));
-    else
+    } else {
         for (; mask; mask &= mask - 1) *rows++ = rt_row(r->t, n, (unsigned)__builtin_ctz(mask));
+    }
+    r->out->n = (size_t)(rows - r->out->rows);
     return 0;
 }
 
@@ -118,8 +120,9 @@ static int visit(run *r, uint64_t ref, rt_front *below) {
     rt_look(r->t, ref & ~WHOLE, &n);
     const uint32_t picked = ref & WHOLE ? rt_valid(&n) : pick(r, &n);
     if (n.leaf) {
+        if (!r->counting) return add_row(r, &n, picked);
         r->found += (uint64_t)__builtin_popcount(picked);
-        return r->counting ? 0 : add_row(r, &n, picked);
+        return 0;
     }
     const uint32_t whole = ref & WHOLE ? picked : wholly(r, &n, picked);
     for (uint32_t left = picked; left; left &= left - 1) {
