@@ -18,7 +18,7 @@ Numbers: TypeAlias = "Sequence[float] | npt.NDArray[Any]"
 
 INTERSECTS, WITHIN, CONTAINS, NEAR = lib.IDX_RTREE_INTERSECTS, lib.IDX_RTREE_WITHIN, lib.IDX_RTREE_CONTAINS, lib.IDX_RTREE_NEAR
 _SMALL: int = lib.IDX_RTREE_SMALL
-_KEEP = 1 << 20  # an answer place that has grown beyond this many rows is not used again
+_KEEP = 1 << 17  # an answer place that has grown beyond this many rows is not used again
 _DAMAGE = {
     lib.IDX_RTREE_MAGIC: "does not begin with IDXR",
     lib.IDX_RTREE_VERSION: "is of a version other than 1",
@@ -332,13 +332,12 @@ class Tree(Queries):
             yield rows
 
     def entries(self) -> tuple[Rows, Boxes]:
-        """Return all rows and their boxes (n, 2 * dims), in the tree's order. RuntimeError when the tree changes meanwhile."""
-        n = len(self)
-        rows, boxes = np.empty(n, np.uint64), np.empty((n, self._wide))
-        code = lib.idx_rtree_entries(self._tree, _pointer("uint64_t[]", rows), _pointer("double[]", boxes), n)
-        if code < 0:
-            _fail(code, "entries")
-        return rows, boxes
+        """Return all rows and their boxes (n, 2 * dims), in the tree's order, as they are at one moment. O(n)."""
+        while True:
+            n = len(self)
+            rows, boxes = np.empty(n, np.uint64), np.empty((n, self._wide))
+            if lib.idx_rtree_entries(self._tree, _pointer("uint64_t[]", rows), _pointer("double[]", boxes), n) == n:
+                return rows, boxes  # else another thread has written between the two calls
 
     def __len__(self) -> int:
         """Return the number of entries (a row with several boxes counts as often)."""

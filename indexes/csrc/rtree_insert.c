@@ -191,7 +191,7 @@ static void load(idx_rtree *t, const uint64_t *rows, const double *boxes, const 
 /* Pack the tree's entries and n more together. Nothing has changed when it fails. */
 static int pack_again(idx_rtree *t, const uint64_t *rows, const double *boxes, size_t n) {
     const size_t old = t->count, all = old + n, wide = 2 * (unsigned)t->dims;
-    if (all > UINT32_MAX / 4) return IDX_RTREE_FULL;
+    if (all > RT_MOST_ITEMS) return IDX_RTREE_FULL;
     uint64_t *every = malloc(2 * all * sizeof *every), pages = 1, at = 0; /* rows, then their order */
     double *everywhere = calloc(all, wide * sizeof *everywhere);
     int failed = every && everywhere ? 0 : IDX_RTREE_NO_MEMORY;

@@ -57,7 +57,7 @@ typedef struct rt_kernels {
 
 rt_kernels rt_kernels_here(int portable);
 
-enum { RT_ROOM = RT_FAN - 1 };
+enum { RT_ROOM = RT_FAN - 1, RT_MOST_ITEMS = 1 << 30 };
 
 /* A page of a growing tree: 15 entries, so that all a query needs of a leaf that lies wholly in its window is two cache lines. */
 typedef struct rt_page {

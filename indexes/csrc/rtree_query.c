@@ -19,7 +19,7 @@ static inline int add_row(const run *r, const rt_node *n, uint32_t mask) {
     if (rt_hits_room(r->out, RT_FAN)) return IDX_RTREE_NO_MEMORY;
     uint64_t *rows = r->out->rows + r->out->n;
     if (n->kids && mask == rt_valid(n)) {
-        memcpy(rows, n->rows, n->count * sizeof *rows);
+        memcpy(rows, n->rows, RT_ROOM * sizeof *rows); /* there is room, and a fixed length is no call */
         rows += n->count;
     } else if (n->width == 4) {
         for (; mask; mask &= mask - 1) *rows++ = n->base + idx_load32(n->rows + 4 * __builtin_ctz(mask));

@@ -146,7 +146,7 @@ static int widen_table(rt_growth *g, uint32_t bits) {
 }
 
 int rt_reserve_items(rt_growth *g, uint64_t wanted) {
-    if (wanted >= UINT32_MAX / 2 - g->n_items) return IDX_RTREE_FULL;
+    if (g->n_items + wanted > RT_MOST_ITEMS) return IDX_RTREE_FULL;
     if (g->n_items + wanted > g->cap_items) {
         uint64_t cap = g->cap_items ? g->cap_items + g->cap_items / 2 : 256;
         if (cap < g->n_items + wanted) cap = g->n_items + wanted;

@@ -3,8 +3,8 @@
 from .blocked_bloom import BlockedBloomTwin
 from .bloom import BloomTwin
 from .fence import FenceTwin
-from .rtree import RTreeTwin
+from .rtree import GrowingTwin, RTreeTwin
 
 TWINS: dict[str, type[BloomTwin] | type[BlockedBloomTwin]] = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
 
-__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "RTreeTwin"]
+__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "GrowingTwin", "RTreeTwin"]
