@@ -196,32 +196,36 @@ class Queries:
         distances = self._distances(n, hits) if n >= 0 else hits.distances
         return self._rows(n, hits, box), distances
 
+    def entries(self) -> tuple[Rows, Boxes]:
+        """Return the entries, rows and boxes (n, 2 * dims), in the order of the tree or trees, each as it is at one moment. O(n)."""
+        while True:
+            most = sum(int(lib.idx_rtree_count(part.tree)) for part in self._parts)
+            rows, boxes = np.empty(most, np.uint64), np.empty((most, self._wide))
+            n = lib.idx_rtree_gather(self._parts, self._n_parts, _pointer("uint64_t[]", rows), _pointer("double[]", boxes), most)
+            if n >= 0:
+                return rows[:n], boxes[:n]  # else another thread has inserted between the two calls
+
 
 class Stack(Queries):
     """Several trees as one, such as the components of an LSM index: of tree i the rows in the sorted array hide[i] do not count.
 
-    A query is one call, and the nearest of one tree bound the search in the next. ValueError for no tree, or other dimensions.
+    A query is one call, and the nearest of one tree bound the search in the next. ValueError for no tree, other dimensions, another number
+    of hide arrays, or one that is not sorted.
     """
 
     def __init__(self, trees: Sequence[Tree], hide: Sequence[Rows | None] | None = None) -> None:
-        same_dims(trees, hide)
-        self._alive = [np.empty(0, np.uint64) if rows is None else row_ids(rows) for rows in hide or [None] * len(trees)]
-        for rows in self._alive:
+        if not trees or len({tree.dims for tree in trees}) > 1:
+            raise ValueError(f"trees have dimensions {[tree.dims for tree in trees]}; allowed: one or more trees of equal dimensions")
+        if hide is not None and len(hide) != len(trees):
+            raise ValueError(f"hide has {len(hide)} arrays for {len(trees)} trees; allowed: one (or None) for each")
+        self._hide = [np.empty(0, np.uint64) if rows is None else row_ids(rows) for rows in hide or [None] * len(trees)]
+        for rows in self._hide:
             if (rows[1:] <= rows[:-1]).any():
-                raise ValueError(
-                    f"hide has {rows[1:][rows[1:] <= rows[:-1]][0]} after a row that is not less; allowed: sorted rows, each once"
-                )
+                late = rows[1:][rows[1:] <= rows[:-1]][0]
+                raise ValueError(f"hide has {late} after a row that is not less; allowed: sorted rows, each once")
         self.trees = tuple(trees)
-        parts = [(tree._tree, _pointer("uint64_t[]", rows), len(rows)) for tree, rows in zip(trees, self._alive, strict=True)]
+        parts = [(tree._tree, _pointer("uint64_t[]", rows), len(rows)) for tree, rows in zip(trees, self._hide, strict=True)]
         super().__init__(ffi.new("idx_rtree_part[]", parts), trees[0].dims)
-
-
-def same_dims(trees: Sequence[Tree], hide: Sequence[Rows | None] | None) -> None:
-    """ValueError unless there are trees, of equal dimensions, and as many lists of hidden rows (or no such lists)."""
-    if not trees or len({tree.dims for tree in trees}) > 1:
-        raise ValueError(f"trees have dimensions {[tree.dims for tree in trees]}; allowed: one or more trees of equal dimensions")
-    if hide is not None and len(hide) != len(trees):
-        raise ValueError(f"hide has {len(hide)} arrays for {len(trees)} trees; allowed: one (or None) for each")
 
 
 class Tree(Queries):
@@ -330,14 +334,6 @@ class Tree(Queries):
             if not n:
                 return
             yield rows
-
-    def entries(self) -> tuple[Rows, Boxes]:
-        """Return all rows and their boxes (n, 2 * dims), in the tree's order, as they are at one moment. O(n)."""
-        while True:
-            n = len(self)
-            rows, boxes = np.empty(n, np.uint64), np.empty((n, self._wide))
-            if lib.idx_rtree_entries(self._tree, _pointer("uint64_t[]", rows), _pointer("double[]", boxes), n) == n:
-                return rows, boxes  # else another thread has written between the two calls
 
     def __len__(self) -> int:
         """Return the number of entries (a row with several boxes counts as often)."""

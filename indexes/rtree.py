@@ -20,8 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from .native_rtree import (
     CONTAINS,
     INTERSECTS,
@@ -37,7 +35,6 @@ from .native_rtree import (
     box_array,
     pack,
     row_ids,
-    same_dims,
 )
 
 __all__ = [
@@ -78,19 +75,12 @@ def open_segment(data: Any, *, verify: bool = True) -> RTreeSegment:
 
 
 def merge(views: Sequence[Tree], hide: Sequence[Rows | None] | None = None) -> bytes:
-    """Return one segment of the entries of all views but those whose row is in the sorted array hide[i]. O(n), packed anew.
+    """Return one segment of the entries of all views but those of view i whose row is in the sorted array hide[i].
 
-    ValueError when there is no view, when their dimensions differ, or when hide has another length.
+    The grid of the curve follows from the bounds of what is packed, so entries are ordered anew: O(n) time, 80 bytes an entry (2-D) beside
+    the result. ValueError when there is no view, when their dimensions differ, or for a bad hide (see `Stack`).
     """
-    same_dims(views, hide)
-    parts = []
-    for i, view in enumerate(views):
-        rows, boxes = view.entries()
-        if hide is not None and (hidden := hide[i]) is not None and len(hidden):
-            kept = ~np.isin(rows, hidden)
-            rows, boxes = rows[kept], boxes[kept]
-        parts.append((rows, boxes))
-    return build(np.concatenate([rows for rows, _ in parts]), np.concatenate([boxes for _, boxes in parts]))
+    return build(*Stack(views, hide).entries())
 
 
 class RTreeSegment(PackedTree):

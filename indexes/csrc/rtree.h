@@ -74,13 +74,6 @@ int idx_rtree_dims(const idx_rtree *tree);
 void idx_rtree_portable(idx_rtree *tree); /* before its first query: do without AVX2, as other machines do; for tests */
 int idx_rtree_repeats(idx_rtree *tree); /* whether a row has several boxes */
 int idx_rtree_bounds(idx_rtree *tree, double *box); /* 0, or -1 when the tree is empty */
-/* Up to cap entries in the tree's order; how many were written, or CHANGED when the tree has fewer or more. */
-int64_t idx_rtree_entries(idx_rtree *tree, uint64_t *rows, double *boxes, uint64_t cap);
-
-int64_t idx_rtree_find(idx_rtree *tree, int what, const double *box, idx_hits *out);
-int64_t idx_rtree_count_in(idx_rtree *tree, int what, const double *box, idx_hits *out);
-/* Many boxes: offsets (n + 1) into the rows. */
-int64_t idx_rtree_find_many(idx_rtree *tree, int what, const double *boxes, size_t n, uint64_t *offsets, idx_hits *out, size_t *bad);
 /* A tree of several that are asked as one, of which the rows of the sorted list `hide` do not count. */
 typedef struct idx_rtree_part {
     idx_rtree *tree;
@@ -88,6 +81,13 @@ typedef struct idx_rtree_part {
     size_t n_hide;
 } idx_rtree_part;
 
+/* The entries of all parts that do not hide; how many, or CHANGED when they could be more than cap. */
+int64_t idx_rtree_gather(const idx_rtree_part *parts, size_t n_parts, uint64_t *rows, double *boxes, uint64_t cap);
+
+int64_t idx_rtree_find(idx_rtree *tree, int what, const double *box, idx_hits *out);
+int64_t idx_rtree_count_in(idx_rtree *tree, int what, const double *box, idx_hits *out);
+/* Many boxes: offsets (n + 1) into the rows. */
+int64_t idx_rtree_find_many(idx_rtree *tree, int what, const double *boxes, size_t n, uint64_t *offsets, idx_hits *out, size_t *bad);
 /* The parts have equal dimensions; radius is for IDX_RTREE_NEAR. */
 int64_t idx_rtree_find_over(const idx_rtree_part *parts, size_t n_parts, int what, const double *box, double radius, idx_hits *out);
 /* The k nearest rows by (distance, row) within `most`. */

@@ -239,13 +239,25 @@ void rt_dump(const idx_rtree *t, uint64_t ref, uint64_t *rows, double *boxes, ui
     }
 }
 
-int64_t idx_rtree_entries(idx_rtree *t, uint64_t *rows, double *boxes, uint64_t cap) {
-    uint64_t at = 0;
-    rt_lock_read(t);
-    const int changed = t->count != cap;
-    if (t->count && !changed) rt_dump(t, t->root, rows, boxes, &at);
-    rt_unlock(t);
-    return changed ? IDX_RTREE_CHANGED : (int64_t)at;
+int64_t idx_rtree_gather(const idx_rtree_part *parts, size_t n_parts, uint64_t *rows, double *boxes, uint64_t cap) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < n_parts; i++) {
+        idx_rtree *t = parts[i].tree;
+        const size_t wide = 2 * (unsigned)t->dims;
+        uint64_t kept = n;
+        rt_lock_read(t);
+        const int fits = t->count <= cap - n;
+        if (t->count && fits) rt_dump(t, t->root, rows, boxes, &n);
+        rt_unlock(t);
+        if (!fits) return IDX_RTREE_CHANGED;
+        for (uint64_t j = kept; j < n && parts[i].n_hide; j++) {
+            if (rt_hidden(parts[i].hide, parts[i].n_hide, rows[j])) continue;
+            rows[kept] = rows[j];
+            memmove(boxes + kept++ * wide, boxes + j * wide, wide * sizeof *boxes);
+        }
+        if (parts[i].n_hide) n = kept;
+    }
+    return (int64_t)n;
 }
 
 int idx_rtree_bounds(idx_rtree *t, double *box) {
