@@ -13,6 +13,7 @@ import typer
 
 from . import bench_kv, crashtest, plots, report, results, runner
 from . import suite as suites
+from .bench_spatial import command as bench_spatial_
 from .bench_worker import WORKLOADS
 from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
@@ -32,6 +33,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(cache_app, name="cache")
 bench_app.command("cache")(bench_cache_)
 bench_app.command("filters")(bench_filters_)
+bench_app.command("spatial")(bench_spatial_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

@@ -1,4 +1,4 @@
-"""Table-level indexes: point filters and block searches, native, each with a readable twin in `indexes.twins`.
+"""Indexes, native, each with a readable twin in `indexes.twins`: point filters, block searches, R-trees.
 
 >>> import indexes
 >>> indexes.FILTERS["bloom"](bits_per_key=8)
@@ -48,6 +48,7 @@ from .registry import (
     search_ops,
     search_ops_address,
 )
+from .rtree import RTree, RTreeSegment
 
 __all__ = [
     "BUILT_IN",
@@ -77,6 +78,8 @@ __all__ = [
     "NoFilter",
     "OpenSearch",
     "PythonFilter",
+    "RTree",
+    "RTreeSegment",
     "Ribbon",
     "RibbonSettings",
     "SearchOps",

@@ -16,9 +16,9 @@ Rows: TypeAlias = "npt.NDArray[np.uint64]"
 Boxes: TypeAlias = "npt.NDArray[np.float64]"
 Numbers: TypeAlias = "Sequence[float] | npt.NDArray[Any]"
 
-INTERSECTS, WITHIN, CONTAINS = lib.IDX_RTREE_INTERSECTS, lib.IDX_RTREE_WITHIN, lib.IDX_RTREE_CONTAINS
+INTERSECTS, WITHIN, CONTAINS, NEAR = lib.IDX_RTREE_INTERSECTS, lib.IDX_RTREE_WITHIN, lib.IDX_RTREE_CONTAINS, lib.IDX_RTREE_NEAR
 _SMALL: int = lib.IDX_RTREE_SMALL
-_KEEP = 1 << 20  # an answer place that has grown beyond this many rows is not used again
+_KEEP = 1 << 17  # an answer place that has grown beyond this many rows is not used again
 _DAMAGE = {
     lib.IDX_RTREE_MAGIC: "does not begin with IDXR",
     lib.IDX_RTREE_VERSION: "is of a version other than 1",
@@ -107,12 +107,12 @@ def box_array(boxes: Any, dims: int | None = None) -> tuple[Boxes, bool]:
     return array, bool(points[0])
 
 
-def pack(rows: Rows, boxes: Boxes, points: bool) -> bytes:
+def pack(rows: Rows, boxes: Boxes, points: bool, *, portable: bool = False) -> bytes:
     """Return the bytes of a packed tree of checked entries. O(n) and 32 bytes an entry beside the result."""
     n, dims = len(rows), boxes.shape[1] // 2
     order = np.empty(n, np.uint64)
     given = [_pointer("double[]", boxes), _pointer("uint64_t[]", rows), _pointer("uint64_t[]", order)]
-    code = lib.idx_rtree_order(dims, given[0], n, given[2])
+    code = lib.idx_rtree_order(dims, given[0], n, portable, given[2])
     if code:
         _fail(code, f"packing {n} entries")
     out = np.empty(int(lib.idx_rtree_size(dims, points, given[1], n)), np.uint8)
@@ -122,16 +122,16 @@ def pack(rows: Rows, boxes: Boxes, points: bool) -> bytes:
     return out.tobytes()
 
 
-class Tree:
-    """Queries that both kinds of tree answer, from any thread and without the interpreter's lock.
+class Queries:
+    """Queries on one tree or several, from any thread and without the interpreter's lock.
 
     A box is a sequence (least corner, greatest corner) of 2 * dims numbers, closed; where a point will do, dims numbers will. Rows come as
     sorted unique uint64 unless said otherwise. Every query raises ValueError for a box of the wrong length, a NaN or an inverted box. With
     n entries and r rows in the answer, a query costs O(log n + r) where boxes overlap little.
     """
 
-    def __init__(self, tree: Any, dims: int) -> None:
-        self._tree = tree
+    def __init__(self, parts: Any, dims: int) -> None:
+        self._parts, self._n_parts = parts, len(parts)
         self.dims = dims
         self._wide = 2 * dims
 
@@ -164,6 +164,84 @@ class Tree:
     def window(self, box: Numbers) -> Rows:
         """Return the rows with a box that intersects this one (touching counts). Bounds may be infinite."""
         box, hits = self._box(box), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, INTERSECTS, box, 0.0, hits.handle), hits, box)
+
+    def within(self, box: Numbers) -> Rows:
+        """Return the rows with a box that lies wholly in this one."""
+        box, hits = self._box(box), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, WITHIN, box, 0.0, hits.handle), hits, box)
+
+    def containing(self, box: Numbers) -> Rows:
+        """Return the rows with a box in which this point or box lies wholly."""
+        box, hits = self._box(box), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, CONTAINS, box, 0.0, hits.handle), hits, box)
+
+    def radius(self, centre: Numbers, radius: float) -> Rows:
+        """Return the rows with a box at most `radius` from a point or box (Euclid). ValueError for a radius that is negative or NaN."""
+        _distance("radius", radius)
+        box, hits = self._box(centre), _borrow()
+        return self._rows(lib.idx_rtree_find_over(self._parts, self._n_parts, NEAR, box, radius, hits.handle), hits, box)
+
+    def nearest(self, centre: Numbers, k: int = 1, max_distance: float = math.inf) -> tuple[Rows, npt.NDArray[np.float64]]:
+        """Return the k rows nearest to a point or box and their distances, in the order of (distance, row).
+
+        Rows farther than max_distance do not count. A box has the distance of its nearest point: 0 when they meet. O(log n + k log k) where
+        boxes overlap little. ValueError for k < 0, a negative or NaN max_distance, an infinite centre.
+        """
+        if not 0 <= k < 1 << 32:
+            raise ValueError(f"k is {k}; allowed: 0 to 4294967295")
+        _distance("max_distance", max_distance)
+        box, hits = self._box(centre), _borrow()
+        n = lib.idx_rtree_nearest(self._parts, self._n_parts, box, k, max_distance, hits.handle)
+        distances = self._distances(n, hits) if n >= 0 else hits.distances
+        return self._rows(n, hits, box), distances
+
+    def entries(self) -> tuple[Rows, Boxes]:
+        """Return the entries, rows and boxes (n, 2 * dims), in the order of the tree or trees, each as it is at one moment. O(n)."""
+        while True:
+            most = sum(int(lib.idx_rtree_count(part.tree)) for part in self._parts)
+            rows, boxes = np.empty(most, np.uint64), np.empty((most, self._wide))
+            n = lib.idx_rtree_gather(self._parts, self._n_parts, _pointer("uint64_t[]", rows), _pointer("double[]", boxes), most)
+            if n >= 0:
+                return rows[:n], boxes[:n]  # else another thread has inserted between the two calls
+
+
+class Stack(Queries):
+    """Several trees as one, such as the components of an LSM index: of tree i the rows in the sorted array hide[i] do not count.
+
+    A query is one call, and the nearest of one tree bound the search in the next. ValueError for no tree, other dimensions, another number
+    of hide arrays, or one that is not sorted.
+    """
+
+    def __init__(self, trees: Sequence[Tree], hide: Sequence[Rows | None] | None = None) -> None:
+        if not trees or len({tree.dims for tree in trees}) > 1:
+            raise ValueError(f"trees have dimensions {[tree.dims for tree in trees]}; allowed: one or more trees of equal dimensions")
+        if hide is not None and len(hide) != len(trees):
+            raise ValueError(f"hide has {len(hide)} arrays for {len(trees)} trees; allowed: one (or None) for each")
+        self._hide = [np.empty(0, np.uint64) if rows is None else row_ids(rows) for rows in hide or [None] * len(trees)]
+        for rows in self._hide:
+            if (rows[1:] <= rows[:-1]).any():
+                late = rows[1:][rows[1:] <= rows[:-1]][0]
+                raise ValueError(f"hide has {late} after a row that is not less; allowed: sorted rows, each once")
+        self.trees = tuple(trees)
+        parts = [(tree._tree, _pointer("uint64_t[]", rows), len(rows)) for tree, rows in zip(trees, self._hide, strict=True)]
+        super().__init__(ffi.new("idx_rtree_part[]", parts), trees[0].dims)
+
+
+class Tree(Queries):
+    """What both kinds of tree answer."""
+
+    def __init__(self, tree: Any, dims: int) -> None:
+        self._tree = tree
+        super().__init__(ffi.new("idx_rtree_part[]", [(tree, ffi.NULL, 0)]), dims)
+
+    def use_portable(self) -> None:
+        """Do without the processor's vectors, as on other machines: the answers are the same. Before the first query."""
+        lib.idx_rtree_portable(self._tree)
+
+    def window(self, box: Numbers) -> Rows:
+        """Return the rows with a box that intersects this one (touching counts). Bounds may be infinite."""
+        box, hits = self._box(box), _borrow()
         return self._rows(lib.idx_rtree_find(self._tree, INTERSECTS, box, hits.handle), hits, box)
 
     def within(self, box: Numbers) -> Rows:
@@ -176,12 +254,6 @@ class Tree:
         box, hits = self._box(box), _borrow()
         return self._rows(lib.idx_rtree_find(self._tree, CONTAINS, box, hits.handle), hits, box)
 
-    def radius(self, centre: Numbers, radius: float) -> Rows:
-        """Return the rows with a box at most `radius` from a point or box (Euclid). ValueError for a radius that is negative or NaN."""
-        _distance("radius", radius)
-        box, hits = self._box(centre), _borrow()
-        return self._rows(lib.idx_rtree_radius(self._tree, box, radius, hits.handle), hits, box)
-
     def count(self, box: Numbers) -> int:
         """Return how many rows `window` would, without making them: nodes wholly inside count as one step (unless rows repeat)."""
         box, hits = self._box(box), _borrow()
@@ -190,24 +262,6 @@ class Tree:
             _fail(n, f"box {tuple(box)}")
         _free.append(hits)
         return n
-
-    def nearest(
-        self, centre: Numbers, k: int = 1, max_distance: float = math.inf, hide: Rows | None = None
-    ) -> tuple[Rows, npt.NDArray[np.float64]]:
-        """Return the k rows nearest to a point or box and their distances, in the order of (distance, row).
-
-        Rows farther than max_distance do not count, nor do those of the sorted array `hide`. A box has the distance of its nearest
-        point: 0 when they meet. O(log n + k log k) where boxes overlap little. ValueError for k < 0, a negative or NaN max_distance,
-        an infinite centre.
-        """
-        if not 0 <= k < 1 << 32:
-            raise ValueError(f"k is {k}; allowed: 0 to 4294967295")
-        _distance("max_distance", max_distance)
-        box, hits = self._box(centre), _borrow()
-        without = (ffi.NULL, 0) if hide is None else (_pointer("uint64_t[]", hide), len(hide))
-        n = lib.idx_rtree_nearest(self._tree, box, k, max_distance, *without, hits.handle)
-        distances = self._distances(n, hits) if n >= 0 else hits.distances
-        return self._rows(n, hits, box), distances
 
     def windows(self, boxes: Any, *, what: int = INTERSECTS) -> tuple[npt.NDArray[np.int64], Rows]:
         """Answer many windows in one crossing: offsets (n + 1) and rows; the rows of box i are rows[offsets[i]:offsets[i + 1]].
@@ -280,15 +334,6 @@ class Tree:
             if not n:
                 return
             yield rows
-
-    def entries(self) -> tuple[Rows, Boxes]:
-        """Return all rows and their boxes (n, 2 * dims), in the tree's order. RuntimeError when the tree changes meanwhile."""
-        n = len(self)
-        rows, boxes = np.empty(n, np.uint64), np.empty((n, self._wide))
-        code = lib.idx_rtree_entries(self._tree, _pointer("uint64_t[]", rows), _pointer("double[]", boxes), n)
-        if code < 0:
-            _fail(code, "entries")
-        return rows, boxes
 
     def __len__(self) -> int:
         """Return the number of entries (a row with several boxes counts as often)."""
@@ -388,6 +433,12 @@ class GrowingTree(Tree):
             raise _bad_row(row) from None
         if code:
             _fail(code, f"box {tuple(box)} of row {row}")
+
+    def repack(self) -> None:
+        """Pack all anew, along the curve: large windows are answered two to three times faster after many single inserts. O(n)."""
+        code = lib.idx_rtree_repack(self._tree)
+        if code:
+            _fail(code, "packing anew")
 
     def clear(self) -> None:
         """Take everything away; memory is kept for what comes."""

@@ -1,7 +1,7 @@
 """R-trees: which boxes or points meet a window, which are nearest? In two or three dimensions.
 
 `RTree` lives in memory and changes; `RTreeSegment` is immutable, packed along the Hilbert curve, and read where its bytes lie. Both answer
-the same queries (see `indexes.native_rtree.Tree`).
+the same queries (see `indexes.native_rtree.Tree`); `Stack` asks several trees as one.
 
 >>> from indexes.rtree import RTree
 >>> tree = RTree()
@@ -20,8 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from .native_rtree import (
     CONTAINS,
     INTERSECTS,
@@ -32,6 +30,7 @@ from .native_rtree import (
     Numbers,
     PackedTree,
     Rows,
+    Stack,
     Tree,
     box_array,
     pack,
@@ -48,6 +47,7 @@ __all__ = [
     "RTree",
     "RTreeSegment",
     "Rows",
+    "Stack",
     "Tree",
     "build",
     "merge",
@@ -75,22 +75,12 @@ def open_segment(data: Any, *, verify: bool = True) -> RTreeSegment:
 
 
 def merge(views: Sequence[Tree], hide: Sequence[Rows | None] | None = None) -> bytes:
-    """Return one segment of the entries of all views but those whose row is in the sorted array hide[i]. O(n), packed anew.
+    """Return one segment of the entries of all views but those of view i whose row is in the sorted array hide[i].
 
-    ValueError when there is no view, when their dimensions differ, or when hide has another length.
+    The grid of the curve follows from the bounds of what is packed, so entries are ordered anew: O(n) time, 80 bytes an entry (2-D) beside
+    the result. ValueError when there is no view, when their dimensions differ, or for a bad hide (see `Stack`).
     """
-    if not views or len({view.dims for view in views}) > 1:
-        raise ValueError(f"views have dimensions {[view.dims for view in views]}; allowed: one or more views of equal dimensions")
-    if hide is not None and len(hide) != len(views):
-        raise ValueError(f"hide has {len(hide)} arrays for {len(views)} views; allowed: one (or None) for each")
-    parts = []
-    for i, view in enumerate(views):
-        rows, boxes = view.entries()
-        if hide is not None and (hidden := hide[i]) is not None and len(hidden):
-            kept = ~np.isin(rows, hidden)
-            rows, boxes = rows[kept], boxes[kept]
-        parts.append((rows, boxes))
-    return build(np.concatenate([rows for rows, _ in parts]), np.concatenate([boxes for _, boxes in parts]))
+    return build(*Stack(views, hide).entries())
 
 
 class RTreeSegment(PackedTree):

@@ -21,7 +21,7 @@ typedef struct idx_rtree idx_rtree;
 typedef struct idx_hits idx_hits;
 
 enum { IDX_RTREE_SMALL = 512 }; /* that many rows are also copied to the place given to idx_hits_new */
-enum { IDX_RTREE_INTERSECTS, IDX_RTREE_WITHIN, IDX_RTREE_CONTAINS };
+enum { IDX_RTREE_INTERSECTS, IDX_RTREE_WITHIN, IDX_RTREE_CONTAINS, IDX_RTREE_NEAR };
 /* What functions return below zero, or idx_rtree_open in *error. */
 enum {
     IDX_RTREE_NO_MEMORY = -1,
@@ -46,8 +46,8 @@ void idx_hits_take_pairs(const idx_hits *hits, uint64_t *left, uint64_t *right);
 
 /* Check n boxes of 2 * dims numbers (0, or what is wrong with box *bad) and tell whether all are points. */
 int idx_rtree_check(int dims, const double *boxes, size_t n, size_t *bad, int *points);
-/* order[i] is the place in boxes of the i-th along the Hilbert curve. */
-int idx_rtree_order(int dims, const double *boxes, size_t n, uint64_t *order);
+/* order[i] is the place in boxes of the i-th along the Hilbert curve; the same with and without `portable`, which does without AVX2. */
+int idx_rtree_order(int dims, const double *boxes, size_t n, int portable, uint64_t *order);
 /* The bytes of a packed tree: their number, and themselves. order may be NULL: the boxes stand in order. */
 uint64_t idx_rtree_size(int dims, int points, const uint64_t *rows, size_t n);
 int idx_rtree_pack(int dims, int points, const double *boxes, const uint64_t *rows, const uint64_t *order, size_t n, uint8_t *out);
@@ -63,6 +63,7 @@ int64_t idx_rtree_delete(idx_rtree *tree, uint64_t row, const double *box);
 int64_t idx_rtree_delete_many(idx_rtree *tree, const uint64_t *rows, size_t n);
 int idx_rtree_holds(idx_rtree *tree, uint64_t row);
 void idx_rtree_clear(idx_rtree *tree);
+int idx_rtree_repack(idx_rtree *tree); /* as if all had come at once */
 uint64_t idx_rtree_changes(idx_rtree *tree);
 const char *idx_rtree_audit(idx_rtree *tree); /* NULL, or which invariant of a growing tree is broken */
 
@@ -70,18 +71,27 @@ void idx_rtree_close(idx_rtree *tree);
 uint64_t idx_rtree_count(idx_rtree *tree);
 uint64_t idx_rtree_memory(idx_rtree *tree);
 int idx_rtree_dims(const idx_rtree *tree);
+void idx_rtree_portable(idx_rtree *tree); /* before its first query: do without AVX2, as other machines do; for tests */
 int idx_rtree_repeats(idx_rtree *tree); /* whether a row has several boxes */
 int idx_rtree_bounds(idx_rtree *tree, double *box); /* 0, or -1 when the tree is empty */
-/* Up to cap entries in the tree's order; how many were written, or CHANGED when the tree has fewer or more. */
-int64_t idx_rtree_entries(idx_rtree *tree, uint64_t *rows, double *boxes, uint64_t cap);
+/* A tree of several that are asked as one, of which the rows of the sorted list `hide` do not count. */
+typedef struct idx_rtree_part {
+    idx_rtree *tree;
+    const uint64_t *hide;
+    size_t n_hide;
+} idx_rtree_part;
+
+/* The entries of all parts that do not hide; how many, or CHANGED when they could be more than cap. */
+int64_t idx_rtree_gather(const idx_rtree_part *parts, size_t n_parts, uint64_t *rows, double *boxes, uint64_t cap);
 
 int64_t idx_rtree_find(idx_rtree *tree, int what, const double *box, idx_hits *out);
 int64_t idx_rtree_count_in(idx_rtree *tree, int what, const double *box, idx_hits *out);
 /* Many boxes: offsets (n + 1) into the rows. */
 int64_t idx_rtree_find_many(idx_rtree *tree, int what, const double *boxes, size_t n, uint64_t *offsets, idx_hits *out, size_t *bad);
-int64_t idx_rtree_radius(idx_rtree *tree, const double *box, double radius, idx_hits *out);
-/* The k nearest rows by (distance, row) within `most`, without those of the sorted list `hide`. */
-int64_t idx_rtree_nearest(idx_rtree *tree, const double *box, uint64_t k, double most, const uint64_t *hide, size_t n_hide, idx_hits *out);
+/* The parts have equal dimensions; radius is for IDX_RTREE_NEAR. */
+int64_t idx_rtree_find_over(const idx_rtree_part *parts, size_t n_parts, int what, const double *box, double radius, idx_hits *out);
+/* The k nearest rows by (distance, row) within `most`. */
+int64_t idx_rtree_nearest(const idx_rtree_part *parts, size_t n_parts, const double *box, uint64_t k, double most, idx_hits *out);
 int64_t idx_rtree_nearest_many(idx_rtree *tree, const double *boxes, size_t n, uint64_t k, double most, uint64_t *offsets, idx_hits *out,
                                size_t *bad);
 /* All pairs of entries that are at most `distance` apart. */

@@ -16,7 +16,7 @@ static unsigned mate(const idx_rtree *t, uint32_t parent, unsigned i, unsigned c
     double least = INFINITY;
     rt_get(t, parent, i, &mine);
     for (unsigned j = 0; j < q->count; j++) {
-        if (j == i || rt_page_at(t->growth, q->kids[j])->count + count > RT_FAN) continue;
+        if (j == i || rt_page_at(t->growth, q->kids[j])->count + count > RT_ROOM) continue;
         double longer = 0;
         rt_get(t, parent, j, &other);
         for (int a = 0; a < t->dims; a++)
@@ -33,7 +33,7 @@ static void repair(idx_rtree *t, uint32_t page) {
         rt_page *p = rt_page_at(g, page);
         const uint32_t parent = p->parent;
         rt_page *q = rt_page_at(g, parent);
-        const unsigned i = rt_place_in(q, page), j = p->count && p->count < LEAST ? mate(t, parent, i, p->count) : RT_FAN;
+        const unsigned i = rt_place_in(t, q, page), j = p->count && p->count < LEAST ? mate(t, parent, i, p->count) : RT_FAN;
         rt_slot s;
         if (j != RT_FAN) {
             const uint32_t sibling = q->kids[j];
@@ -75,7 +75,7 @@ static uint64_t delete(idx_rtree *t, uint64_t row, const rt_box *box) {
     for (uint32_t item = g->table[at], next; item != RT_NONE; item = next) {
         const uint32_t page = g->items[item].page;
         rt_page *p = rt_page_at(g, page);
-        const unsigned i = rt_place_in(p, item);
+        const unsigned i = rt_place_in(t, p, item);
         rt_slot s;
         next = g->items[item].next;
         rt_get(t, page, i, &s);
@@ -139,9 +139,9 @@ typedef struct tally {
 
 static const char *audit(const idx_rtree *t, uint32_t page, tally *sum) {
     const rt_growth *g = t->growth;
-    const rt_page *p = rt_page_at(g, page);
+    rt_page *p = rt_page_at(g, page);
     const char *wrong = NULL;
-    if (p->count == 0 || p->count > RT_FAN) return "a page has no entry, or more than 16";
+    if (p->count == 0 || p->count > RT_ROOM) return "a page has no entry, or more than 15";
     for (unsigned i = 0; i < p->count && !wrong; i++) {
         rt_slot s;
         rt_get(t, page, i, &s);

@@ -20,6 +20,11 @@ typedef struct rt_slot { /* an entry on its way between pages */
 static inline uint8_t *rt_lo(rt_page *p, int a) { return p->columns + a * RT_COLUMN; }
 static inline uint8_t *rt_hi(const idx_rtree *t, rt_page *p, int a) { return p->columns + (t->dims + a) * RT_COLUMN; }
 
+/* What the entries lead to: items or pages. */
+static inline uint32_t *rt_refs(const idx_rtree *t, rt_page *p) {
+    return p->level ? p->kids : (uint32_t *)(void *)(p->columns + 2 * t->dims * RT_COLUMN);
+}
+
 void rt_get(const idx_rtree *t, uint32_t page, unsigned i, rt_slot *out);
 void rt_put(const idx_rtree *t, uint32_t page, const rt_slot *s); /* the page has room */
 void rt_drop(const idx_rtree *t, uint32_t page, unsigned i);
@@ -27,7 +32,7 @@ void rt_set_box(const idx_rtree *t, rt_page *p, unsigned i, const rt_box *box);
 void rt_cover(const idx_rtree *t, uint32_t page, rt_box *out);
 int rt_is_point(const idx_rtree *t, const rt_box *box);
 int rt_same_box(int dims, const rt_box *a, const rt_box *b);
-unsigned rt_place_in(const rt_page *p, uint32_t kid);
+unsigned rt_place_in(const idx_rtree *t, rt_page *p, uint32_t kid);
 
 int rt_insert(idx_rtree *t, uint64_t row, const rt_box *box); /* 0, or why nothing has changed */
 

@@ -1,8 +1,9 @@
-/* Answers of R-tree queries: a growing array of rows, sorted by radix (least digit first) over the bits in which the rows differ. */
+/* Answers of R-tree queries: a growing array of rows. It is sorted by setting bits where it is dense, else by radix (least digit first) over
+ * the bits in which the rows differ. */
 #include "indexes/csrc/rtree_node.h"
 #include <stdlib.h>
 
-enum { BY_INSERTION = 48, SHORT_LIST = 768, NARROW = 8, WIDE = 11 };
+enum { BY_INSERTION = 48, SHORT_LIST = 768, NARROW = 8, WIDE = 11, MOST_PASSES = 8 };
 
 idx_hits *idx_hits_new(uint64_t *small, double *small_distances) {
     idx_hits *h = calloc(1, sizeof *h);
@@ -15,6 +16,8 @@ void idx_hits_free(idx_hits *h) {
     free(h->rows);
     free(h->spare);
     free(h->distances);
+    free(h->front[0].refs);
+    free(h->front[1].refs);
     free(h);
 }
 
@@ -36,52 +39,80 @@ static void insertion(uint64_t *v, size_t n) {
     }
 }
 
-/* One pass: a stable distribution of from[] to to[] by the digit at shift. */
-static void distribute(const uint64_t *from, uint64_t *to, size_t n, int shift, int width) {
-    uint32_t start[1 << WIDE];
+/* Sort by the bits of `differ`, the only ones in which the values differ; spare has n places too. */
+static void radix(uint64_t *v, uint64_t *spare, size_t n, uint64_t differ) {
+    uint32_t start[MOST_PASSES][1 << WIDE];
+    const int most = n < SHORT_LIST ? NARROW : WIDE, shift = __builtin_ctzll(differ), bits = 64 - __builtin_clzll(differ) - shift;
+    const int passes = (bits + most - 1) / most, width = (bits + passes - 1) / passes;
     const uint64_t low = (1u << width) - 1;
-    memset(start, 0, (low + 1) * sizeof *start);
-    for (size_t i = 0; i < n; i++) start[from[i] >> shift & low]++;
-    for (uint32_t d = 0, sum = 0; d <= low; d++) {
-        const uint32_t here = start[d];
-        start[d] = sum, sum += here;
+    for (int d = 0; d < passes; d++) memset(start[d], 0, (low + 1) * sizeof *start[d]);
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; d < passes; d++) start[d][v[i] >> (shift + d * width) & low]++;
+    uint64_t *from = v, *to = spare;
+    for (int d = 0; d < passes; d++) {
+        const int at = shift + d * width;
+        if (!(differ >> at & low)) continue;
+        uint32_t *next = start[d], sum = 0;
+        for (uint32_t digit = 0; digit <= low; digit++) {
+            const uint32_t here = next[digit];
+            next[digit] = sum, sum += here;
+        }
+        for (size_t i = 0; i < n; i++) to[next[from[i] >> at & low]++] = from[i];
+        uint64_t *swap = from;
+        from = to, to = swap;
     }
-    for (size_t i = 0; i < n; i++) to[start[from[i] >> shift & low]++] = from[i];
+    if (from != v) memcpy(v, from, n * sizeof *v);
+}
+
+/* Sort by setting bits, of which there are 64 * words; `low` covers those in which the values differ. Each value once; how many there are. */
+static size_t by_bits(uint64_t *v, uint64_t *bits, size_t n, uint64_t low, uint64_t words) {
+    const uint64_t high = v[0] & ~low;
+    size_t kept = 0;
+    memset(bits, 0, words * sizeof *bits);
+    for (size_t i = 0; i < n; i++) bits[(v[i] & low) >> 6] |= 1ull << (v[i] & 63);
+    for (uint64_t w = 0; w < words; w++)
+        for (uint64_t left = bits[w]; left; left &= left - 1) v[kept++] = high | (64 * w + (unsigned)__builtin_ctzll(left));
+    return kept;
+}
+
+static int spare_room(idx_hits *h, size_t n) {
+    if (h->cap_spare >= n) return 0;
+    free(h->spare);
+    h->spare = malloc(n * sizeof *h->spare), h->cap_spare = h->spare ? n : 0;
+    return h->spare ? 0 : IDX_RTREE_NO_MEMORY;
+}
+
+/* Bits in which some values differ. */
+static uint64_t differences(const uint64_t *v, size_t n) {
+    uint64_t some[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; j++) some[j] |= v[i + (unsigned)j] ^ v[0];
+    for (; i < n; i++) some[0] |= v[i] ^ v[0];
+    return some[0] | some[1] | some[2] | some[3];
 }
 
 int rt_hits_sort(idx_hits *h, size_t from, int repeats) {
     const size_t n = h->n - from;
     uint64_t *v = h->rows + from;
+    size_t rising = 1;
+    while (rising < n && v[rising] >= v[rising - 1]) rising++;
     if (n <= BY_INSERTION) {
         insertion(v, n);
-    } else {
-        if (n > UINT32_MAX) return IDX_RTREE_NO_MEMORY; /* a counter of distribute would wrap */
-        if (h->cap_spare < n) {
-            free(h->spare);
-            h->cap_spare = 0, h->spare = malloc(h->cap * sizeof *h->spare);
-            if (!h->spare) return IDX_RTREE_NO_MEMORY;
-            h->cap_spare = h->cap;
+    } else if (rising < n) {
+        const uint64_t differ = differences(v, n), low = ~0ull >> __builtin_clzll(differ);
+        if (n > UINT32_MAX || spare_room(h, n)) return IDX_RTREE_NO_MEMORY; /* counters of 32 bits */
+        if (low / 64 < n / 8) {
+            h->n = from + by_bits(v, h->spare, n, low, low / 64 + 1);
+            return 0;
         }
-        uint64_t differ = 0, falls = 0;
-        for (size_t i = 1; i < n; i++) differ |= v[i] ^ v[0], falls |= v[i] < v[i - 1];
-        uint64_t *a = v, *b = h->spare;
-        const int most = n < SHORT_LIST ? NARROW : WIDE;
-        while (falls && differ) {
-            const int shift = __builtin_ctzll(differ), left = 64 - __builtin_clzll(differ) - shift;
-            const int passes = (left + most - 1) / most, width = (left + passes - 1) / passes;
-            distribute(a, b, n, shift, width);
-            uint64_t *swap = a;
-            a = b, b = swap;
-            differ &= shift + width < 64 ? ~0ull << (shift + width) : 0;
-        }
-        if (a != v) memcpy(v, a, n * sizeof *v);
+        radix(v, h->spare, n, differ);
     }
-    if (repeats && n) {
-        size_t kept = 1;
-        for (size_t i = 1; i < n; i++)
-            if (v[i] != v[kept - 1]) v[kept++] = v[i];
-        h->n = from + kept;
-    }
+    if (!repeats || !n) return 0;
+    size_t kept = 1;
+    for (size_t i = 1; i < n; i++)
+        if (v[i] != v[kept - 1]) v[kept++] = v[i];
+    h->n = from + kept;
     return 0;
 }
 

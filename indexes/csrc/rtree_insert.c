@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CUT = 6, LOADED = 14, OVER = RT_FAN + 1 };
+enum { CUT = 6, LOADED = 13, OVER = RT_ROOM + 1 };
 
 static unsigned choose(const idx_rtree *t, rt_page *p, const rt_box *box) {
     double area[RT_FAN], margin[RT_FAN], more[RT_FAN], longer[RT_FAN];
@@ -85,14 +85,14 @@ static void order_by(const rt_slot *s, int axis, int by_hi, uint8_t *order) {
     }
 }
 
-/* Distribute 17 entries over the page and a new one, which is returned. */
+/* Distribute 16 entries over the page and a new one, which is returned. */
 static uint32_t split(const idx_rtree *t, uint32_t page, const rt_slot *extra) {
     rt_growth *g = t->growth;
     rt_slot s[OVER];
     cut best = {.margins = INFINITY};
     rt_page *p = rt_page_at(g, page);
-    for (unsigned i = 0; i < RT_FAN; i++) rt_get(t, page, i, &s[i]);
-    s[RT_FAN] = *extra;
+    for (unsigned i = 0; i < RT_ROOM; i++) rt_get(t, page, i, &s[i]);
+    s[RT_ROOM] = *extra;
     const int orders = p->flat && rt_is_point(t, &extra->box) ? 1 : 2;
     for (int a = 0; a < t->dims; a++) {
         cut c[2];
@@ -117,7 +117,7 @@ static void add(idx_rtree *t, uint32_t page, rt_slot s) {
     rt_growth *g = t->growth;
     for (;;) {
         rt_page *p = rt_page_at(g, page);
-        if (p->count < RT_FAN) {
+        if (p->count < RT_ROOM) {
             rt_put(t, page, &s);
             return;
         }
@@ -134,7 +134,7 @@ static void add(idx_rtree *t, uint32_t page, rt_slot s) {
         }
         const uint32_t parent = p->parent;
         rt_page *q = rt_page_at(g, parent);
-        rt_set_box(t, q, rt_place_in(q, page), &left.box);
+        rt_set_box(t, q, rt_place_in(t, q, page), &left.box);
         page = parent, s = right;
     }
 }
@@ -191,15 +191,15 @@ static void load(idx_rtree *t, const uint64_t *rows, const double *boxes, const 
 /* Pack the tree's entries and n more together. Nothing has changed when it fails. */
 static int pack_again(idx_rtree *t, const uint64_t *rows, const double *boxes, size_t n) {
     const size_t old = t->count, all = old + n, wide = 2 * (unsigned)t->dims;
-    if (all > UINT32_MAX / 4) return IDX_RTREE_FULL;
+    if (all > RT_MOST_ITEMS) return IDX_RTREE_FULL;
     uint64_t *every = malloc(2 * all * sizeof *every), pages = 1, at = 0; /* rows, then their order */
-    double *everywhere = malloc(all * wide * sizeof *everywhere);
+    double *everywhere = calloc(all, wide * sizeof *everywhere);
     int failed = every && everywhere ? 0 : IDX_RTREE_NO_MEMORY;
     if (!failed) {
         if (old) rt_dump(t, t->root, every, everywhere, &at);
-        memcpy(every + old, rows, n * sizeof *rows);
-        memcpy(everywhere + old * wide, boxes, n * wide * sizeof *boxes);
-        failed = idx_rtree_order(t->dims, everywhere, all, every + all);
+        if (n) memcpy(every + old, rows, n * sizeof *rows);
+        if (n) memcpy(everywhere + old * wide, boxes, n * wide * sizeof *boxes);
+        failed = idx_rtree_order(t->dims, everywhere, all, 0, every + all);
     }
     for (size_t level = all; level > 1; level = (level + LOADED - 1) / LOADED) pages += (level + LOADED - 1) / LOADED;
     if (!failed) failed = rt_reserve_pages(t->growth, (uint32_t)pages);
@@ -225,6 +225,14 @@ int idx_rtree_insert_many(idx_rtree *t, const uint64_t *rows, const double *boxe
             if (!failed) failed = rt_insert(t, rows[i], &box);
         }
     }
+    t->growth->changes++;
+    rt_unlock(t);
+    return failed;
+}
+
+int idx_rtree_repack(idx_rtree *t) {
+    rt_lock_write(t);
+    const int failed = t->count ? pack_again(t, NULL, NULL, 0) : 0;
     t->growth->changes++;
     rt_unlock(t);
     return failed;

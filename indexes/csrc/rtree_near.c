@@ -49,26 +49,13 @@ static inline void sift_down(heap *h, int least, spot x) {
     if (h->n) h->v[i] = x;
 }
 
-static int hidden(const uint64_t *hide, size_t n, uint64_t row) {
-    size_t lo = 0;
-    while (n > lo) {
-        const size_t middle = lo + (n - lo) / 2;
-        if (hide[middle] == row) return 1;
-        if (hide[middle] < row)
-            lo = middle + 1;
-        else
-            n = middle;
-    }
-    return 0;
-}
-
 typedef struct search {
-    idx_rtree *t;
+    const idx_rtree_part *parts, *part; /* all, and the one that is looked into */
+    size_t n_parts;
+    int repeats;
     rt_box box;
     uint64_t k;
     double limit;
-    const uint64_t *hide;
-    size_t n_hide;
     heap nodes, best;
 } search;
 
@@ -77,7 +64,7 @@ static inline double bound(const search *s) { return s->best.n == s->k && s->bes
 
 static int offer(search *s, spot x) {
     if (s->best.n == s->k && !before(x, s->best.v[0])) return 0;
-    if (s->n_hide && hidden(s->hide, s->n_hide, x.id)) return 0;
+    if (s->part->n_hide && rt_hidden(s->part->hide, s->part->n_hide, x.id)) return 0;
     if (s->best.n == s->k) {
         sift_down(&s->best, 0, x);
         return 0;
@@ -90,13 +77,14 @@ static int offer(search *s, spot x) {
 static int look_into(search *s, uint64_t ref) {
     double gaps[RT_FAN];
     rt_node n;
-    rt_look(s->t, ref, &n);
-    s->t->kernels.gaps(n.lo, n.hi, s->t->dims, &s->box, gaps);
+    const idx_rtree *t = s->part->tree;
+    rt_look(t, ref, &n);
+    t->kernels.gaps(n.lo, n.hi, t->dims, &s->box, gaps);
     const double most = bound(s);
     for (unsigned i = 0; i < n.count; i++) {
         if (!(gaps[i] <= most)) continue;
         if (n.leaf) {
-            if (offer(s, (spot){gaps[i], rt_row(s->t, &n, i)})) return IDX_RTREE_NO_MEMORY;
+            if (offer(s, (spot){gaps[i], rt_row(t, &n, i)})) return IDX_RTREE_NO_MEMORY;
         } else {
             if (reserve(&s->nodes)) return IDX_RTREE_NO_MEMORY;
             sift_up(&s->nodes, 1, (spot){gaps[i], rt_child(&n, i)});
@@ -105,15 +93,28 @@ static int look_into(search *s, uint64_t ref) {
     return 0;
 }
 
-static int best_first(search *s) {
-    s->nodes.n = s->best.n = 0;
-    if (!s->t->count || !s->k) return 0;
-    int failed = look_into(s, s->t->root);
+static int best_in(search *s) {
+    s->nodes.n = 0;
+    int failed = look_into(s, s->part->tree->root);
     while (!failed && s->nodes.n && s->nodes.v[0].gap <= bound(s)) {
         const spot next = s->nodes.v[0];
         s->nodes.n--;
         sift_down(&s->nodes, 1, s->nodes.v[s->nodes.n]);
         failed = look_into(s, next.id);
+    }
+    return failed;
+}
+
+/* One tree after the other: what the first has found bounds the search in those that follow. */
+static int best_first(search *s) {
+    int failed = 0;
+    s->best.n = 0, s->repeats = s->n_parts > 1;
+    for (size_t i = 0; i < s->n_parts && s->k && !failed; i++) {
+        s->part = &s->parts[i];
+        rt_lock_read(s->part->tree);
+        s->repeats |= rt_repeats(s->part->tree);
+        if (s->part->tree->count) failed = best_in(s);
+        rt_unlock(s->part->tree);
     }
     return failed;
 }
@@ -161,28 +162,26 @@ static int keep_first(idx_hits *out, size_t from, uint64_t most) {
     return 0;
 }
 
-static int nearest(search *s, idx_hits *out, int repeats) {
+static int nearest(search *s, idx_hits *out) {
     const uint64_t k = s->k;
     const size_t from = out->n;
     for (;; s->k *= 2) { /* k entries may be fewer rows: then ask for more entries, until there are no more */
         out->n = from;
         if (best_first(s)) return IDX_RTREE_NO_MEMORY;
         const int all = s->best.n < s->k;
-        if (emit(s, out) || (repeats && keep_first(out, from, k))) return IDX_RTREE_NO_MEMORY;
-        if (!repeats || all || out->n - from == k) break;
+        if (emit(s, out) || (s->repeats && keep_first(out, from, k))) return IDX_RTREE_NO_MEMORY;
+        if (!s->repeats || all || out->n - from == k) break;
     }
     s->k = k;
     return 0;
 }
 
-int64_t idx_rtree_nearest(idx_rtree *t, const double *box, uint64_t k, double most, const uint64_t *hide, size_t n_hide, idx_hits *out) {
-    search s = {.t = t, .k = k, .limit = most * most, .hide = hide, .n_hide = n_hide};
-    int wrong = rt_read_box(t->dims, box, 1, &s.box);
+int64_t idx_rtree_nearest(const idx_rtree_part *parts, size_t n_parts, const double *box, uint64_t k, double most, idx_hits *out) {
+    search s = {.parts = parts, .n_parts = n_parts, .k = k, .limit = most * most};
+    int wrong = rt_read_box(parts->tree->dims, box, 1, &s.box);
     if (wrong) return wrong;
     out->n = 0;
-    rt_lock_read(t);
-    wrong = nearest(&s, out, rt_repeats(t));
-    rt_unlock(t);
+    wrong = nearest(&s, out);
     free(s.nodes.v);
     free(s.best.v);
     return wrong ? wrong : rt_hits_done(out, 1);
@@ -190,17 +189,16 @@ int64_t idx_rtree_nearest(idx_rtree *t, const double *box, uint64_t k, double mo
 
 int64_t idx_rtree_nearest_many(idx_rtree *t, const double *boxes, size_t n, uint64_t k, double most, uint64_t *offsets, idx_hits *out,
                                size_t *bad) {
-    search s = {.t = t, .k = k, .limit = most * most};
+    const idx_rtree_part part = {t, NULL, 0};
+    search s = {.parts = &part, .n_parts = 1, .k = k, .limit = most * most};
     int wrong = 0;
     out->n = 0, offsets[0] = 0;
-    rt_lock_read(t);
     for (size_t i = 0; i < n && !wrong; i++) {
         *bad = i;
         wrong = rt_read_box(t->dims, boxes + i * 2 * (unsigned)t->dims, 1, &s.box);
-        if (!wrong) wrong = nearest(&s, out, rt_repeats(t));
+        if (!wrong) wrong = nearest(&s, out);
         offsets[i + 1] = out->n;
     }
-    rt_unlock(t);
     free(s.nodes.v);
     free(s.best.v);
     return wrong ? wrong : rt_hits_done(out, 1);

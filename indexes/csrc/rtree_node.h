@@ -55,16 +55,20 @@ typedef struct rt_kernels {
     void (*gaps)(const uint8_t *lo, const uint8_t *hi, int dims, const rt_box *box, double *out);
 } rt_kernels;
 
-rt_kernels rt_kernels_here(void);
+rt_kernels rt_kernels_here(int portable);
 
-/* A page of a growing tree; columns follow. */
+enum { RT_ROOM = RT_FAN - 1, RT_MOST_ITEMS = 1 << 30 };
+
+/* A page of a growing tree: 15 entries, so that all a query needs of a leaf that lies wholly in its window is two cache lines. */
 typedef struct rt_page {
     uint32_t parent;
     uint16_t level; /* 0: leaf */
     uint8_t count, flat; /* flat: a leaf of points, whose hi columns are stale */
-    uint32_t kids[RT_FAN]; /* leaf: items; above: pages */
-    uint64_t rows[RT_FAN]; /* leaf */
-    uint8_t columns[];
+    union {
+        uint64_t rows[RT_ROOM]; /* leaf */
+        uint32_t kids[RT_ROOM]; /* above: pages */
+    };
+    uint8_t columns[]; /* and behind them, in a leaf, its 15 items */
 } rt_page;
 
 typedef struct rt_item {
@@ -72,7 +76,7 @@ typedef struct rt_item {
     uint32_t page, next; /* next entry of the same row */
 } rt_item;
 
-enum { RT_CHUNK_BITS = 8 };
+enum { RT_CHUNK_BITS = 11 };
 static const uint32_t RT_NONE = UINT32_MAX;
 
 typedef struct rt_growth {
@@ -168,12 +172,32 @@ static inline void rt_unlock(idx_rtree *t) {
     if (t->growth) pthread_rwlock_unlock(&t->growth->lock);
 }
 
+/* Refs of one level that a query goes through. */
+typedef struct rt_front {
+    uint64_t *refs;
+    size_t n, cap;
+} rt_front;
+
 /* Answers (rtree_hits.c). */
 struct idx_hits {
     uint64_t *rows, *spare, *small;
     double *distances, *small_distances; /* as many places as rows when wanted */
     size_t n, cap, cap_spare, cap_distances;
+    rt_front front[2];
 };
+
+static inline int rt_hidden(const uint64_t *hide, size_t n, uint64_t row) {
+    size_t lo = 0;
+    while (n > lo) {
+        const size_t middle = lo + (n - lo) / 2;
+        if (hide[middle] == row) return 1;
+        if (hide[middle] < row)
+            lo = middle + 1;
+        else
+            n = middle;
+    }
+    return 0;
+}
 
 int rt_hits_more(idx_hits *h, size_t extra); /* 0, or NO_MEMORY */
 

@@ -21,17 +21,19 @@ typedef struct sorter {
     const double *boxes;
     int dims, bits; /* bits an axis, even */
     place *spare;
+    void (*along)(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys);
 } sorter;
+
+static inline double clamped(double x) { return x > DBL_MAX ? DBL_MAX : x < -DBL_MAX ? -DBL_MAX : x; }
 
 /* A quarter of the sum of both bounds: half the centre, which never overflows. */
 static inline double centre(const sorter *s, uint64_t at, int a) {
     const double *box = s->boxes + at * 2 * (unsigned)s->dims;
-    const double lo = fmax(fmin(box[a], DBL_MAX), -DBL_MAX), hi = fmax(fmin(box[s->dims + a], DBL_MAX), -DBL_MAX);
-    return 0.25 * lo + 0.25 * hi;
+    return 0.25 * clamped(box[a]) + 0.25 * clamped(box[s->dims + a]);
 }
 
 /* Cells of eight centres to eight distances along the curve. */
-static void along(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) {
+static inline __attribute__((always_inline)) void along(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) {
     lanes x[RT_MOST_DIMS], turn = {0}, half[2] = {{0}, {0}};
     uint32_t out[2][LANES];
     memcpy(x, cells, sizeof x);
@@ -50,6 +52,17 @@ static void along(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint6
     memcpy(out, half, sizeof out);
     for (int i = 0; i < LANES; i++) keys[i] = (uint64_t)out[0][i] << dims * bits / 2 | out[1][i];
 }
+
+static void along_portable(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) { along(dims, bits, cells, keys); }
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void along_avx2(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) {
+    if (dims == 2)
+        along(2, bits, cells, keys);
+    else
+        along(3, bits, cells, keys);
+}
+#endif
 
 /* Give the places their keys; false when all centres are one. */
 static int key(const sorter *s, place *p, size_t n) {
@@ -73,7 +86,7 @@ static int key(const sorter *s, place *p, size_t n) {
         for (int a = 0; a < s->dims; a++)
             for (size_t j = 0; extent[a] > 0 && j < here; j++)
                 cells[a][j] = (uint32_t)((centre(s, p[i + j].at, a) - least[a]) / extent[a] * most);
-        along(s->dims, s->bits, cells, keys);
+        s->along(s->dims, s->bits, cells, keys);
         for (size_t j = 0; j < here; j++) p[i + j].key = keys[j];
     }
     return 1;
@@ -121,11 +134,14 @@ static void arrange(const sorter *s, place *p, size_t n) {
     }
 }
 
-int idx_rtree_order(int dims, const double *boxes, size_t n, uint64_t *order) {
+int idx_rtree_order(int dims, const double *boxes, size_t n, int portable, uint64_t *order) {
     place *p = n > SIZE_MAX / 64 ? NULL : malloc(2 * n * sizeof *p + 1);
     if (!p) return IDX_RTREE_NO_MEMORY;
     for (size_t i = 0; i < n; i++) p[i].at = i;
-    const sorter s = {boxes, dims, dims == 2 ? 22 : 14, p + n};
+    sorter s = {boxes, dims, dims == 2 ? 22 : 14, p + n, along_portable};
+#if defined(__x86_64__)
+    if (!portable && __builtin_cpu_supports("avx2")) s.along = along_avx2;
+#endif
     arrange(&s, p, n);
     for (size_t i = 0; i < n; i++) order[i] = p[i].at;
     free(p);

@@ -161,7 +161,7 @@ idx_rtree *idx_rtree_open(const uint8_t *data, uint64_t size, int verify, int *e
         return NULL;
     }
     const shape s = shape_of(data[5], data[6] & POINTS, data[7], idx_load64(data + 8));
-    t->kernels = rt_kernels_here();
+    t->kernels = rt_kernels_here(0);
     t->dims = data[5], t->points = data[6] & POINTS, t->repeats = (data[6] & REPEATS) != 0, t->width = data[7];
     t->count = idx_load64(data + 8), t->base = idx_load64(data + 16), t->size = size;
     t->height = s.levels, t->rows = data + s.rows;
@@ -174,5 +174,7 @@ void idx_rtree_close(idx_rtree *t) {
     if (t && t->growth) rt_growth_free(t->growth);
     free(t);
 }
+
+void idx_rtree_portable(idx_rtree *t) { t->kernels = rt_kernels_here(1); }
 
 int idx_rtree_dims(const idx_rtree *t) { return t->dims; }

@@ -12,16 +12,21 @@ typedef struct run {
     uint64_t found; /* when counting */
 } run;
 
-enum { RADIUS = IDX_RTREE_CONTAINS + 1 };
+enum { BLOCK = 16 };
+static const uint64_t WHOLE = 1ull << 63; /* in a ref on the way down: all below answers, nothing needs a test */
 
 static inline int add_row(const run *r, const rt_node *n, uint32_t mask) {
     if (rt_hits_room(r->out, RT_FAN)) return IDX_RTREE_NO_MEMORY;
     uint64_t *rows = r->out->rows + r->out->n;
-    r->out->n += (size_t)__builtin_popcount(mask);
-    if (n->width == 4)
+    if (n->kids && mask == rt_valid(n)) {
+        memcpy(rows, n->rows, RT_ROOM * sizeof *rows); /* there is room, and a fixed length is no call */
+        rows += n->count;
+    } else if (n->width == 4) {
         for (; mask; mask &= mask - 1) *rows++ = n->base + idx_load32(n->rows + 4 * __builtin_ctz(mask));
-    else
+    } else {
         for (; mask; mask &= mask - 1) *rows++ = rt_row(r->t, n, (unsigned)__builtin_ctz(mask));
+    }
+    r->out->n = (size_t)(rows - r->out->rows);
     return 0;
 }
 
@@ -42,23 +47,10 @@ static int add_range(run *r, uint64_t first, uint64_t end) {
     return 0;
 }
 
-/* Everything below a node. */
+/* Everything below a node of a packed tree. */
 static int take(run *r, uint64_t ref) {
-    const idx_rtree *t = r->t;
-    if (!t->growth) {
-        const int level = (int)(ref >> RT_LEVEL_SHIFT);
-        const uint64_t wide = (uint64_t)RT_FAN << 4 * level, first = (ref & RT_INDEX) * wide;
-        return add_range(r, first, t->count - first < wide ? t->count : first + wide);
-    }
-    rt_node n;
-    rt_look(t, ref, &n);
-    if (n.leaf) {
-        r->found += n.count;
-        return r->counting ? 0 : add_row(r, &n, rt_valid(&n));
-    }
-    for (unsigned i = 0; i < n.count; i++)
-        if (take(r, n.kids[i])) return IDX_RTREE_NO_MEMORY;
-    return 0;
+    const uint64_t wide = (uint64_t)RT_FAN << 4 * (ref >> RT_LEVEL_SHIFT), first = (ref & RT_INDEX) * wide;
+    return add_range(r, first, r->t->count - first < wide ? r->t->count : first + wide);
 }
 
 static inline uint32_t near(const run *r, const rt_node *n) {
@@ -75,7 +67,7 @@ static inline uint32_t pick(const run *r, const rt_node *n) {
     const double *lo = r->box.lo, *hi = r->box.hi;
     const int dims = r->t->dims;
     uint32_t mask;
-    if (r->what == RADIUS)
+    if (r->what == IDX_RTREE_NEAR)
         mask = near(r, n);
     else if (r->what == IDX_RTREE_CONTAINS)
         mask = k->mask(n->lo, n->hi, dims, lo, hi);
@@ -88,22 +80,76 @@ static inline uint32_t pick(const run *r, const rt_node *n) {
 
 /* Which of the picked nodes lie wholly in the window, so that nothing below needs a test. */
 static inline uint32_t wholly(const run *r, const rt_node *n, uint32_t picked) {
-    if (!picked || r->what == IDX_RTREE_CONTAINS || r->what == RADIUS) return 0;
+    if (!picked || r->what == IDX_RTREE_CONTAINS || r->what == IDX_RTREE_NEAR) return 0;
     return picked & r->t->kernels.mask(n->hi, n->lo, r->t->dims, r->box.hi, r->box.lo);
 }
 
-static int descend(run *r, uint64_t ref) {
-    rt_node n;
-    rt_look(r->t, ref, &n);
-    const uint32_t picked = pick(r, &n);
-    if (n.leaf) {
-        r->found += (uint64_t)__builtin_popcount(picked);
-        return r->counting ? 0 : add_row(r, &n, picked);
+/* Nodes lie anywhere in memory, most on a page of the system whose address is not at hand, where a prefetch does nothing. So a block of
+ * them is touched by loads that do not wait for each other, and only then is the rest of each asked for. */
+static void ask_for(const idx_rtree *t, const uint64_t *refs, size_t n) {
+    const uint8_t *at[BLOCK];
+    size_t size = sizeof(rt_page) + (size_t)t->dims * RT_COLUMN;
+    for (size_t i = 0; i < n; i++) {
+        if (t->growth) {
+            at[i] = (const uint8_t *)rt_page_at(t->growth, (uint32_t)refs[i]);
+        } else {
+            rt_node node;
+            rt_look(t, refs[i], &node);
+            at[i] = node.lo, size = (size_t)t->dims * RT_COLUMN * (node.lo == node.hi ? 1 : 2);
+            if (node.leaf) *(const volatile uint8_t *)node.rows;
+        }
+        *(const volatile uint8_t *)at[i];
     }
-    const uint32_t whole = wholly(r, &n, picked);
+    for (size_t i = 0; i < n; i++)
+        for (size_t line = 64; line < (refs[i] & WHOLE ? sizeof(rt_page) : size); line += 64) __builtin_prefetch(at[i] + line);
+}
+
+static int push(rt_front *f, uint64_t ref) {
+    if (f->n == f->cap) {
+        const size_t cap = f->cap ? 2 * f->cap : 256;
+        uint64_t *refs = realloc(f->refs, cap * sizeof *refs);
+        if (!refs) return IDX_RTREE_NO_MEMORY;
+        f->refs = refs, f->cap = cap;
+    }
+    f->refs[f->n++] = ref;
+    return 0;
+}
+
+static int visit(run *r, uint64_t ref, rt_front *below) {
+    rt_node n;
+    rt_look(r->t, ref & ~WHOLE, &n);
+    const uint32_t picked = ref & WHOLE ? rt_valid(&n) : pick(r, &n);
+    if (n.leaf) {
+        if (!r->counting) return add_row(r, &n, picked);
+        r->found += (uint64_t)__builtin_popcount(picked);
+        return 0;
+    }
+    const uint32_t whole = ref & WHOLE ? picked : wholly(r, &n, picked);
     for (uint32_t left = picked; left; left &= left - 1) {
         const unsigned i = (unsigned)__builtin_ctz(left);
-        if (whole >> i & 1 ? take(r, rt_child(&n, i)) : descend(r, rt_child(&n, i))) return IDX_RTREE_NO_MEMORY;
+        const uint64_t child = rt_child(&n, i);
+        if (!(whole >> i & 1)) {
+            if (push(below, child)) return IDX_RTREE_NO_MEMORY;
+        } else if (n.kids ? push(below, child | WHOLE) : take(r, child)) {
+            return IDX_RTREE_NO_MEMORY;
+        }
+    }
+    return 0;
+}
+
+/* Level by level. */
+static int descend(run *r, uint64_t root) {
+    rt_front *here = &r->out->front[0], *below = &r->out->front[1];
+    here->n = 0;
+    if (push(here, root)) return IDX_RTREE_NO_MEMORY;
+    while (here->n) {
+        below->n = 0;
+        for (size_t i = 0; i < here->n; i++) {
+            if (i % BLOCK == 0 && here->n > 1) ask_for(r->t, here->refs + i, here->n - i < BLOCK ? here->n - i : BLOCK);
+            if (visit(r, here->refs[i], below)) return IDX_RTREE_NO_MEMORY;
+        }
+        rt_front *swap = here;
+        here = below, below = swap;
     }
     return 0;
 }
@@ -115,24 +161,36 @@ static int collect(run *r) {
     return rt_hits_sort(r->out, from, rt_repeats(r->t));
 }
 
-static int64_t one(run *r) {
-    r->out->n = 0;
-    rt_lock_read(r->t);
-    const int failed = collect(r);
-    rt_unlock(r->t);
-    return failed ? failed : rt_hits_done(r->out, 0);
-}
-
 int64_t idx_rtree_find(idx_rtree *t, int what, const double *box, idx_hits *out) {
     run r = {.t = t, .what = what, .out = out};
-    const int wrong = rt_read_box(t->dims, box, 0, &r.box);
-    return wrong ? wrong : one(&r);
+    int wrong = rt_read_box(t->dims, box, 0, &r.box);
+    if (wrong) return wrong;
+    out->n = 0;
+    rt_lock_read(t);
+    wrong = collect(&r);
+    rt_unlock(t);
+    return wrong ? wrong : rt_hits_done(out, 0);
 }
 
-int64_t idx_rtree_radius(idx_rtree *t, const double *box, double radius, idx_hits *out) {
-    run r = {.t = t, .what = RADIUS, .limit = radius * radius, .out = out};
-    const int wrong = rt_read_box(t->dims, box, 1, &r.box);
-    return wrong ? wrong : one(&r);
+int64_t idx_rtree_find_over(const idx_rtree_part *parts, size_t n_parts, int what, const double *box, double radius, idx_hits *out) {
+    run r = {.what = what, .limit = radius * radius, .out = out};
+    int wrong = rt_read_box(parts->tree->dims, box, what == IDX_RTREE_NEAR, &r.box), repeats = n_parts > 1;
+    out->n = 0;
+    for (size_t i = 0; i < n_parts && !wrong; i++) {
+        const size_t from = out->n;
+        r.t = parts[i].tree;
+        rt_lock_read(r.t);
+        repeats |= rt_repeats(r.t);
+        if (r.t->count) wrong = descend(&r, r.t->root);
+        rt_unlock(r.t);
+        if (!parts[i].n_hide) continue;
+        size_t kept = from;
+        for (size_t j = from; j < out->n; j++)
+            if (!rt_hidden(parts[i].hide, parts[i].n_hide, out->rows[j])) out->rows[kept++] = out->rows[j];
+        out->n = kept;
+    }
+    if (!wrong) wrong = rt_hits_sort(out, 0, repeats);
+    return wrong ? wrong : rt_hits_done(out, 0);
 }
 
 int64_t idx_rtree_count_in(idx_rtree *t, int what, const double *box, idx_hits *out) {
@@ -181,13 +239,25 @@ void rt_dump(const idx_rtree *t, uint64_t ref, uint64_t *rows, double *boxes, ui
     }
 }
 
-int64_t idx_rtree_entries(idx_rtree *t, uint64_t *rows, double *boxes, uint64_t cap) {
-    uint64_t at = 0;
-    rt_lock_read(t);
-    const int changed = t->count != cap;
-    if (t->count && !changed) rt_dump(t, t->root, rows, boxes, &at);
-    rt_unlock(t);
-    return changed ? IDX_RTREE_CHANGED : (int64_t)at;
+int64_t idx_rtree_gather(const idx_rtree_part *parts, size_t n_parts, uint64_t *rows, double *boxes, uint64_t cap) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < n_parts; i++) {
+        idx_rtree *t = parts[i].tree;
+        const size_t wide = 2 * (unsigned)t->dims;
+        uint64_t kept = n;
+        rt_lock_read(t);
+        const int fits = t->count <= cap - n;
+        if (t->count && fits) rt_dump(t, t->root, rows, boxes, &n);
+        rt_unlock(t);
+        if (!fits) return IDX_RTREE_CHANGED;
+        for (uint64_t j = kept; j < n && parts[i].n_hide; j++) {
+            if (rt_hidden(parts[i].hide, parts[i].n_hide, rows[j])) continue;
+            rows[kept] = rows[j];
+            memmove(boxes + kept++ * wide, boxes + j * wide, wide * sizeof *boxes);
+        }
+        if (parts[i].n_hide) n = kept;
+    }
+    return (int64_t)n;
 }
 
 int idx_rtree_bounds(idx_rtree *t, double *box) {

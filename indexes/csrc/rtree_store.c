@@ -2,15 +2,18 @@
 #include "indexes/csrc/rtree_grow.h"
 #include <math.h>
 #include <stdlib.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
-enum { FIRST_TABLE_BITS = 8 };
+enum { FIRST_TABLE_BITS = 8, LARGE_PAGE = 1 << 21 };
 
 void rt_get(const idx_rtree *t, uint32_t page, unsigned i, rt_slot *out) {
     rt_node n;
     rt_look(t, page, &n);
     rt_box_at(&n, t->dims, i, &out->box);
-    const rt_page *p = rt_page_at(t->growth, page);
-    out->kid = p->kids[i], out->row = p->rows[i];
+    rt_page *p = rt_page_at(t->growth, page);
+    out->kid = rt_refs(t, p)[i], out->row = p->level ? 0 : p->rows[i];
 }
 
 int rt_is_point(const idx_rtree *t, const rt_box *box) {
@@ -50,9 +53,9 @@ void rt_put(const idx_rtree *t, uint32_t page, const rt_slot *s) {
     }
     const unsigned i = p->count++;
     rt_set_box(t, p, i, &s->box);
-    p->kids[i] = s->kid, p->rows[i] = s->row;
+    rt_refs(t, p)[i] = s->kid;
     if (p->level == 0)
-        g->items[s->kid].page = page;
+        p->rows[i] = s->row, g->items[s->kid].page = page;
     else
         rt_page_at(g, s->kid)->parent = page;
 }
@@ -64,12 +67,14 @@ void rt_drop(const idx_rtree *t, uint32_t page, unsigned i) {
     p->count--;
     if (i == p->count) return;
     rt_set_box(t, p, i, &last.box);
-    p->kids[i] = last.kid, p->rows[i] = last.row;
+    rt_refs(t, p)[i] = last.kid;
+    if (p->level == 0) p->rows[i] = last.row;
 }
 
-unsigned rt_place_in(const rt_page *p, uint32_t kid) {
+unsigned rt_place_in(const idx_rtree *t, rt_page *p, uint32_t kid) {
+    const uint32_t *refs = rt_refs(t, p);
     unsigned i = 0;
-    while (i < p->count && p->kids[i] != kid) i++;
+    while (i < p->count && refs[i] != kid) i++;
     return i;
 }
 
@@ -89,9 +94,12 @@ int rt_reserve_pages(rt_growth *g, uint32_t wanted) {
             if (!chunks) return IDX_RTREE_NO_MEMORY;
             g->chunks = chunks, g->cap_chunks = cap;
         }
-        void *chunk = aligned_alloc(64, g->stride << RT_CHUNK_BITS);
+        const size_t size = ((g->stride << RT_CHUNK_BITS) + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+        void *chunk = aligned_alloc(LARGE_PAGE, size);
         if (!chunk) return IDX_RTREE_NO_MEMORY;
-        memset(chunk, 0, g->stride << RT_CHUNK_BITS);
+#if defined(__linux__)
+        if (g->n_chunks) madvise(chunk, size, MADV_HUGEPAGE); /* a small tree does not take a whole large page */
+#endif
         g->chunks[g->n_chunks++] = chunk;
     }
     return 0;
@@ -138,7 +146,7 @@ static int widen_table(rt_growth *g, uint32_t bits) {
 }
 
 int rt_reserve_items(rt_growth *g, uint64_t wanted) {
-    if (wanted >= UINT32_MAX / 2 - g->n_items) return IDX_RTREE_FULL;
+    if (g->n_items + wanted > RT_MOST_ITEMS) return IDX_RTREE_FULL;
     if (g->n_items + wanted > g->cap_items) {
         uint64_t cap = g->cap_items ? g->cap_items + g->cap_items / 2 : 256;
         if (cap < g->n_items + wanted) cap = g->n_items + wanted;
@@ -201,8 +209,8 @@ idx_rtree *idx_rtree_new(int dims) {
         free(g);
         return NULL;
     }
-    g->stride = (sizeof(rt_page) + 2 * (size_t)dims * RT_COLUMN + 63) / 64 * 64;
-    t->kernels = rt_kernels_here(), t->dims = dims, t->growth = g;
+    g->stride = (sizeof(rt_page) + 2 * (size_t)dims * RT_COLUMN + RT_ROOM * sizeof(uint32_t) + 63) / 64 * 64;
+    t->kernels = rt_kernels_here(0), t->dims = dims, t->growth = g;
     rt_reset(t);
     return t;
 }

@@ -8,7 +8,7 @@ from .fence import FenceTwin
 from .filter_twin import ChangingTwin, FilterTwin
 from .peeled import BinaryFuse8Twin, BinaryFuse16Twin, Xor8Twin, Xor16Twin
 from .ribbon import HomogeneousRibbonTwin, RibbonTwin
-from .rtree import RTreeTwin
+from .rtree import GrowingTwin, RTreeTwin
 
 _ALL: tuple[type[FilterTwin], ...] = (
     BloomTwin, BlockedBloomTwin, CountingBloomTwin, CuckooTwin, RibbonTwin, HomogeneousRibbonTwin,
@@ -27,6 +27,7 @@ __all__ = [
     "CuckooTwin",
     "FenceTwin",
     "FilterTwin",
+    "GrowingTwin",
     "HomogeneousRibbonTwin",
     "RTreeTwin",
     "RibbonTwin",

@@ -191,3 +191,30 @@ class RTreeTwin:
             else:
                 push(level - 1, self._children(level, at))
         return list(out.items())
+
+
+class GrowingTwin:
+    """A growing tree: a list of entries, packed for each query."""
+
+    def __init__(self, dims: int) -> None:
+        self.dims = dims
+        self.entries: list[Entry] = []
+
+    def insert(self, row: int, box: Box) -> None:
+        """Add a box of a row."""
+        self.entries.append((row, box))
+
+    def delete(self, row: int, box: Box | None = None) -> int:
+        """Take away the row's boxes, or those equal to `box`; how many there were."""
+        before = len(self.entries)
+        self.entries = [entry for entry in self.entries if entry[0] != row or box not in (None, entry[1])]
+        return before - len(self.entries)
+
+    def update(self, row: int, box: Box) -> None:
+        """Let the row have this box and no other."""
+        self.delete(row)
+        self.insert(row, box)
+
+    def packed(self) -> RTreeTwin:
+        """Return what answers queries."""
+        return RTreeTwin(self.entries, self.dims)

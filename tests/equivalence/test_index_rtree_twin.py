@@ -11,10 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from indexes.native_rtree import box_array, pack
 from indexes.rtree import RTree, Tree, build, open_segment
 from indexes.twins import RTreeTwin
 from indexes.twins.rtree import hilbert
 
+Case = tuple[int, list[tuple[int, tuple[float, ...]]], tuple[float, ...]]  # dimensions, entries, a box to ask for
 SMALL = st.integers(-4, 4).map(float)
 ANY = st.floats(allow_nan=False)
 ROWS = st.integers(0, 40) | st.integers(0, 2**64 - 1)
@@ -31,7 +33,7 @@ def boxes(dims: int, number: st.SearchStrategy[float]) -> st.SearchStrategy[tupl
     return points | st.lists(number, min_size=2 * dims, max_size=2 * dims).map(box_of)
 
 
-def cases(number: st.SearchStrategy[float]) -> st.SearchStrategy[tuple[int, list[tuple[int, tuple[float, ...]]], tuple[float, ...]]]:
+def cases(number: st.SearchStrategy[float]) -> st.SearchStrategy[Case]:
     return st.sampled_from([2, 3]).flatmap(
         lambda dims: st.tuples(st.just(dims), st.lists(st.tuples(ROWS, boxes(dims, number)), max_size=90), boxes(dims, number))
     )
@@ -77,14 +79,28 @@ def compare(tree: Tree, twin: RTreeTwin, box: tuple[float, ...]) -> None:
 @example(case=(2, [(i, (0.0, 0.0, 0.0, 0.0)) for i in range(40)], (0.0, 0.0, 1.0, 1.0)))
 @example(case=(2, [(0, (-1.7e308, -1.7e308, 1.7e308, 1.7e308))] * 17, (0.0, 0.0, 0.0, 0.0)))
 @example(case=(3, [(i, (1e9 * (i == 7), i * 5e-324, 0.0) * 2) for i in range(60)], (0.0, 0.0, 0.0, 1.0, 1.0, 1.0)))
-def test_index_rtree_bytes_and_answers_are_the_twins(case: tuple[int, list[tuple[int, tuple[float, ...]]], tuple[float, ...]]) -> None:
+def test_index_rtree_bytes_and_answers_are_the_twins(case: Case) -> None:
     dims, entries, box = case
     twin, data = RTreeTwin(entries, dims), segment(entries, dims)
     assert data == twin.to_bytes()
     view, tree = open_segment(data), grown(entries, dims)
     compare(view, twin, box)
     compare(tree, twin, box)
+    tree.repack()
+    tree.audit()
+    assert sorted(tree) == sorted(entries)
     compare(open_segment(tree.freeze()), twin, box)
+
+
+@given(case=cases(SMALL) | cases(ANY))
+def test_index_rtree_is_the_twin_without_the_processors_vectors(case: Case) -> None:
+    dims, entries, box = case
+    twin, data = RTreeTwin(entries, dims), segment(entries, dims)
+    array, points = box_array(np.array([box for _, box in entries]).reshape(-1, 2 * dims))
+    assert pack(np.array([row for row, _ in entries], np.uint64), array, points, portable=True) == data
+    for tree in (open_segment(data), grown(entries, dims)):
+        tree.use_portable()
+        compare(tree, twin, box)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from indexes.rtree import RTree, merge, open_segment
-from indexes.twins import RTreeTwin
+from indexes.twins import GrowingTwin
 
 Box = tuple[float, float, float, float]
 ROW = st.integers(0, 25) | st.integers(0, 2**64 - 1)
@@ -26,50 +26,53 @@ def box(draw: st.DrawFn) -> Box:
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.tree, self.model = RTree(), list[tuple[int, Box]]()
+        self.tree, self.model = RTree(), GrowingTwin(2)
 
     @rule(row=ROW, b=box())
     def insert(self, row: int, b: Box) -> None:
         self.tree.insert(row, b)
-        self.model.append((row, b))
+        self.model.insert(row, b)
 
     @rule(entries=st.lists(st.tuples(ROW, box()), max_size=60))
     def insert_many(self, entries: list[tuple[int, Box]]) -> None:
         self.tree.insert_many(np.array([r for r, _ in entries], np.uint64), np.array([b for _, b in entries]).reshape(-1, 4))
-        self.model += entries
+        for entry in entries:
+            self.model.insert(*entry)
 
     @rule(row=ROW, b=box())
     def update(self, row: int, b: Box) -> None:
         self.tree.update(row, b)
-        self.model = [e for e in self.model if e[0] != row] + [(row, b)]
+        self.model.update(row, b)
 
     @rule(data=st.data())
     def delete_one_box(self, data: st.DataObject) -> None:
-        row, b = data.draw(st.sampled_from(self.model)) if self.model else (1, (0.0, 0.0, 0.0, 0.0))
-        assert self.tree.delete(row, b) == self.model.count((row, b))
-        self.model = [e for e in self.model if e != (row, b)]
+        row, b = data.draw(st.sampled_from(self.model.entries)) if self.model.entries else (1, (0.0, 0.0, 0.0, 0.0))
+        assert self.tree.delete(row, b) == self.model.delete(row, b)
 
     @rule(data=st.data(), share=st.floats(0, 1))
     def delete_rows(self, data: st.DataObject, share: float) -> None:
-        rows = sorted({row for row, _ in self.model})
+        rows = sorted({row for row, _ in self.model.entries})
         rows = data.draw(st.permutations(rows))[: int(share * len(rows))]
         for row in rows:
-            assert self.tree.delete(row) == sum(row == r for r, _ in self.model)
+            assert self.tree.delete(row) == self.model.delete(row) > 0
             assert row not in self.tree
-        self.model = [e for e in self.model if e[0] not in rows]
 
     @rule()
     def freeze_and_load(self) -> None:
         self.tree = RTree.bulk(*open_segment(self.tree.freeze()).entries())
 
+    @rule()
+    def repack(self) -> None:
+        self.tree.repack()
+
     @rule(rows=st.frozensets(ROW))
     def merge_without(self, rows: frozenset[int]) -> None:
         hide = np.array(sorted(rows), np.uint64)
-        assert Counter(open_segment(merge([self.tree], [hide]))) == Counter(e for e in self.model if e[0] not in rows)
+        assert Counter(open_segment(merge([self.tree], [hide]))) == Counter(e for e in self.model.entries if e[0] not in rows)
 
     @rule(b=box(), k=st.integers(0, 12))
     def ask(self, b: Box, k: int) -> None:
-        twin = RTreeTwin(self.model, 2)
+        twin = self.model.packed()
         assert self.tree.window(b).tolist() == twin.window(b)
         assert self.tree.within(b).tolist() == twin.within(b)
         assert self.tree.containing(b).tolist() == twin.containing(b)
@@ -79,8 +82,8 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def sound(self) -> None:
         self.tree.audit()
-        assert len(self.tree) == len(self.model)
+        assert len(self.tree) == len(self.model.entries)
 
 
 TestIndexRTree = Machine.TestCase
-TestIndexRTree.settings = settings(max_examples=30, stateful_step_count=25)
+TestIndexRTree.settings = settings(stateful_step_count=25)

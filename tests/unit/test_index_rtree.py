@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexes.rtree import DamagedSegment, RTree, build, merge, open_segment
+from indexes.rtree import DamagedSegment, RTree, Stack, build, merge, open_segment
 
 INF = float("inf")
 NAN = float("nan")
@@ -121,7 +121,12 @@ def test_index_rtree_takes_infinite_boxes_and_windows() -> None:
         (lambda t: build([1], [(0, 1, 2, 0, 0, 2)]), "at place 0 has a lower bound above"),
         (lambda t: merge([]), r"dimensions \[\]"),
         (lambda t: merge([t, RTree(3)]), r"dimensions \[2, 3\]"),
-        (lambda t: merge([t], [None, None]), "2 arrays for 1 views"),
+        (lambda t: Stack([]), r"dimensions \[\]"),
+        (lambda t: Stack([t, RTree(3)]), r"dimensions \[2, 3\]"),
+        (lambda t: Stack([t], [np.array([3, 9, 9])]), "hide has 9 after a row that is not less"),
+        (lambda t: Stack([t]).radius((0, 0), -1), "radius is -1"),
+        (lambda t: Stack([t]).window((0, NAN)), "has a NaN"),
+        (lambda t: merge([t], [None, None]), "2 arrays for 1 trees"),
     ],
 )
 def test_index_rtree_refuses_and_says_why(call, says: str) -> None:  # type: ignore[no-untyped-def]
@@ -173,6 +178,32 @@ def test_index_rtree_merge_hides_rows_and_keeps_the_rest() -> None:
     assert dict(iter(merged)) == kept and len(merged) == 400
     assert len(open_segment(merge([old, new]))) == 500
     assert len(open_segment(merge([old], [np.arange(300, dtype=np.uint64)]))) == 0
+
+
+def test_index_rtree_stack_answers_as_the_merged_segment_does() -> None:
+    rng = np.random.default_rng(12)
+    layers, touched = [], []
+    for _ in range(4):  # from old to new; each touches rows of those before, and deletes some
+        rows = np.unique(rng.integers(0, 600, 250)).astype(np.uint64)
+        corner = rng.random((len(rows), 2))
+        kept = rng.random(len(rows)) < 0.9
+        boxes = np.concatenate([corner, corner + rng.random((len(rows), 2)) * 0.02], axis=1)
+        layers.insert(0, RTree.bulk(rows[kept], boxes[kept]) if len(layers) == 0 else open_segment(build(rows[kept], boxes[kept])))
+        touched.insert(0, rows)
+    hide = [None, *(np.unique(np.concatenate(touched[:i])) for i in range(1, 4))]
+    stack, merged = Stack(layers, hide), open_segment(merge(layers, hide))
+    assert len(merged) == len(stack.window((-1, -1, 2, 2))) > 400
+    for box in rng.random((50, 2)):
+        window = (*box, *(box + 0.2))
+        assert stack.window(window).tolist() == merged.window(window).tolist()
+        assert stack.within(window).tolist() == merged.within(window).tolist()
+        assert stack.containing(box).tolist() == merged.containing(box).tolist()
+        assert stack.radius(box, 0.1).tolist() == merged.radius(box, 0.1).tolist()
+        for k in (0, 1, 20, 1000):
+            rows, distances = stack.nearest(box, k)
+            expected = merged.nearest(box, k)
+            assert rows.tolist() == expected[0].tolist() and distances.tolist() == expected[1].tolist()
+        assert stack.nearest(box, 9, 0.02)[0].tolist() == merged.nearest(box, 9, 0.02)[0].tolist()
 
 
 def test_index_rtree_bulk_insert_into_a_tree_that_has_entries() -> None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from indexes.rtree import WITHIN, RTree, Tree, build, open_segment
+from indexes.rtree import WITHIN, RTree, Stack, Tree, build, open_segment
 
 N = 3000
 
@@ -134,7 +134,7 @@ def test_index_rtree_nearest_boxes_against_a_scan(dims: int) -> None:
         order = np.lexsort((rows, squares))
         expected = rows[order[shown[order]][:15]].tolist()
         for tree in trees:
-            assert tree.nearest(window, 15, hide=hide)[0].tolist() == expected
+            assert Stack([tree], [hide]).nearest(window, 15)[0].tolist() == expected
             assert tree.nearest(window, 15)[0].tolist() == rows[order[:15]].tolist()
 
 
