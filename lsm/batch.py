@@ -32,7 +32,7 @@ class Batch:
     __slots__ = ("_parts", "_table", "count", "size")
 
     def __init__(self, *, table: bool = False) -> None:
-        """Begin with nothing. `count` operations, `size` bytes as logged. ``table``: made by a table, for keyspaces that only tables write."""
+        """Begin with nothing. `count` operations, `size` bytes as logged. ``table``: a table's own, for keyspaces that it alone writes."""
         self._parts: list[bytes] = []
         self._table = table
         self.count, self.size = 0, 4

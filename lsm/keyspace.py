@@ -217,7 +217,7 @@ class Keyspace:
     def manage(self) -> None:
         """From now on a table writes this keyspace: writes of pairs are refused, which its indexes would not see."""
         self.managed = True
-        self.put = self.delete = self._refuse  # type: ignore[method-assign, assignment]
+        self.put = self.delete = self._refuse
 
     def _refuse(self, *_: Any) -> None:
         raise BusyError(f"keyspace {self.name!r} belongs to a table; db.table({self.name!r}) writes it")

@@ -1,10 +1,11 @@
 """Indexes made while writes go on, dropped and renamed.
 
-    register: changes from sequence number S on reach the index | scan a snapshot by stretches of row ids, a file each, noted in the manifest |
-    merge them to one component behind the changes since S | ready
+    register: changes from sequence number S on reach the index | scan a snapshot by stretches of row ids, a file each, noted in the
+    manifest | merge them to one component behind the changes since S | ready
 
-What changed since S hides what the scan found, so it may read any later moment, there is no catching up, and after a crash the scan goes on at
-the next stretch, in a new snapshot. Following the idea of a write-only state in the FoundationDB Record Layer (Chrysafis et al., SIGMOD 2019, section 6).
+What changed since S hides what the scan found, so it may read any later moment, there is no catching up, and after a crash the scan goes
+on at the next stretch, in a new snapshot. Following the idea of a write-only state in the FoundationDB Record Layer (Chrysafis et al.,
+SIGMOD 2019, section 6).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Components: what a stretch of changes did to the indexes of a table: the rows touched, and a segment an index. In memory or in a file.
 
-    file = magic 8 | section ... | JSON {"lo", "hi", "main", "sections": {"touched": [at, size, crc], "<index id>": [...]}} | size u32 | crc u32 | magic 8
+    file   = magic 8 | section ... | footer | size of footer u32 | crc of footer u32 | magic 8
+    footer = JSON {"lo", "hi", "main", "sections": {"touched": [at, size, crc], "<index id>": [at, size, crc], ...}}
 
 All little-endian; crc: masked CRC32C. A row id in ``touched`` voids what older components say of that row.
 """
@@ -26,7 +27,8 @@ _END = struct.Struct("<II8s")
 
 @dataclass(eq=False)
 class Component:
-    """Changes whose batches began at sequence numbers lo..hi. ``number``: of the file, 0 in memory. Immutable; views are opened when asked for.
+    """Changes whose batches began at sequence numbers lo..hi. ``number``: of the file, 0 in memory. Immutable; views are opened when
+    asked for.
 
     ``main`` is False for what an online build made: rows as they were at hi, of one index, touching nothing.
     """

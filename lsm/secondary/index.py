@@ -46,7 +46,7 @@ class Index:
             if self._holds is not None and self._holds(row) is not True:
                 return ()
             if self._computed:
-                row = {**row, **{e: value_of(e, row, self._functions) for e in self._computed}}
+                return self.type.payloads({**row, **{e: value_of(e, row, self._functions) for e in self._computed}})
             return self.type.payloads(row)
         except Exception as e:
             raise ValueError(f"index {self.name!r} cannot take the row {dict(row)!r:.80}: {type(e).__name__}: {e}") from e

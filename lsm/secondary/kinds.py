@@ -1,7 +1,8 @@
 """Kinds of secondary indexes: what a kind must offer, and the registry.
 
-A kind turns a row into payloads, a pile of (row id, payload) into one immutable byte string (a *segment*), and a segment and a query into row ids.
-Everything else is done for it: logging, memory, flushing with the rows, shadowing, merging, reopening, snapshots, online build, planning, scrubbing.
+A kind turns a row into payloads, a pile of (row id, payload) into one immutable byte string (a *segment*), and a segment and a query
+into row ids. Everything else is done for it: logging, memory, flushing with the rows, shadowing, merging, reopening, snapshots, online
+build, planning, scrubbing.
 
     row --payloads--> [p, ...] --build--> segment --open--> view --search(query)--> RowSet
                                                             view --entries--> (row id, payload), for merging and scrubbing
@@ -17,7 +18,7 @@ from indexes.rowset import RowSet
 
 from .predicate import NEGATIVE, Leaf
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 Entries = Sequence[tuple[int, Any]]  # (row id, payload), row ids ascending
 
 

@@ -1,4 +1,4 @@
-"""Conditions made ready for planning and checking: negations in the leaves, trees flat, ranges of a column merged; plain values, and back."""
+"""Conditions made ready for planning and checking: negations in the leaves, trees flat, ranges of a column merged. Plain values."""
 
 from __future__ import annotations
 

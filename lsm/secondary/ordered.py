@@ -99,8 +99,8 @@ def _interval(low: Any, with_low: bool, high: Any, with_high: bool) -> list[Rang
 class OrderedIndex(IndexType):
     """Keys in order: equality, ranges, prefixes, ORDER BY, over one column or the first of several. Lists are indexed by their elements.
 
-    ``include``: columns kept beside the key, so that queries which want no others need no rows (covering). Rows whose indexed columns are all
-    NULL are in it too.
+    ``include``: columns kept beside the key, so that queries which want no others need no rows (covering). Rows whose indexed columns
+    are all NULL are in it too.
     """
 
     kind = "ordered"

@@ -1,11 +1,12 @@
 """Queries: which indexes, in what order, and what is left to check on the rows.
 
-A condition is a tree of And and Or over leaves, with negations pushed into the leaves (leaves.py). What an index answers exactly is a row set;
-And intersects, the most selective first, as long as another index costs less than reading the rows that it would spare; Or unites when every
-branch has an index. Rows are read last, in batches, in the order of their ids; what no index answered exactly is checked on them.
+A condition is a tree of And and Or over leaves, with negations pushed into the leaves (leaves.py). What an index answers exactly is a
+row set; And intersects, the most selective first, as long as another index costs less than reading the rows that it would spare; Or
+unites when every branch has an index. Rows are read last, in batches, in the order of their ids; what no index answered exactly is
+checked on them.
 
-Costs are microseconds of one core, estimates of rows come from the segments themselves (exact for ordered, hash and bitmap indexes, but that rows
-changed since count twice). In the manner of Selinger et al., SIGMOD 1979, without joins.
+Costs are microseconds of one core, estimates of rows come from the segments themselves (exact for ordered, hash and bitmap indexes, but
+that rows changed since count twice). In the manner of Selinger et al., SIGMOD 1979, without joins.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     add(batch) --> pending --absorb--> recent components --flush, with the memtable--> component in a file --merge (tiered)--> ...
 
-A batch is known by the sequence number before it. A memtable that ends at S holds exactly the batches that began below S: the table writes its
-keyspace alone, a batch at a time. So components never straddle the end of a memtable, and a flush takes whole ones.
+A batch is known by the sequence number before it. A memtable that ends at S holds exactly the batches that began below S: the table
+writes its keyspace alone, a batch at a time. So components never straddle the end of a memtable, and a flush takes whole ones.
 
 In memory too, components are immutable: small ones made when somebody asks, merged as they grow, so that one code answers queries, and a
 snapshot is a tuple. Following AsterixDB's components (Alsubaiee et al., Storage management in AsterixDB, VLDB 2014), rows that newer
@@ -173,7 +173,9 @@ class Riding:
         return True
 
     def _window(self) -> list[Component]:
-        """Tiered: the longest row of neighbours, newest first, none bigger than those before it together; or the cheapest when they are many."""
+        """Tiered: the longest row of neighbours, newest first, none bigger than those before it together; or the cheapest when they are
+        many.
+        """
         components = self.runs.components
         for i in range(len(components)):
             j, total = i, components[i].size

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from indexes import rtree
+from indexes.native_rtree import box_array
 from indexes.rowset import RowSet
 
 from .component import Stack
@@ -34,7 +35,7 @@ class RTreeIndex(IndexType):
         value = row.get(self.columns[0])
         if value is None:
             return ()
-        array, _ = rtree.box_array([value], self.dims)
+        array, _ = box_array([value], self.dims)
         return (tuple(array[0].tolist()),)
 
     def build(self, entries: Entries) -> bytes:
@@ -77,14 +78,9 @@ class RTreeIndex(IndexType):
 
     def nearest(self, stack: Stack, index: int, centre: Sequence[float], k: int) -> list[tuple[int, float]]:
         """Return the k nearest (row id, distance), nearest first."""
-        best: list[tuple[float, int]] = []
-        for view, hidden in stack.views(index, self):
-            ask = k
-            while True:
-                rows, distances = view.nearest(centre, k=ask)
-                keep = np.ones(len(rows), bool) if hidden is None else ~hidden.contains_many(rows)
-                if int(keep.sum()) >= k or len(rows) < ask:
-                    break
-                ask *= 4
-            best += zip(distances[keep].tolist()[:k], rows[keep].tolist()[:k], strict=True)
-        return [(row, distance) for distance, row in sorted(best)[:k]]
+        views = stack.views(index, self)
+        if not views:
+            return []
+        trees = rtree.Stack([view for view, _ in views], [None if hidden is None else hidden.rows() for _, hidden in views])
+        rows, distances = trees.nearest(centre, k=k)
+        return list(zip(rows.tolist(), distances.tolist(), strict=True))

@@ -71,7 +71,7 @@ class Moment(AbstractContextManager["Moment"]):
 class Table:
     """A table. Made by `DB.table`; any thread may use it; one thread writes at a time, readers do not wait for it but to begin."""
 
-    def __init__(self, db: DB, name: str, key: str, functions: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, db: DB, name: str, key: str | None, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Use `DB.table`."""
         self.db, self.name, self.functions = db, name, dict(functions)
         self.space = db.keyspace(name)
