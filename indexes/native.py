@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ._stamp import require_fresh
 
 try:
-    from ._native import ffi, lib
+    from ._native import ffi as ffi
+    from ._native import lib as lib
 except ImportError as missing:
     raise ImportError("indexes._native is missing: run make build") from missing
 

@@ -81,12 +81,19 @@ class BinarySettings(SearchSettings):
     kind: ClassVar[str] = "binary"
 
 
+@dataclass(frozen=True)
+class LearnedSettings(SearchSettings):
+    """A PGM-index (Ferragina and Vinciguerra, VLDB 2020): a few lines for all blocks, then a few full keys; least memory."""
+
+    kind: ClassVar[str] = "learned"
+
+
 FILTERS: dict[str, type[NoFilter] | type[FilterSettings]] = {c.kind: c for c in (NoFilter, BloomSettings, BlockedBloomSettings)}
 BUILT_IN = frozenset(FILTERS)
 """The kinds of filter that are ours; others may run code of the interpreter."""
-SEARCHES: dict[str, type[SearchSettings]] = {c.kind: c for c in (FenceSettings, BinarySettings)}
+SEARCHES: dict[str, type[SearchSettings]] = {c.kind: c for c in (FenceSettings, BinarySettings, LearnedSettings)}
 _filter_ops: dict[str, FilterOps] = {kind: native_filter(kind) for kind in ("bloom", "blocked_bloom")}
-_search_ops: dict[str, SearchOps] = {kind: SearchOps(native_search_address(kind)) for kind in ("fence", "binary")}
+_search_ops: dict[str, SearchOps] = {kind: SearchOps(native_search_address(kind)) for kind in ("fence", "binary", "learned")}
 
 
 def filter_ops(kind: str) -> FilterOps:

@@ -9,7 +9,7 @@
 
 /* cdef:begin */
 const idx_filter_ops *idx_filter_find(const char *name); /* "bloom", "blocked_bloom"; NULL: unknown */
-const idx_search_ops *idx_search_find(const char *name); /* "fence", "binary"; NULL: unknown */
+const idx_search_ops *idx_search_find(const char *name); /* "fence", "binary", "learned"; NULL: unknown */
 /* out[i] = ops->hash of bytes[offsets[i] .. offsets[i+1]); n + 1 offsets */
 void idx_hash_keys(const idx_filter_ops *ops, const uint8_t *bytes, const uint64_t *offsets, size_t n, uint64_t *out);
 void idx_hash_rows(const idx_filter_ops *ops, const uint8_t *bytes, size_t width, size_t n, uint64_t *out);
@@ -19,5 +19,5 @@ void idx_search_find_many(const idx_search_ops *ops, const void *search, const u
 /* cdef:end */
 
 extern const idx_filter_ops idx_bloom, idx_blocked_bloom;
-extern const idx_search_ops idx_fence, idx_binary;
+extern const idx_search_ops idx_fence, idx_binary, idx_learned;
 #endif

@@ -3,7 +3,10 @@
 from .blocked_bloom import BlockedBloomTwin
 from .bloom import BloomTwin
 from .fence import FenceTwin
+from .pgm import PGMTwin
+from .prefix_bloom import PrefixBloomTwin
+from .surf import SurfTwin
 
 TWINS: dict[str, type[BloomTwin] | type[BlockedBloomTwin]] = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
 
-__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin"]
+__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "PGMTwin", "PrefixBloomTwin", "SurfTwin"]

@@ -1,0 +1,95 @@
+/* learned.c: the block search "learned": a PGM-index over eight bytes of each separator, those behind what all of them share.
+ *
+ * The lines give a window of a few separators, which are then compared in full; separators whose eight bytes tie are searched beyond it. So the
+ * answer is right for any keys, and the memory is a few lines for all blocks instead of eight bytes a block.
+ */
+#include "indexes/csrc/kinds.h"
+#include "indexes/csrc/pgm.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { EPSILON = 4 };
+
+typedef struct learned {
+    const uint8_t *bytes;
+    const uint32_t *offsets;
+    uint32_t n, shared;
+    idx_pgm *pgm;
+} learned;
+
+static inline int compare(const learned *s, uint32_t i, const uint8_t *key, size_t n) {
+    const size_t len = s->offsets[i + 1] - s->offsets[i], least = len < n ? len : n;
+    const int c = least ? memcmp(s->bytes + s->offsets[i], key, least) : 0;
+    return c ? c : (len > n) - (len < n);
+}
+
+static inline uint64_t eight_bytes(const uint8_t *key, size_t n) {
+    uint64_t v = 0;
+    if (n) memcpy(&v, key, n < 8 ? n : 8);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+static void learned_close(void *search) {
+    learned *s = search;
+    idx_pgm_free(s->pgm);
+    free(s);
+}
+
+static void *learned_open(const uint8_t *bytes, const uint32_t *offsets, uint32_t n) {
+    learned *s = malloc(sizeof *s);
+    uint64_t *prefixes = malloc((n + (size_t)1) * sizeof *prefixes);
+    if (s && prefixes) {
+        *s = (learned){.bytes = bytes, .offsets = offsets, .n = n};
+        const uint8_t *first = bytes + offsets[0], *last = n ? bytes + offsets[n - 1] : first;
+        const uint32_t shortest = n ? offsets[1] - offsets[0] : 0, end = n ? offsets[n] - offsets[n - 1] : 0;
+        while (s->shared < shortest && s->shared < end && first[s->shared] == last[s->shared]) s->shared++;
+        for (uint32_t i = 0; i < n; i++) prefixes[i] = eight_bytes(bytes + offsets[i] + s->shared, offsets[i + 1] - offsets[i] - s->shared);
+        s->pgm = idx_pgm_build(prefixes, n, EPSILON);
+    }
+    free(prefixes);
+    if (s && prefixes && s->pgm) return s;
+    free(s);
+    return NULL;
+}
+
+static uint32_t learned_find(const void *search, const uint8_t *key, size_t n) {
+    const learned *s = search;
+    if (s->n == 0) return 0;
+    const size_t least = n < s->shared ? n : s->shared;
+    const int c = least ? memcmp(key, s->bytes + s->offsets[0], least) : 0;
+    if (c) return c < 0 ? 0 : s->n;
+    if (n < s->shared) return 0;
+    size_t low, high;
+    idx_pgm_window(s->pgm, eight_bytes(key + s->shared, n - s->shared), &low, &high);
+    /* high may stand among separators that tie with the key: then the answer may lie behind it */
+    for (size_t step = 1; high < s->n && compare(s, (uint32_t)high, key, n) < 0; step *= 2) {
+        low = high + 1;
+        high = s->n - high > step ? high + step : s->n;
+    }
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (compare(s, (uint32_t)mid, key, n) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return (uint32_t)low;
+}
+
+static size_t learned_memory(const void *search) {
+    const learned *s = search;
+    size_t len;
+    idx_pgm_bytes(s->pgm, &len);
+    return sizeof *s + len;
+}
+
+const idx_search_ops idx_learned = {.abi = IDX_SEARCH_ABI,
+                                    .size = sizeof(idx_search_ops),
+                                    .name = "learned",
+                                    .open = learned_open,
+                                    .close = learned_close,
+                                    .find = learned_find,
+                                    .memory = learned_memory};
