@@ -17,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .native import xxh3
 from .native_learned import NativePGM, Words
+from .native_ranges import checksum
 
 _MAGIC = b"IDXL"
 _ENVELOPE = 1
@@ -100,7 +100,7 @@ class PGM:
         raw = self.raw
         ends = (int(self.keys[0]), int(self.keys[-1])) if self.count else (0, 0)
         body = _HEAD.pack(_MAGIC, _ENVELOPE, *ends, len(raw)) + raw
-        return body + _SUM.pack(xxh3(body))
+        return body + _SUM.pack(checksum(body))
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, keys: npt.NDArray[np.uint64]) -> Self:
@@ -118,7 +118,7 @@ class PGM:
             raise ValueError(f"envelope version is {envelope}; this build reads {_ENVELOPE}")
         if len(view) != _HEAD.size + size + _SUM.size:
             raise ValueError(f"size is {len(view)}; the header says {_HEAD.size + size + _SUM.size}")
-        if _SUM.unpack_from(view, len(view) - _SUM.size)[0] != xxh3(bytes(view[: -_SUM.size])):
+        if _SUM.unpack_from(view, len(view) - _SUM.size)[0] != checksum(view[: -_SUM.size]):
             raise ValueError("checksum does not match: the bytes were damaged")
         if len(array) and (first, last) != (int(array[0]), int(array[-1])):
             raise ValueError(f"the array goes from {array[0]} to {array[-1]}; allowed: the one that was built from, {first} to {last}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .native import aligned, ffi, lib
+from .native import ffi, lib
 
 RangeKeys: TypeAlias = "Iterable[bytes] | npt.NDArray[Any]"
 Packed: TypeAlias = "tuple[Any, npt.NDArray[np.uint64]]"
@@ -77,6 +77,12 @@ def as_key(key: Any) -> bytes:
     return int_key(int(key)) if isinstance(key, int | np.integer) else bytes(key)
 
 
+def checksum(data: Any) -> int:
+    """Return the XXH3 64-bit hash (seed 0) of a buffer, without a copy of it."""
+    raw = ffi.from_buffer("uint8_t[]", data)
+    return int(lib.idx_xxh3(raw, len(raw)))
+
+
 def _slices(keys: RangeKeys) -> Iterator[Sequence[Any] | npt.NDArray[Any]]:
     if isinstance(keys, np.ndarray | list | tuple):
         yield keys
@@ -110,7 +116,7 @@ class RangeOps:
         return True
 
     def build(self, keys: RangeKeys, params: str = "") -> tuple[npt.NDArray[np.uint8], int]:
-        """Return the filter's bytes, at a cache line's boundary, and how many keys it took. O(total bytes).
+        """Return the filter's bytes and how many keys it took. O(total bytes).
 
         ValueError when a key comes before its predecessor (its place is told) or the parameters are not understood. MemoryError.
         """
@@ -125,7 +131,7 @@ class RangeOps:
             count += done[0]
             self._raise(status, params, count)
         self._raise(self._ops.finish(builder, done), params)
-        filled = aligned(done[0])
+        filled = np.empty(done[0], np.uint8)
         self._raise(self._ops.write(builder, ffi.from_buffer("uint8_t[]", filled)), params)
         ffi.release(builder)
         return filled, count

@@ -115,6 +115,11 @@ def range_ops(kind: str) -> RangeOps:
     return _ops[kind]
 
 
+def accepts_params(kind: str, params: str) -> bool:
+    """Tell whether a registered kind takes this text of parameters; "none" takes none."""
+    return not params if kind == NoRangeFilter.kind else range_ops(kind).accepts(params)
+
+
 def range_ops_address(kind: str) -> int:
     """Return the address of the idx_range_ops of a kind, 0 for "none": what the engine's extension takes."""
     return 0 if kind == NoRangeFilter.kind else range_ops(kind).address
@@ -123,7 +128,8 @@ def range_ops_address(kind: str) -> int:
 def register_range_filter(kind: str, ops: int | PythonRangeFilter) -> type[RangeFilterSettings]:
     """Add a range filter: the address of an idx_range_ops that stays valid, or a Python object behind its adapter.
 
-    Returns its settings class. ValueError when the kind is taken, the table has another ABI, or its name is not the kind (the name goes into the files).
+    Returns its settings class. ValueError when the kind is taken, the table has another ABI, or its name is not the kind (the name goes
+    into the files).
     """
     if kind in RANGE_FILTERS:
         raise ValueError(f"range filter kind {kind!r} is taken; registered: {', '.join(RANGE_FILTERS)}")

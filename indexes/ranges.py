@@ -18,8 +18,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from .native import xxh3
-from .native_ranges import OpenRange, RangeKeys, as_key, pack
+from .native_ranges import OpenRange, RangeKeys, as_key, checksum, pack
 from .range_registry import PrefixBloomSettings, SurfSettings, range_ops
 
 _MAGIC = b"IDXR"
@@ -93,7 +92,7 @@ class RangeFilter:
         name, params = self.kind.encode(), self.params.encode()
         head = _HEAD.pack(_MAGIC, _ENVELOPE, len(name), len(params), range_ops(self.kind).version, 0, self.count, self.size)
         body = head + name + params + self.raw
-        return body + _SUM.pack(xxh3(body))
+        return body + _SUM.pack(checksum(body))
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> Self:
@@ -113,7 +112,7 @@ class RangeFilter:
         start = at + params_size
         if len(view) != start + size + _SUM.size:
             raise ValueError(f"size is {len(view)}; the header says {start + size + _SUM.size}")
-        if _SUM.unpack_from(view, len(view) - _SUM.size)[0] != xxh3(bytes(view[: -_SUM.size])):
+        if _SUM.unpack_from(view, len(view) - _SUM.size)[0] != checksum(view[: -_SUM.size]):
             raise ValueError("checksum does not match: the bytes were damaged")
         if view[_HEAD.size : at] != cls.kind.encode():
             raise ValueError(f"name is {bytes(view[_HEAD.size : at])!r}; allowed: {cls.kind!r}")

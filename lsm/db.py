@@ -142,7 +142,8 @@ class DB:
         codecs = [load_codec(name) for name in available_codecs() if name != "none"]
         self.calls_out |= any(kind not in indexes.BUILT_IN and indexes.filter_ops_address(kind) not in COMPILED for kind in indexes.FILTERS)
         filters = [indexes.filter_ops_address(kind) for kind in indexes.FILTERS if kind != "none"]
-        self.env = Env(self.fs, recovery.crc32c_address(), self.cache, self.ledger, self.state.database_id, codecs, filters)
+        ranges = [indexes.range_ops_address(kind) for kind in indexes.RANGE_FILTERS if kind != "none"]
+        self.env = Env(self.fs, recovery.crc32c_address(), self.cache, self.ledger, self.state.database_id, codecs, filters, ranges)
 
     def _start(self, found: Found, records: list[tuple[int, bytes]]) -> None:
         o, state = self.options, self.state

@@ -25,6 +25,10 @@ static inline uint64_t idx_load64(const uint8_t *p) {
     return v;
 }
 
+static inline void idx_store32(uint8_t *p, uint32_t v) {
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
+
 static inline void idx_store64(uint8_t *p, uint64_t v) {
     for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> 8 * i);
 }

@@ -122,10 +122,6 @@ static void whole(double slope, uint32_t *number, uint32_t *shift) {
     *number = exponent <= 32 ? (uint32_t)ldexp(half, 32) : UINT32_MAX;
 }
 
-static void put32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
-}
-
 /* Writes the line of `count` points from s on; what it is really off by, rounding included, enters *error. */
 static void write_line(const fit *f, source s, size_t count, uint8_t *line, uint32_t *error) {
     uint32_t number = 0, shift = 0;
@@ -143,8 +139,8 @@ static void write_line(const fit *f, source s, size_t count, uint8_t *line, uint
     if (most - middle > *error) *error = (uint32_t)(most - middle);
     idx_store64(line, first);
     idx_store64(line + 8, (uint64_t)middle);
-    put32(line + 16, number);
-    put32(line + 20, shift);
+    idx_store32(line + 16, number);
+    idx_store32(line + 20, shift);
 }
 
 static uint8_t *new_line(output *out) {
@@ -206,9 +202,9 @@ static int assemble(idx_pgm *p, const output *out) {
     uint8_t *b = calloc(1, head + out->n);
     if (!b) return -1;
     b[0] = PGM_KIND, b[1] = PGM_VERSION, b[2] = (uint8_t)p->levels;
-    put32(b + 4, p->epsilon);
-    put32(b + 8, p->error);
-    put32(b + 12, p->level_error);
+    idx_store32(b + 4, p->epsilon);
+    idx_store32(b + 8, p->error);
+    idx_store32(b + 12, p->level_error);
     idx_store64(b + 16, p->n);
     idx_store64(b + 24, out->n / PGM_LINE);
     for (uint32_t i = 0; i < p->levels; i++) idx_store64(b + PGM_HEADER + 8 * i, p->lines[i]);

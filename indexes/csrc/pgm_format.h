@@ -1,4 +1,4 @@
-/* pgm_format.h: the inside of a PGM-index, shared by making and reading it. Bytes, ownership and threads: pgm.h. */
+/* pgm_format.h: the inside of a PGM-index, shared by making and reading it. Bytes and ownership: pgm.h. Threads: immutable once made. */
 #ifndef IDX_PGM_FORMAT_H
 #define IDX_PGM_FORMAT_H
 #include "indexes/csrc/pgm.h"

@@ -173,8 +173,7 @@ static int prefix_write(void *builder_, uint8_t *out) {
     memset(out, 0, head);
     out[0] = KIND, out[1] = VERSION, out[2] = (uint8_t)by->n, out[3] = (uint8_t)by->has_delimiter;
     if (by->has_delimiter) out[4] = by->delimiter, out[5] = by->occurrence;
-    for (uint32_t i = 0; i < by->n; i++)
-        for (int k = 0; k < 4; k++) out[HEADER + 4 * i + k] = (uint8_t)(by->length[i] >> 8 * k);
+    for (uint32_t i = 0; i < by->n; i++) idx_store32(out + HEADER + 4 * i, by->length[i]);
     return idx_bloom.build(b->hashes, b->n, b->bits, out + head, bound, &len) ? IDX_RANGE_BAD : IDX_RANGE_OK;
 }
 

@@ -193,10 +193,6 @@ static int surf_finish(void *builder_, size_t *len) {
     return IDX_RANGE_OK;
 }
 
-static void put32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
-}
-
 static void set_bit(uint8_t *bits, size_t i) { bits[i / 8] |= (uint8_t)(1u << i % 8); }
 
 static void write_header(const builder *b, uint8_t *out) {
@@ -204,7 +200,7 @@ static void write_header(const builder *b, uint8_t *out) {
     const uint32_t counts[] = {s->prefix_n, s->dense_nodes, s->dense_children, s->dense_leaves, s->labels, s->nodes, s->children};
     out[0] = SURF_KIND, out[1] = SURF_VERSION, out[2] = s->has_empty ? SURF_HAS_EMPTY : 0;
     out[3] = (uint8_t)s->hash_bits, out[4] = (uint8_t)s->real_bits;
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) put32(out + 8 + 4 * i, counts[i]);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) idx_store32(out + 8 + 4 * i, counts[i]);
 }
 
 static void write_dense(const builder *b, uint8_t *node) {
@@ -216,8 +212,8 @@ static void write_dense(const builder *b, uint8_t *node) {
             const int mark = v->mark[k];
             if (mark & START) {
                 node += SURF_NODE;
-                put32(node + 64, children);
-                put32(node + 68, leaves << 1 | (mark & ENDS ? 1 : 0));
+                idx_store32(node + 64, children);
+                idx_store32(node + 68, leaves << 1 | (mark & ENDS ? 1 : 0));
             }
             if (!(mark & ENDS)) set_bit(node, v->label[k]);
             if (mark & CHILD) set_bit(node + 32, v->label[k]);
@@ -235,11 +231,11 @@ static void write_sparse(const builder *b, const idx_surf *s) {
         const level *v = &b->levels[i];
         if (v->n) memcpy((uint8_t *)s->label + at, v->label, v->n);
         for (size_t k = 0; k < v->n; k++, at++) {
-            if (at % IDX_RANK_EVERY == 0) put32((uint8_t *)s->child_rank + at / IDX_RANK_EVERY * 4, children);
+            if (at % IDX_RANK_EVERY == 0) idx_store32((uint8_t *)s->child_rank + at / IDX_RANK_EVERY * 4, children);
             if (v->mark[k] & CHILD) set_bit((uint8_t *)s->child, at), children++;
             if (!(v->mark[k] & START)) continue;
             set_bit((uint8_t *)s->start, at);
-            if (nodes % IDX_SELECT_EVERY == 0) put32((uint8_t *)s->start_sample + nodes / IDX_SELECT_EVERY * 4, at);
+            if (nodes % IDX_SELECT_EVERY == 0) idx_store32((uint8_t *)s->start_sample + nodes / IDX_SELECT_EVERY * 4, at);
             nodes++;
         }
     }
