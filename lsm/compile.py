@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import eviction
@@ -16,6 +17,11 @@ from .native_plugin import LoadedComponent
 from .registry import COMPILED, MEMTABLES
 
 SLOTS = ("memtable", "eviction", "filter", "range_filter", "search")
+_INDEXES: dict[str, Callable[[str, int], object]] = {
+    "filter": indexes.register_filter,
+    "range_filter": indexes.register_range_filter,
+    "search": indexes.register_search,
+}
 _loaded: list[LoadedComponent] = []  # a component stays loaded as long as the process lives
 
 
@@ -68,8 +74,5 @@ def compile_component(source: str, *, slot: str, name: str, compiler: str | None
     elif slot == "eviction":
         eviction.register(name, component.address)
     else:
-        register = {"filter": indexes.register_filter, "range_filter": indexes.register_range_filter, "search": indexes.register_search}[
-            slot
-        ]
-        register(name, component.address)
+        _INDEXES[slot](name, component.address)
     return component.address
