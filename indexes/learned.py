@@ -45,7 +45,7 @@ class PGM:
     """
 
     def __init__(self, native: NativePGM, keys: Words) -> None:
-        self._native, self.keys = native, keys
+        self._native, self._find, self.keys = native, native.finder(), keys
         self.count, self.epsilon, self.error, self.lines = native.counts()
 
     @classmethod
@@ -77,7 +77,7 @@ class PGM:
     def search(self, key: int) -> int:
         """Return the rank of the key. O(levels + log error)."""
         try:
-            return self._native.search(key)
+            return self._find(key)
         except (OverflowError, TypeError):
             raise _refused(key) from None
 

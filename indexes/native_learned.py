@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,9 +65,9 @@ class NativePGM:
         lib.idx_pgm_window_many(self._handle, _in(keys), len(keys), _in(low), _in(high))
         return low, high
 
-    def search(self, key: int) -> int:
-        """Return the rank of key in the array. OverflowError as of window."""
-        return lib.idx_pgm_search(self._handle, self._array, key)  # type: ignore[no-any-return]
+    def finder(self) -> Callable[[int], int]:
+        """Return the function from a key to its rank in the array, without a Python frame around it. OverflowError as of window."""
+        return partial(lib.idx_pgm_search, self._handle, self._array)
 
     def search_many(self, keys: Words) -> Words:
         """Return ranks of many keys, one crossing."""

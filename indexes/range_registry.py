@@ -46,7 +46,7 @@ class SurfSettings:
     kind: ClassVar[str] = "surf"
     suffix: str = "real"
     suffix_bits: int = 8
-    dense_ratio: int = 64
+    dense_ratio: int = 16
 
     def __post_init__(self) -> None:
         if self.suffix not in SUFFIXES:

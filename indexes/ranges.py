@@ -134,11 +134,11 @@ class SuRF(RangeFilter):
     kind: ClassVar[str] = "surf"
 
     @classmethod
-    def build(cls, keys: RangeKeys, suffix: str = "real", suffix_bits: int = 8, dense_ratio: int = 64) -> Self:
+    def build(cls, keys: RangeKeys, suffix: str = "real", suffix_bits: int = 8, dense_ratio: int = 16) -> Self:
         """Return the filter of sorted keys.
 
         suffix: none, hash (fewer false positives for keys), real (also for ranges) or mixed (half of each); suffix_bits a key, 0 to 32.
-        dense_ratio: upper levels are bitmaps as long as they take at most one dense_ratio-th of what lower levels take; 0: all are.
+        dense_ratio: upper levels are bitmaps if that costs at most one dense_ratio-th of what lower levels take; 0: all are.
         ValueError for keys out of order and for settings out of range. O(total bytes); about 0.1 µs a key.
         """
         return cls.from_keys(keys, SurfSettings(suffix, suffix_bits, dense_ratio).params)

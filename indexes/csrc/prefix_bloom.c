@@ -219,27 +219,31 @@ static int prefix_may_contain(const void *opened_, const uint8_t *key, size_t n)
     return !end || has(o, key, end, o->by.n);
 }
 
-/* The next prefix of the same length; there is one. */
-static void increment(uint8_t *p, uint32_t length) {
-    while (!++p[--length]) {
+/* The prefix `by` places on, by < 256; 0 when there is none. */
+static int advance(uint8_t *p, uint32_t length, uint32_t by) {
+    for (; length && by; by >>= 8) {
+        by += p[--length];
+        p[length] = (uint8_t)by;
     }
+    return !by;
 }
 
 /* Fixed length: 0 when no prefix of [lo, hi) is in, 1 when one is or there are too many to ask. */
 static int ask_length(const opened *o, uint32_t i, const uint8_t *lo, size_t lo_n, const uint8_t *hi, size_t hi_n) {
     const uint32_t length = o->by.length[i];
-    uint8_t from[MOST_LENGTH], to[MOST_LENGTH];
+    uint8_t from[MOST_LENGTH], to[MOST_LENGTH], far[MOST_LENGTH];
     fill_up(lo, lo_n, length, from);
     fill_up(hi, hi_n, length, to);
     uint32_t least = length; /* of the keys with the prefix `to` the first one is it without its last zeros: is that before hi? */
     while (least && !to[least - 1]) least--;
     const int inclusive = hi_n > least;
-    for (int asked = 0;; asked++) {
+    memcpy(far, from, length);
+    if (advance(far, length, MOST_PROBES) && memcmp(far, to, length) < inclusive) return 1;
+    for (;;) {
         const int c = memcmp(from, to, length);
-        if (c > 0 || (c == 0 && !inclusive)) return 0;
-        if (asked == MOST_PROBES || has(o, from, length, i)) return 1;
-        if (c == 0) return 0;
-        increment(from, length); /* it is less than another: there is a next one */
+        if (c == 0 && !inclusive) return 0;
+        if (has(o, from, length, i)) return 1;
+        if (c == 0 || !advance(from, length, 1)) return 0;
     }
 }
 

@@ -37,11 +37,11 @@ static int set_suffix(builder *b, const idx_param *p) {
     return IDX_RANGE_OK;
 }
 
-/* suffix=<hash bits>,<real bits> dense_ratio=<n>: upper levels are dense as long as they take at most 1 / n of what the lower ones take. */
+/* suffix=<hash bits>,<real bits> dense_ratio=<n>: upper levels are dense if that costs at most 1 / n of what the lower ones take. */
 static int surf_begin(const char *params, void **out) {
     builder *b = calloc(1, sizeof *b);
     if (!b) return IDX_RANGE_NOMEM;
-    b->real_bits = 8, b->dense_ratio = 64;
+    b->real_bits = 8, b->dense_ratio = 16;
     idx_param p;
     int more, status = IDX_RANGE_OK;
     while (status == IDX_RANGE_OK && (more = idx_next_param(&params, &p)) != 0) {
@@ -158,13 +158,14 @@ static int surf_add(void *builder_, const uint8_t *key, size_t n) {
 /* How many levels are the bytes that all keys share, and how many of the others are dense. */
 static int divide(builder *b) {
     while (b->first < b->n_levels && b->levels[b->first].n == 1 && b->levels[b->first].mark[0] & CHILD) b->first++;
-    uint64_t dense = 0, labels = 0;
-    for (size_t i = b->first; i < b->n_levels; i++) labels += b->levels[i].n;
-    if (labels >> 31 || b->first >> 31) return IDX_RANGE_BAD;
-    for (b->dense = b->first; b->dense < b->n_levels; b->dense++) {
-        const level *v = &b->levels[b->dense];
-        dense += v->nodes * SURF_NODE * 8, labels -= v->n;
-        if (dense * b->dense_ratio > labels * 10) break;
+    uint64_t dense = 0, upper = 0, lower = 0; /* bits: of the upper levels as bitmaps and as labels, of the lower ones as labels */
+    for (size_t i = b->first; i < b->n_levels; i++) lower += b->levels[i].n * 10;
+    if (lower / 10 >> 31 || b->first >> 31) return IDX_RANGE_BAD;
+    b->dense = b->first;
+    for (size_t i = b->first; i < b->n_levels; i++) {
+        const level *v = &b->levels[i];
+        dense += v->nodes * SURF_NODE * 8, upper += v->n * 10, lower -= v->n * 10;
+        if (dense <= upper || (dense - upper) * b->dense_ratio <= lower) b->dense = i + 1;
     }
     return IDX_RANGE_OK;
 }

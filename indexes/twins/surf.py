@@ -62,7 +62,7 @@ def padded(data: bytes) -> bytes:
 class SurfTwin:
     """A SuRF of sorted keys; `data` are its bytes."""
 
-    def __init__(self, keys: Sequence[bytes], hash_bits: int = 0, real_bits: int = 8, dense_ratio: int = 64) -> None:
+    def __init__(self, keys: Sequence[bytes], hash_bits: int = 0, real_bits: int = 8, dense_ratio: int = 16) -> None:
         self.hash_bits, self.real_bits, self.dense_ratio = hash_bits, real_bits, dense_ratio
         distinct = list(dict.fromkeys(keys))
         self.has_empty = b"" in distinct  # beside the trie, whose root no key ends at
@@ -155,13 +155,11 @@ class SurfTwin:
         return head + b"".join(sections)
 
     def _dense(self, levels: Sequence[Level]) -> int:
-        """Return how many levels are bitmaps: while those take at most 1 / ratio of what the others take."""
-        bits = 0
-        for i, level in enumerate(levels):
-            bits += 576 * sum(start for _, _, start in level.labels)
-            if bits * self.dense_ratio > 10 * sum(len(below.labels) for below in levels[i + 1 :]):
-                return i
-        return len(levels)
+        """Return how many levels are bitmaps: the most that cost, over labels, at most 1 / ratio of what the others take."""
+        labels = [10 * len(level.labels) for level in levels]
+        bitmaps = [576 * sum(start for _, _, start in level.labels) for level in levels]
+        worth = (n for n in range(1, len(levels) + 1) if (sum(bitmaps[:n]) - sum(labels[:n])) * self.dense_ratio <= sum(labels[n:]))
+        return max(worth, default=0)
 
     def _suffixes(self, levels: Sequence[Level]) -> bytes:
         width = self.hash_bits + self.real_bits
