@@ -17,19 +17,33 @@ typedef struct learned {
     idx_pgm *pgm;
 } learned;
 
-static inline int compare(const learned *s, uint32_t i, const uint8_t *key, size_t n) {
-    const size_t len = s->offsets[i + 1] - s->offsets[i], least = len < n ? len : n;
-    const int c = least ? memcmp(s->bytes + s->offsets[i], key, least) : 0;
-    return c ? c : (len > n) - (len < n);
-}
-
 static inline uint64_t eight_bytes(const uint8_t *key, size_t n) {
     uint64_t v = 0;
-    if (n) memcpy(&v, key, n < 8 ? n : 8);
+    if (n >= 8)
+        memcpy(&v, key, 8);
+    else if (n)
+        memcpy(&v, key, n);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     v = __builtin_bswap64(v);
 #endif
     return v;
+}
+
+/* A key's part behind what all separators share. */
+typedef struct tail {
+    const uint8_t *at;
+    size_t n;
+    uint64_t first; /* its eight bytes */
+} tail;
+
+/* Is separator i less than the key? */
+static inline int is_less(const learned *s, size_t i, const tail *key) {
+    const uint8_t *at = s->bytes + s->offsets[i] + s->shared;
+    const size_t n = s->offsets[i + 1] - s->offsets[i] - s->shared, least = n < key->n ? n : key->n;
+    const uint64_t first = eight_bytes(at, n);
+    if (first != key->first) return first < key->first;
+    const int c = least ? memcmp(at, key->at, least) : 0;
+    return c ? c < 0 : n < key->n;
 }
 
 static void learned_close(void *search) {
@@ -62,16 +76,17 @@ static uint32_t learned_find(const void *search, const uint8_t *key, size_t n) {
     const int c = least ? memcmp(key, s->bytes + s->offsets[0], least) : 0;
     if (c) return c < 0 ? 0 : s->n;
     if (n < s->shared) return 0;
+    const tail wanted = {key + s->shared, n - s->shared, eight_bytes(key + s->shared, n - s->shared)};
     size_t low, high;
-    idx_pgm_window(s->pgm, eight_bytes(key + s->shared, n - s->shared), &low, &high);
+    idx_pgm_window(s->pgm, wanted.first, &low, &high);
     /* high may stand among separators that tie with the key: then the answer may lie behind it */
-    for (size_t step = 1; high < s->n && compare(s, (uint32_t)high, key, n) < 0; step *= 2) {
+    for (size_t step = 1; high < s->n && is_less(s, high, &wanted); step *= 2) {
         low = high + 1;
         high = s->n - high > step ? high + step : s->n;
     }
     while (low < high) {
         const size_t mid = low + (high - low) / 2;
-        if (compare(s, (uint32_t)mid, key, n) < 0)
+        if (is_less(s, mid, &wanted))
             low = mid + 1;
         else
             high = mid;
