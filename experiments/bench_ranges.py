@@ -37,7 +37,7 @@ FILTERS: dict[str, tuple[str, str]] = {
 WIDTHS = (0, 20, 40)  # log2
 SCANNED = {"none": "", "surf": indexes.SurfSettings("real", 8).params, "prefix_bloom": indexes.PrefixBloomSettings((4,)).params}
 RUNS, SCANS, SINGLES = 8, 2000, 50_000
-SCANNED_KEYS, SCANNED_WIDTH = 160_000, 30
+RANGES, SCANNED_KEYS, SCANNED_WIDTH = 500_000, 160_000, 30
 PEER = "pygm"
 EPSILON = 64
 
@@ -147,7 +147,7 @@ def filter_row(name: str, keys: Words, r: Result) -> FilterRow:
 def empty_ranges(keys: Words, rng: np.random.Generator, width: int) -> tuple[Words, Words]:
     """Return bounds of random ranges of 2^width without a key."""
     keys = np.sort(keys)
-    lo = rng.integers(0, 2**64 - 2**width, 500_000, dtype=np.uint64)
+    lo = rng.integers(0, 2**64 - 2**width, RANGES, dtype=np.uint64)
     hi = lo + np.uint64(1 << width)
     at = np.searchsorted(keys, lo)
     free = (at == len(keys)) | (keys[np.minimum(at, len(keys) - 1)] >= hi)
