@@ -32,10 +32,17 @@ FILTERS: dict[str, tuple[str, str]] = {
     "surf real 8": ("surf", indexes.SurfSettings("real", 8).params),
     "surf hash 4": ("surf", indexes.SurfSettings("hash", 4).params),
     "surf mixed 8": ("surf", indexes.SurfSettings("mixed", 8).params),
+    "snarf 256": ("snarf", indexes.SnarfSettings(256).params),
+    "snarf 512": ("snarf", indexes.SnarfSettings(512).params),
     "prefix bloom 3, 5": ("prefix_bloom", indexes.PrefixBloomSettings((3, 5)).params),
 }
 WIDTHS = (0, 20, 40)  # log2
-SCANNED = {"none": "", "surf": indexes.SurfSettings("real", 8).params, "prefix_bloom": indexes.PrefixBloomSettings((4,)).params}
+SCANNED = {
+    "none": "",
+    "surf": indexes.SurfSettings("real", 8).params,
+    "snarf": "",
+    "prefix_bloom": indexes.PrefixBloomSettings((4,)).params,
+}
 RUNS, SCANS, SINGLES = 8, 2000, 50_000
 RANGES, SCANNED_KEYS, SCANNED_WIDTH = 500_000, 160_000, 30
 PEER = "pygm"
@@ -102,6 +109,10 @@ class Result:
             judge("surf real 4: false answers at 2^40", 0.67, 100 * real.false[40], "%")
             judge("surf real 4: build", 1000, real.build, "ns/key")
             judge("surf real 4: a range of 2^40", 280, real.ask[40], "ns")
+        if snarf := next((row for row in self.filters if row.name == "snarf 256"), None):
+            judge("snarf 256: size", 12, snarf.bits, "bits/key")
+            judge("snarf 256: false answers at 2^40", 0.67, 100 * snarf.false[40], "%")
+            judge("snarf 256: a range of 2^40", 280, snarf.ask[40], "ns")
         ours, by = (next((r for r in self.searches if r.name.startswith("PGM")), None), {r.name: r for r in self.searches})
         if ours and ours.batch and (numpy := by.get("numpy.searchsorted")) and numpy.batch:
             judge("PGM: one of a batch, over numpy's", 1.0, ours.batch / numpy.batch, "×")

@@ -103,9 +103,31 @@ class PrefixBloomSettings:
         return range_ops(self.kind)
 
 
-AnySettings = type[NoRangeFilter] | type[RangeFilterSettings] | type[SurfSettings] | type[PrefixBloomSettings]
-RANGE_FILTERS: dict[str, AnySettings] = {c.kind: c for c in (NoRangeFilter, PrefixBloomSettings, SurfSettings)}
-_ops: dict[str, RangeOps] = {kind: native_range(kind) for kind in ("prefix_bloom", "surf")}
+@dataclass(frozen=True)
+class SnarfSettings:
+    """SNARF: how finely the keys are spread, and how closely their distribution is learned. See `indexes.ranges.SNARF`."""
+
+    kind: ClassVar[str] = "snarf"
+    slots: int = 256
+    every: int = 128
+
+    def __post_init__(self) -> None:
+        _whole("slots", self.slots, 1, 1 << 20)
+        _whole("every", self.every, 1, 1 << 16)
+
+    @property
+    def params(self) -> str:
+        """The settings as the ops table takes them."""
+        return f"slots={self.slots} every={self.every}"
+
+    def build(self) -> RangeOps:
+        """Return the ops table that builds and asks this kind."""
+        return range_ops(self.kind)
+
+
+AnySettings = type[NoRangeFilter] | type[RangeFilterSettings] | type[SurfSettings] | type[PrefixBloomSettings] | type[SnarfSettings]
+RANGE_FILTERS: dict[str, AnySettings] = {c.kind: c for c in (NoRangeFilter, PrefixBloomSettings, SnarfSettings, SurfSettings)}
+_ops: dict[str, RangeOps] = {kind: native_range(kind) for kind in ("prefix_bloom", "snarf", "surf")}
 
 
 def range_ops(kind: str) -> RangeOps:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .native_ranges import OpenRange, RangeKeys, as_key, checksum, pack
-from .range_registry import PrefixBloomSettings, SurfSettings, range_ops
+from .range_registry import PrefixBloomSettings, SnarfSettings, SurfSettings, range_ops
 
 _MAGIC = b"IDXR"
 _ENVELOPE = 1
@@ -144,6 +144,25 @@ class SuRF(RangeFilter):
         return cls.from_keys(keys, SurfSettings(suffix, suffix_bits, dense_ratio).params)
 
 
+class SNARF(RangeFilter):
+    """A learned filter: a model of the keys' distribution spreads them over a sparse bitmap (Vaidya et al., VLDB 2022).
+
+    log2(slots) + 3 bits a key, for one false answer in `slots` to ranges whose bounds are like the keys, whatever their width; more where
+    the keys jump about between knots. Keys that tie in the 8 bytes behind what all keys share are one key to it.
+    """
+
+    kind: ClassVar[str] = "snarf"
+
+    @classmethod
+    def build(cls, keys: RangeKeys, slots: int = 256, every: int = 128) -> Self:
+        """Return the filter of sorted keys.
+
+        slots: places a key, 1 to 2**20. every: keys a knot of the model (8 bytes each), 1 to 65536.
+        ValueError for keys out of order and for settings out of range. O(total bytes) time, 8 bytes a key beside the filter.
+        """
+        return cls.from_keys(keys, SnarfSettings(slots, every).params)
+
+
 class PrefixBloom(RangeFilter):
     """A Bloom filter of prefixes: answers ranges that lie inside a few prefixes, as scans of a prefix do."""
 
@@ -168,7 +187,7 @@ class PrefixBloom(RangeFilter):
 
 def range_filter_class(kind: str) -> type[RangeFilter]:
     """Return the class of a registered kind. ValueError names the kinds there are."""
-    for known in (SuRF, PrefixBloom):
+    for known in (SuRF, SNARF, PrefixBloom):
         if known.kind == kind:
             return known
     return type(kind, (RangeFilter,), {"kind": range_ops(kind).name})

@@ -1,6 +1,6 @@
 /* bits.h: counting and finding set bits in arrays of little-endian 64-bit words, and a directory that makes it O(1).
  *
- *    rank sample i = set bits before bit 512 i (u32)          select sample i = place of set bit 64 i (u32)
+ *    rank sample i = set bits before bit 512 i (u32)          select sample i = place of set bit i * every (u32)
  *
  * Inlined, so that a caller compiled for popcnt gets the instruction. Ownership: the caller's bytes, whose bounds it checked. Threads: pure.
  */
@@ -15,7 +15,7 @@
 #define idx_is_fast() (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi"))
 #endif
 
-enum { IDX_RANK_EVERY = 512, IDX_SELECT_EVERY = 64 };
+enum { IDX_RANK_EVERY = 512 };
 
 IDX_INLINE uint32_t idx_popcount(uint64_t w) { return (uint32_t)__builtin_popcountll(w); }
 IDX_INLINE int idx_bit(const uint8_t *words, size_t i) { return words[i / 8] >> i % 8 & 1; }
@@ -42,10 +42,10 @@ IDX_INLINE uint32_t idx_select_word(uint64_t w, uint32_t k) {
     return byte + (uint32_t)__builtin_ctzll(rest);
 }
 
-/* Place of set bit k (from 0); there are more than k. */
-IDX_INLINE uint32_t idx_select(const uint8_t *words, const uint8_t *samples, uint32_t k) {
-    const uint32_t from = idx_load32(samples + k / IDX_SELECT_EVERY * 4);
-    uint32_t left = k % IDX_SELECT_EVERY, here;
+/* Place of set bit k (from 0), with a sample for every `every` set bits; there are more than k. */
+IDX_INLINE uint32_t idx_select(const uint8_t *words, const uint8_t *samples, uint32_t every, uint32_t k) {
+    const uint32_t from = idx_load32(samples + k / every * 4);
+    uint32_t left = k % every, here;
     size_t w = from / 64;
     uint64_t word = idx_word(words, w) >> from % 64 << from % 64;
     while ((here = idx_popcount(word)) <= left) {

@@ -2,7 +2,7 @@
 #include <string.h>
 
 const idx_range_ops *idx_range_find(const char *name) {
-    const idx_range_ops *const all[] = {&idx_prefix_bloom_ops, &idx_surf_ops};
+    const idx_range_ops *const all[] = {&idx_prefix_bloom_ops, &idx_snarf_ops, &idx_surf_ops};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i]->name, name) == 0) return all[i];
     return NULL;

@@ -7,7 +7,7 @@
 #include "indexes/csrc/range_filter.h"
 
 /* cdef:begin */
-const idx_range_ops *idx_range_find(const char *name); /* "prefix_bloom", "surf"; NULL: unknown */
+const idx_range_ops *idx_range_find(const char *name); /* "prefix_bloom", "snarf", "surf"; NULL: unknown */
 /* Keys are packed: key i is bytes[offsets[i] .. offsets[i+1]); n + 1 offsets. *done: how many were added. */
 int idx_range_add_many(const idx_range_ops *ops, void *builder, const uint8_t *bytes, const uint64_t *offsets, size_t n, size_t *done);
 void idx_range_probe_keys(const idx_range_ops *ops, const void *opened, const uint8_t *bytes, const uint64_t *offsets, size_t n,
@@ -17,7 +17,7 @@ void idx_range_probe_ranges(const idx_range_ops *ops, const void *opened, const 
                             const uint64_t *hi_at, const uint8_t *open_end, size_t n, uint8_t *out);
 /* cdef:end */
 
-extern const idx_range_ops idx_surf_ops, idx_prefix_bloom_ops;
+extern const idx_range_ops idx_surf_ops, idx_snarf_ops, idx_prefix_bloom_ops;
 
 /* The next "name=value" of a text: 1, 0 at its end, -1 when there is no '='. *at moves on. */
 typedef struct idx_param {

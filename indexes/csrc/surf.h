@@ -28,6 +28,7 @@ enum {
     SURF_NODE = 72,
     SURF_END = 0xff, /* the label that says "a key ends here" */
     SURF_MAX_SUFFIX = 32,
+    SURF_SELECT_EVERY = 64, /* nodes a start sample */
     SURF_HAS_EMPTY = 1,
     SURF_SLACK = 16 /* readable bytes behind the labels, 8 of them behind the suffixes */
 };
@@ -57,7 +58,7 @@ static inline size_t surf_place(idx_surf *s, const uint8_t *at) {
     s->child = surf_take(&p, words);
     s->start = surf_take(&p, words);
     s->child_rank = surf_take(&p, surf_pad(((size_t)s->labels + IDX_RANK_EVERY - 1) / IDX_RANK_EVERY * 4));
-    s->start_sample = surf_take(&p, surf_pad(((size_t)s->nodes + IDX_SELECT_EVERY - 1) / IDX_SELECT_EVERY * 4));
+    s->start_sample = surf_take(&p, surf_pad(((size_t)s->nodes + SURF_SELECT_EVERY - 1) / SURF_SELECT_EVERY * 4));
     s->suffix = surf_take(&p, bits ? surf_pad((size_t)((surf_leaves(s) * bits + 7) / 8)) + 8 : 0);
     return (size_t)(p - (uintptr_t)at);
 }

@@ -236,7 +236,7 @@ static void write_sparse(const builder *b, const idx_surf *s) {
             if (v->mark[k] & CHILD) set_bit((uint8_t *)s->child, at), children++;
             if (!(v->mark[k] & START)) continue;
             set_bit((uint8_t *)s->start, at);
-            if (nodes % IDX_SELECT_EVERY == 0) idx_store32((uint8_t *)s->start_sample + nodes / IDX_SELECT_EVERY * 4, at);
+            if (nodes % SURF_SELECT_EVERY == 0) idx_store32((uint8_t *)s->start_sample + nodes / SURF_SELECT_EVERY * 4, at);
             nodes++;
         }
     }

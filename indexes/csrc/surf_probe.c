@@ -31,7 +31,7 @@ IDX_INLINE node look(const idx_surf *s, uint32_t number) {
         v.ends_key = v.dense[68] & 1;
         return v;
     }
-    v.from = idx_select(s->start, s->start_sample, number - s->dense_nodes);
+    v.from = idx_select(s->start, s->start_sample, SURF_SELECT_EVERY, number - s->dense_nodes);
     v.end = idx_next_bit(s->start, v.from + 1, s->labels);
     v.ends_key = v.end - v.from > 1 && s->label[v.from] == SURF_END;
     v.from += (uint32_t)v.ends_key;
@@ -283,7 +283,7 @@ static int check_sparse(const idx_surf *s) {
         if (!starts && s->label[i] <= s->label[i - 1] && !(i - 1 == first && s->label[first] == SURF_END && !idx_bit(s->child, first)))
             return -1;
         if (!starts) continue;
-        if (nodes % IDX_SELECT_EVERY == 0 && (nodes >= s->nodes || idx_load32(s->start_sample + nodes / IDX_SELECT_EVERY * 4) != i))
+        if (nodes % SURF_SELECT_EVERY == 0 && (nodes >= s->nodes || idx_load32(s->start_sample + nodes / SURF_SELECT_EVERY * 4) != i))
             return -1;
         first = i;
         nodes++;

@@ -5,8 +5,9 @@ from .bloom import BloomTwin
 from .fence import FenceTwin
 from .pgm import PGMTwin
 from .prefix_bloom import PrefixBloomTwin
+from .snarf import SnarfTwin
 from .surf import SurfTwin
 
 TWINS: dict[str, type[BloomTwin] | type[BlockedBloomTwin]] = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
 
-__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "PGMTwin", "PrefixBloomTwin", "SurfTwin"]
+__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "PGMTwin", "PrefixBloomTwin", "SnarfTwin", "SurfTwin"]

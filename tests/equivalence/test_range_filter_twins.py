@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import indexes
-from indexes.ranges import PrefixBloom, SuRF
-from indexes.twins import PrefixBloomTwin, SurfTwin
+from indexes.ranges import SNARF, PrefixBloom, SuRF
+from indexes.twins import PrefixBloomTwin, SnarfTwin, SurfTwin
 from tests.harness.ranges import BOUND, KEY, KEYS
 
 RANGES = st.lists(st.tuples(KEY, BOUND), max_size=40)
@@ -56,6 +56,21 @@ def test_prefix_bloom_filter(
         lengths = [4]
     filter_ = PrefixBloom.build(keys, lengths, delimiter, occurrence, bits)
     same_answers(filter_, PrefixBloomTwin(keys, lengths, delimiter and delimiter[0], occurrence, bits), keys, ranges)
+
+
+@given(keys=KEYS, ranges=RANGES, slots=st.sampled_from([1, 2, 5, 256, 1 << 20]), every=st.sampled_from([1, 2, 3, 128]))
+@example(keys=[b"a" * 20, b"a" * 20 + b"b", b"a" * 19 + b"b", b"ab"], ranges=[(b"a", b"aab")], slots=2, every=1)
+@example(keys=[b"0123456789abcdef", b"0123456789abcdeg", b"01234567xyz", b"01x"], ranges=[(b"01", b"0123456789abcdef")], slots=2, every=2)
+def test_snarf_filter(keys: list[bytes], ranges: list[tuple[bytes, bytes | None]], slots: int, every: int) -> None:
+    same_answers(SNARF.build(keys, slots, every), SnarfTwin(keys, slots, every), keys, ranges)
+
+
+@pytest.mark.parametrize("spread", [1, 7919, 2**40])
+def test_snarf_filter_of_many_keys(spread: int) -> None:
+    """Past one sample of the directory: 256 high parts. Squares: the model is off everywhere."""
+    keys = [(i * i * spread).to_bytes(10, "big") for i in range(3000)]
+    ranges = [(key[:-1], key) for key in keys[::97]]
+    same_answers(SNARF.build(keys, 16, 64), SnarfTwin(keys, 16, 64), keys[::7], ranges)
 
 
 def test_settings_are_the_parameters() -> None:

@@ -26,6 +26,7 @@ PARAMS = {
         "suffix=0,32",
         "suffix=32,0",
     ],
+    "snarf": ["", "slots=1", "slots=3 every=1", "slots=16 every=2", "slots=1048576 every=7"],
     "prefix_bloom": ["", "lengths=1", "lengths=2,3,8 bits=20000", "lengths= delimiter=58", "lengths=1 delimiter=97 occurrence=2"],
 }
 CASES = [(kind, params) for kind, some in PARAMS.items() for params in some]
