@@ -40,7 +40,7 @@ WIDTHS = (0, 20, 40)  # log2
 SCANNED = {
     "none": "",
     "surf": indexes.SurfSettings("real", 8).params,
-    "snarf": "",
+    "snarf": indexes.SnarfSettings(256).params,
     "prefix_bloom": indexes.PrefixBloomSettings((4,)).params,
 }
 RUNS, SCANS, SINGLES = 8, 2000, 50_000
