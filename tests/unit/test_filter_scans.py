@@ -16,7 +16,7 @@ from tests.harness.ranges import ExactRanges
 
 STEP = st.tuples(st.sampled_from(["put", "put", "delete", "range", "flush", "compact"]), st.integers(0, 99), st.integers(1, 9))
 RUNS = {"layout": "tiering", "size_ratio": 100, "l0_trigger": 100, "output_bytes": 2048}  # what is flushed stays as it is
-KINDS = {"surf": "suffix=0,8", "prefix_bloom": "lengths=2,4 delimiter=58", "none": ""}
+KINDS = {"surf": "suffix=0,8", "snarf": "slots=8 every=3", "prefix_bloom": "lengths=2,4 delimiter=58", "none": ""}
 
 
 @pytest.fixture(scope="module", autouse=True)
