@@ -7,13 +7,15 @@ from .cache import Cache, CacheStats
 from .cached import CacheInfo, cached
 from .mrc import METHODS, Curve, TraceStats, mrc, trace_stats
 from .native import BrokenPolicy, Policy
-from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, register
+from .native_cache import TooLarge
+from .native_sketch import Sketch
+from .registry import BOUNDS, POLICIES, PolicySettings, ops_address, problem, register
 from .simulate import Result, replay
-from .trace_forms import save
-from .traces import Trace, load
+from .traces import FORMATS, Trace, load, save
 
 __all__ = [
     "BOUNDS",
+    "FORMATS",
     "METHODS",
     "POLICIES",
     "BrokenPolicy",
@@ -24,12 +26,15 @@ __all__ = [
     "Policy",
     "PolicySettings",
     "Result",
+    "Sketch",
+    "TooLarge",
     "Trace",
     "TraceStats",
     "cached",
     "load",
     "mrc",
     "ops_address",
+    "problem",
     "register",
     "replay",
     "save",

@@ -1,6 +1,6 @@
 """What the extension eviction._native is made of; read by native_build.py."""
 
-HEADERS = ["policy.h", "kinds.h", "replay.h", "front.h"]
+HEADERS = ["policy.h", "kinds.h", "replay.h", "sketch.h", "cache_type.h", "trace_text.h"]
 SOURCES = [
     "kinds.c",
     "residents.c",
@@ -9,7 +9,6 @@ SOURCES = [
     "belady.c",
     "replay.c",
     "reuse.c",
-    "front.c",
     "lru.c",
     "fifo.c",
     "clock.c",
@@ -22,12 +21,23 @@ SOURCES = [
     "mru.c",
     "clockpro.c",
     "wtinylfu.c",
+    "tinylfu.c",
     "sketch.c",
     "lirs.c",
     "lfu.c",
     "s3fifo.c",
     "slru.c",
     "two_queue.c",
+    "cache_map.c",
+    "cache_timer.c",
+    "cache_core.c",
+    "cache_events.c",
+    "cache_args.c",
+    "cache_life.c",
+    "cache_type.c",
+    "cached_call.c",
+    "flight.c",
+    "trace_text.c",
     "hyperbolic.c",
     "lirs2.c",
     "lists.c",

@@ -1,321 +1,241 @@
-"""A cache for people: any hashable key, any value, any policy, bounded by entries or by weight, safe to share between threads."""
+"""A cache for people: a mapping of a bounded size that forgets by any policy, quick and safe among threads."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Hashable, Iterator, MutableMapping
+import re
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 from dataclasses import dataclass
-from itertools import count
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar
 
-from .native_front import Front
-from .registry import player
+from . import native, registry
+from .native_cache import Core, TooLarge
 
-K = TypeVar("K", bound=Hashable)
+K = TypeVar("K")
 V = TypeVar("V")
-D = TypeVar("D")
-BATCH = 256  # hits gathered before the policy hears of them; always before it decides anything
-MOST_ENTRIES = 1 << 16  # of a cache that is bounded by weight
-_MASK = 2**64 - 1
-_MISSING: Any = object()
+
+MAX_SIZE = (1 << 48) - 1
+_UNIT_SLOTS = 1 << 20
+_WEIGHT_SLOTS = 1 << 14
+_UNBOUNDED_SLOTS = 1 << 10
 
 
 @dataclass(frozen=True)
 class CacheStats:
-    """Counts since the cache was made or cleared. weight: of what is in it now."""
+    """What a cache has seen, and what it holds now.
+
+    A request is a get, ``cache[key]`` or setdefault. ``evictions``: entries that left by the policy's choice; ``bypassed``: values that
+    it did not admit; ``expirations``: entries whose time was over; ``weight`` and ``pinned`` in the unit of maxsize; ``bytes``: of the
+    cache's own memory, keys and values not counted (a policy in Python does not tell its own).
+    """
 
     hits: int
     misses: int
     evictions: int
-    expirations: int
-    bypassed: int
     ghost_hits: int
+    bypassed: int
+    expirations: int
     entries: int
     weight: int
+    pinned: int
+    bytes: int
 
     @property
     def hit_ratio(self) -> float:
-        """Hits in all look-ups; 0.0 without any."""
-        return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
+        """Hits per request; 0 before the first."""
+        requests = self.hits + self.misses
+        return self.hits / requests if requests else 0.0
 
 
-class Cache(MutableMapping[K, V], Generic[K, V]):
-    """A mapping that forgets. Look-ups take a dict look-up; the policy, in C, hears of hits in batches, in order, before it decides.
+class _Values(ValuesView[V]):
+    _mapping: Cache[Any, V]
 
-    policy: a kind of `eviction.POLICIES` or a Python class as `eviction.register` takes it. maxsize: entries, or with getsizeof the sum
-    of getsizeof(value). ttl: seconds that an entry lives, by timer(). Policies that admit not everything may drop what was just set.
+    def __iter__(self) -> Iterator[V]:
+        return iter([value for _, value in self._mapping._pairs()])
 
-    >>> cache = Cache("lru", maxsize=2)
-    >>> cache["a"] = 1; cache["b"] = 2; cache["a"], cache.get("c"); cache["c"] = 3
+    def __contains__(self, value: object) -> bool:
+        return any(held is value or held == value for held in self)
+
+
+class _Items(ItemsView[K, V]):
+    _mapping: Cache[K, V]
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return iter(self._mapping._pairs())
+
+    def __contains__(self, item: object) -> bool:
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        missing = object()
+        held = self._mapping.peek(item[0], missing)
+        return held is not missing and bool(held is item[1] or held == item[1])
+
+
+class Cache(Core[K, V], MutableMapping[K, V]):
+    """A mapping that holds at most ``maxsize`` and lets go by a policy.
+
+    >>> cache = Cache("s3fifo", 2)
+    >>> cache["a"] = 1
+    >>> cache.get("a"), cache.get("b")
     (1, None)
-    >>> sorted(cache), "b" in cache
-    (['a', 'c'], False)
+
+    ``policy``: a kind of ``POLICIES`` that is none of ``BOUNDS``, its settings, a :class:`Policy`, a Python class or an object as for
+    :func:`replay`. ``maxsize``: in entries, or in weight where ``getsizeof(value)`` gives one (an integer from 0; 0 counts as 1); up to
+    2**48 - 1. ``ttl``: seconds that an entry lives after it was set, unless ``put`` says otherwise; ``timer``: the clock for that, in
+    seconds, monotonic. ``seed`` and ``params`` go to the policy.
+
+    A policy knows a key by its hash: results repeat for integers, and for strings under one PYTHONHASHSEED. Iteration, views and ``in`` are
+    of one moment, in no order, and neither count nor touch. ``cache[key] = value`` raises TooLarge, a ValueError, where the value alone
+    weighs more than maxsize: then nothing changes. A policy may decline a value, and so may a cache whose pinned entries leave no room
+    (``put`` tells): then the key is not held. A new value for a key that is held counts as a use, one of another weight as a new entry.
+
+    Threads: every call is atomic, under the interpreter's lock; where the policy is a Python class, under a lock of the cache. Only keys'
+    ``__hash__`` and ``__eq__``, getsizeof, the timer and listeners run in between, and they may use the cache. All calls are O(1)
+    amortised in the policy's terms; with a ttl O(log entries), and one call lets go of at most 64 expired entries besides its own, but
+    ``len``, iteration, ``popitem`` and ``expire`` of all.
+
+    Memory: :attr:`CacheStats.bytes`, 70 to 150 bytes an entry; taken at once for maxsize up to 2**20 entries. Beyond that, and with weights
+    beyond 2**14 entries, it doubles when needed; the policy is then made anew and handed the entries in the order in which they would
+    have left: no use counts or ghosts come along.
     """
 
     def __init__(
         self,
         policy: Any = "lru",
-        maxsize: int = 1024,
+        maxsize: int | None = 1000,
         getsizeof: Callable[[V], int] | None = None,
         ttl: float | None = None,
-        *,
-        timer: Callable[[], float] = time.monotonic,
         seed: int = 0,
         params: str = "",
-        max_entries: int | None = None,
+        *,
+        timer: Callable[[], float] | None = None,
     ) -> None:
-        """ValueError for an unknown policy, a size below 0 or not an integer, a ttl that is not above 0."""
-        if not isinstance(maxsize, int) or isinstance(maxsize, bool) or maxsize < 0:
-            raise ValueError(f"maxsize is {maxsize!r}; allowed: an integer of 0 and more")
-        if ttl is not None and not ttl > 0:
-            raise ValueError(f"ttl is {ttl!r}; allowed: None or seconds above 0")
-        self._play, self._seed, self._params = player(policy), seed, params
-        if self._play.bound:
-            raise ValueError(f"{self._play.name!r} knows the future: it is for replay alone")
-        self._getsizeof, self._ttl, self._timer = getsizeof, ttl, timer
-        self._most = max_entries if max_entries is not None else (MOST_ENTRIES if getsizeof else maxsize)
-        self._lock = threading.RLock()
-        self._hear: Callable[[str, Any], None] | None = None
-        self._begin(maxsize)
+        """Start empty. ``maxsize`` None: no bound. ValueError: an unknown policy (the near names are told), a setting out of range."""
+        player = registry.player(policy)
+        if player.bound:
+            raise registry.ahead(player.name)
+        if player.settings is not None:
+            seed, params = player.settings
+        if not 0 <= seed < 1 << 64:
+            raise ValueError(f"seed is {seed}; allowed: 0 to 2**64 - 1")
+        self._maxsize = None if maxsize is None else _size(maxsize)
+        self._name, self._ttl = player.name, ttl
+        self._bridge = native.Bridge(player.name, player.bridge.cls) if player.bridge else None  # problems are told to their own cache
+        address = self._bridge.address if self._bridge else player.address
+        slots = _UNBOUNDED_SLOTS if maxsize is None else min(_size(maxsize), _WEIGHT_SLOTS if getsizeof else _UNIT_SLOTS)
+        size = MAX_SIZE if self._maxsize is None else self._maxsize
+        wait = -1 if ttl is None else _nanoseconds(ttl)
+        try:
+            self._open(address, size, slots, getsizeof, wait, seed, params, timer, self._trouble(), TooLarge, self._bridge is not None)
+        except ValueError:
+            if self._bridge and self._bridge.problem:
+                raise self._bridge.problem from None
+            raise
 
-    def _begin(self, maxsize: int) -> None:
-        self._maxsize = maxsize
-        slots = max(1, min(self._most, maxsize) if self._getsizeof else maxsize)
-        self._front = Front(
-            self._play.address,
-            self._play.name,
-            maxsize,
-            slots,
-            unit=self._getsizeof is None,
-            seed=self._seed,
-            params=self._params,
-        )
-        self._index: dict[K, tuple[int, V, float]] = {}  # slot, value, when it ends
-        self._keys: dict[int, K] = {}  # slot -> key
-        self._pending: list[int] = []
-        self._hits = self._evictions = self._expirations = self._bypassed = 0
-        self._misses = count()
-        if self._hear is not None:
-            self.events(self._hear)
+    def _trouble(self) -> Callable[[int | None], None]:
+        name, bridge = self._name, self._bridge
 
-    # Looking
+        def trouble(slot: int | None) -> None:
+            """Raise what the policy broke: asked after every call (None) and when it evicted no slot that it holds."""
+            if bridge and bridge.problem:
+                problem, bridge.problem = bridge.problem, None
+                raise problem
+            if slot is not None:
+                what = "no slot" if slot == native.NONE else f"slot {slot}"
+                raise native.BrokenPolicy(f"policy {name!r} evicted {what}: not a slot that it holds")
 
-    @overload
-    def get(self, key: K) -> V | None: ...
-    @overload
-    def get(self, key: K, default: V | D) -> V | D: ...
-    def get(self, key: K, default: Any = None) -> Any:
-        """Return the value, or default when it is not there (any more)."""
-        entry = self._index.get(key)
-        if entry is None:
-            next(self._misses)
-            return default
-        if self._ttl is not None and self._timer() >= entry[2]:
-            return self._expired(key, entry, default)
-        pending = self._pending
-        pending.append(entry[0])
-        if len(pending) >= BATCH:
-            self._tell()
-        return entry[1]
-
-    def __getitem__(self, key: K) -> V:
-        value: V = self.get(key, _MISSING)
-        if value is _MISSING:
-            raise KeyError(key)
-        return value
-
-    def __contains__(self, key: object) -> bool:
-        entry = self._index.get(key)  # type: ignore[arg-type]
-        return entry is not None and (self._ttl is None or self._timer() < entry[2])
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(list(self._index))
-
-    def __repr__(self) -> str:
-        return f"Cache({self._play.name!r}, maxsize={self._maxsize}, {len(self)} entries)"
-
-    def _tell(self) -> None:
-        """Tell the policy of the hits so far."""
-        with self._lock:
-            slots = self._pending[:]
-            del self._pending[: len(slots)]
-            self._hits += len(slots)
-            self._front.hits(slots)
-
-    def _expired(self, key: K, entry: tuple[int, V, float], default: Any) -> Any:
-        with self._lock:
-            if self._index.get(key) is entry:
-                self._tell()
-                self._drop(key)
-                self._expirations += 1
-        next(self._misses)
-        return default
-
-    # Changing
-
-    def __setitem__(self, key: K, value: V) -> None:
-        weight = self._weigh(value)
-        with self._lock:
-            if self._pending:
-                self._tell()
-            old = self._index.get(key)
-            ends = 0.0 if self._ttl is None else self._timer() + self._ttl
-            if old is not None and self._getsizeof is None:
-                self._index[key] = (old[0], value, ends)
-                self._pending.append(old[0])
-                self._hits -= 1  # a change is a use, but no look-up
-                return
-            if old is not None:
-                self._drop(key)
-            self._admit(key, value, weight, ends)
-
-    def _weigh(self, value: V) -> int:
-        if self._getsizeof is None:
-            weight = 1
-        else:
-            weight = self._getsizeof(value)
-            if not isinstance(weight, int) or isinstance(weight, bool) or weight < 0:
-                raise ValueError(f"getsizeof gave {weight!r}; allowed: an integer of 0 and more")
-        if weight > self._maxsize:
-            raise ValueError(f"value too large: it weighs {weight}, maxsize is {self._maxsize}")
-        return max(weight, 1)
-
-    def _admit(self, key: K, value: V, weight: int, ends: float) -> None:
-        number = key & _MASK if isinstance(key, int) else hash(key) & _MASK
-        slot, victims = self._front.admit(number, weight)
-        for victim in victims:
-            self._forget(victim)
-        self._evictions += len(victims)
-        if slot is None:
-            self._bypassed += 1
-            return
-        self._index[key] = (slot, value, ends)
-        self._keys[slot] = key
-
-    def _forget(self, slot: int) -> None:
-        del self._index[self._keys.pop(slot)]
-
-    def _drop(self, key: K) -> V:
-        slot, value, _ = self._index.pop(key)
-        del self._keys[slot]
-        self._front.drop(slot)
-        return value
-
-    def __delitem__(self, key: K) -> None:
-        with self._lock:
-            self._tell()
-            self._drop(key)
-
-    def pop(self, key: K, default: Any = _MISSING) -> Any:
-        """Take a key out and return its value; KeyError when it is not there and no default is given."""
-        with self._lock:
-            self._tell()
-            if key in self:
-                return self._drop(key)
-        if default is _MISSING:
-            raise KeyError(key)
-        return default
-
-    def popitem(self) -> tuple[K, V]:
-        """Take out the entry that was set first, and return it. KeyError when the cache is empty."""
-        with self._lock:
-            key = next(iter(self._index), _MISSING)
-            if key is _MISSING:
-                raise KeyError(f"{self!r} is empty")
-            return key, self.pop(key)
-
-    def setdefault(self, key: K, default: Any = None) -> Any:
-        """Return the value of a key, after setting it to default when it is not there. One step for other threads."""
-        with self._lock:
-            value = self.get(key, _MISSING)
-            if value is _MISSING:
-                self[key] = value = default
-            return value
-
-    def clear(self) -> None:
-        """Forget everything, the policy's history and the counts too."""
-        with self._lock:
-            self._begin(self._maxsize)
-
-    def invalidate(self, wanted: Callable[[K], bool]) -> int:
-        """Take out every key for which wanted(key) is true; returns how many."""
-        with self._lock:
-            self._tell()
-            keys = [key for key in self._index if wanted(key)]
-            for key in keys:
-                self._drop(key)
-            return len(keys)
-
-    def resize(self, maxsize: int) -> None:
-        """Change the size. Smaller evicts; larger than the cache was made for starts the policy's history anew, with the entries kept."""
-        if not isinstance(maxsize, int) or maxsize < 0:
-            raise ValueError(f"maxsize is {maxsize!r}; allowed: an integer of 0 and more")
-        with self._lock:
-            self._tell()
-            if maxsize > self._maxsize and self._getsizeof is None:
-                entries, counts = self._index, (self._hits, self._evictions, self._expirations, self._bypassed, self._misses)
-                self._most = max(self._most, maxsize)
-                self._begin(maxsize)
-                self._hits, self._evictions, self._expirations, self._bypassed, self._misses = counts
-                for key, (_, value, ends) in entries.items():
-                    self._admit(key, value, 1, ends)
-                return
-            for slot in self._front.shrink(maxsize):
-                self._forget(slot)
-                self._evictions += 1
-            self._maxsize = maxsize
-
-    def pin(self, key: K) -> None:
-        """Keep a key from being evicted until it is unpinned as often; KeyError when it is not there."""
-        with self._lock:
-            self._tell()
-            self._front.pin(self._index[key][0], 1)
-
-    def unpin(self, key: K) -> None:
-        """Take a pin back; KeyError when the key is not there."""
-        with self._lock:
-            self._front.pin(self._index[key][0], -1)
-
-    # Looking inside
+        return trouble
 
     @property
-    def maxsize(self) -> int:
-        """The bound: entries, or weight with getsizeof."""
+    def policy(self) -> str:
+        """The policy's name."""
+        return self._name
+
+    @property
+    def maxsize(self) -> int | None:
+        """The most that the cache holds; None: no bound."""
         return self._maxsize
 
     @property
     def currsize(self) -> int:
-        """The weight of what is in it (the number of entries without getsizeof)."""
-        return self._front.used()
+        """The weight of what it holds."""
+        return self._counts()[7]
+
+    @property
+    def ttl(self) -> float | None:
+        """Seconds that an entry lives unless told otherwise; None: no end."""
+        return self._ttl
+
+    def _pairs(self) -> list[tuple[K, V]]:
+        self.expire()
+        return [(key, value) for key, value, _ in self._items()]
+
+    def __iter__(self) -> Iterator[K]:
+        """Iterate over the keys held now."""
+        return iter([key for key, _ in self._pairs()])
+
+    def values(self) -> ValuesView[V]:
+        """Return a view of the values; each iteration is of one moment."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[K, V]:
+        """Return a view of the pairs; each iteration is of one moment."""
+        return _Items(self)
 
     def stats(self) -> CacheStats:
-        """Return counts so far."""
-        with self._lock:
-            self._tell()
-            misses = int(repr(self._misses)[6:-1])
-            now = (len(self._index), self._front.used())
-            return CacheStats(self._hits, misses, self._evictions, self._expirations, self._bypassed, self._front.ghost_hits(), *now)
+        """Return what was counted since the cache was made."""
+        return CacheStats(*self._counts())
+
+    def resize(self, maxsize: int | None) -> None:
+        """Change maxsize and evict down to it. ValueError: out of range, or pinned entries weigh more."""
+        size = None if maxsize is None else _size(maxsize)
+        self._resize(MAX_SIZE if size is None else size)
+        self._maxsize = size
+
+    def invalidate(self, predicate: Callable[[K], object] | None = None, *, group: Any = None) -> int:
+        """Remove the entries for which ``predicate(key)`` is true, or which were put with this group; return how many.
+
+        O(entries). Looks at what is held when called: what another thread sets meanwhile stays.
+        """
+        if (predicate is None) == (group is None):
+            raise TypeError("invalidate needs a predicate or a group, and not both")
+        if predicate is not None:
+            return sum(self._discard(key, value) for key, value in self._pairs() if predicate(key))
+        return sum(self._discard(key, value) for key, value, held in self._grouped(group) if held is group or held == group)
+
+    def events(self, listener: Callable[[str, K], object] | None) -> None:
+        """Call ``listener(event, key)`` after each call for what happened in it; None ends it.
+
+        Events: "admit", "hit", "promote", "demote", "ghost hit", "evict", "remove", "bypass", in order; for a key that is no longer known
+        its hash. Held is who was admitted, and neither evicted nor removed since. What the listener raises is reported by
+        ``sys.unraisablehook``. It may use the cache. A policy in Python has no "promote", "demote" and "ghost hit".
+        """
+        self._listen(listener)
 
     def dump(self) -> str:
-        """Return the policy's queues in text; keys are shown as the numbers that the policy knows (an int is its own)."""
-        with self._lock:
-            self._tell()
-            return self._front.dump()
+        """Return the policy's queues in text, newest first; keys by their repr where they are held, ghosts by their hash."""
+        names = {str(number): repr(key) for key, _, number in self._items()}
+        return re.sub(r"(?<= )\d+(?![\d.])", lambda found: names.get(found.group(), found.group()), self._dump())
 
-    def events(self, hear: Callable[[str, Any], None] | None) -> None:
-        """Call hear(event, key) from now on: admit, hit, promote, demote, ghost hit, evict, remove, bypass. None ends it.
+    def check(self) -> str | None:
+        """Return None when every invariant of cache and policy holds, else which one does not; for tests. O(entries)."""
+        return self._check()
 
-        The key is None where only the policy remembers it. Hits are heard when the policy hears of them.
-        """
-        with self._lock:
-            self._tell()
-            self._hear = hear
-            if hear is None:
-                self._front.listen(None)
-            else:
-                listener = hear
-                self._front.listen(lambda kind, _, slot: listener(kind, None if slot is None else self._keys.get(slot)))
+    def __repr__(self) -> str:
+        """Return policy, size and bound, without the contents."""
+        return f"<{type(self).__name__} {self._name!r}: {self.currsize} of {self._maxsize}>"
+
+    def __reduce__(self) -> Any:
+        """Refuse: a cache is not copied or pickled."""
+        raise TypeError(f"a {type(self).__name__} is not copied or pickled: copy dict(cache.items())")
+
+
+def _size(maxsize: int) -> int:
+    if not isinstance(maxsize, int) or isinstance(maxsize, bool) or not 0 <= maxsize <= MAX_SIZE:
+        raise ValueError(f"maxsize is {maxsize!r}; allowed: an integer from 0 to 2**48 - 1, or None")
+    return maxsize
+
+
+def _nanoseconds(ttl: float) -> int:
+    if not ttl > 0:
+        raise ValueError(f"ttl is {ttl!r}; allowed: None or seconds above 0")
+    return max(1, int(ttl * 1e9)) if ttl < 9e9 else -1

@@ -44,11 +44,6 @@ def checked(address: int) -> int:
     return address
 
 
-def hit_is_lock_free(address: int) -> bool:
-    """Tell whether the policy's hit may run beside itself."""
-    return bool(_ops(address).hit_is_lock_free)
-
-
 def _ops(address: int) -> Any:
     return ffi.cast("evi_ops *", address)
 
@@ -254,7 +249,7 @@ class Bridge:
         }
         types = dict(ffi.typeof("evi_ops").fields)
         self._callbacks = {name: self._callback(types[name].type, *row) for name, row in table.items()}
-        fixed = {"abi": lib.EVI_ABI, "size": ffi.sizeof("evi_ops"), "name": self._name, "hit_is_lock_free": 0}
+        fixed = {"abi": lib.EVI_ABI, "size": ffi.sizeof("evi_ops"), "name": self._name}
         self._table = ffi.new("evi_ops *", {**fixed, **self._callbacks})
         self.address = int(ffi.cast("uintptr_t", self._table))
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import native
+from .native_sketch import Filtered
 
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """What is known of a policy: its name, where it comes from, whether its hits need no lock, whether it is one of ours."""
+    """What is known of a policy.
+
+    ``source``: where it comes from; ``built_in``: it is one of ours; ``looks_ahead``: it
+    knows the future (it is one of ``BOUNDS``), so that it runs in a replay and nowhere else.
+    """
 
     kind: str
     source: str
-    hit_is_lock_free: bool = False
     built_in: bool = False
+    looks_ahead: bool = False
 
 
 _SOURCES = {
@@ -33,6 +38,7 @@ _SOURCES = {
     "lfu": "least frequently used; Shah, Mitra and Matani, 2010, for O(1)",
     "lirs": "Jiang and Zhang, SIGMETRICS 2002, section 3",
     "wtinylfu": "Einziger, Friedman and Manes, TOS 2017, section 4; climber: Middleware 2018, 4.2",
+    "tinylfu": "Einziger, Friedman and Manes, TOS 2017, sections 2 and 3; in front of LRU, or of any other: policy=KIND",
     "clockpro": "Jiang, Chen and Zhang, USENIX ATC 2005, 3.2 to 3.4",
     "fifo-reinsertion": "second chance: CLOCK as a queue",
     "mru": "Chou and DeWitt, VLDB 1985",
@@ -53,28 +59,29 @@ _SOURCES = {
     "qdlp": "Yang et al., HotOS 2023",
     "clock2q+": "Zhai et al., 2025, section 3.4",
 }
+_BOUNDS = {
+    "belady": "MIN, which admits every miss: Belady, IBM Systems Journal 5(2), 1966",
+    "min-bypass": "MIN that does not admit what is used later than all that it holds",
+    "unbounded": "a cache without bound: only first requests miss",
+}
 _addresses: dict[str, int] = {kind: native.find(kind) or 0 for kind in _SOURCES}
 _bridges: dict[str, native.Bridge] = {}
-_kept: list[native.Bridge] = []  # replaced ones: a cache may still use them
+_kept: list[object] = []  # what a cache may still use: bridges that were replaced, filters
 
-POLICIES: dict[str, PolicySettings] = {
-    kind: PolicySettings(kind, source, native.hit_is_lock_free(_addresses[kind]), True) for kind, source in _SOURCES.items()
+POLICIES: dict[str, PolicySettings] = {kind: PolicySettings(kind, source, built_in=True) for kind, source in _SOURCES.items()} | {
+    kind: PolicySettings(kind, source, built_in=True, looks_ahead=True) for kind, source in _BOUNDS.items()
 }
 
+BOUNDS: dict[str, PolicySettings] = {kind: POLICIES[kind] for kind in _BOUNDS}
+"""Those of the policies that no other can pass: for replay alone, since they know the future."""
 
-BOUNDS: dict[str, PolicySettings] = {  # what no policy can pass: for replay alone, since they know the future
-    kind: PolicySettings(kind, source, False, True)
-    for kind, source in {
-        "belady": "MIN, which admits every miss: Belady, IBM Systems Journal 5(2), 1966",
-        "min-bypass": "MIN that does not admit what is used later than all that it holds",
-        "unbounded": "a cache without bound: only first requests miss",
-    }.items()
-}
+
+ADMISSIONS = ("tinylfu",)  # filters in front of a policy
 
 
 @dataclass(frozen=True)
 class Player:
-    """A policy as a replay runs it. ``settings``: a seed and params of its own; ``single``: one object, so one run."""
+    """A policy as a replay runs it. ``settings``: a seed and params of its own; ``single``: one object, one run; ``behind``: a filter."""
 
     name: str
     address: int = 0
@@ -82,13 +89,19 @@ class Player:
     settings: tuple[int, str] | None = None
     single: bool = False
     bound: bool = False
+    behind: Filtered | None = None
 
 
 def unknown(kind: str) -> ValueError:
     """Return the error for a name that is no policy, with the near names."""
-    names = sorted({*POLICIES, *BOUNDS})
+    names = sorted(POLICIES)
     near = difflib.get_close_matches(kind, names, 3, 0.4)
     return ValueError(f"no eviction policy {kind!r}: " + (f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(names)}"))
+
+
+def ahead(kind: str) -> ValueError:
+    """Return the error for a bound where a policy is wanted that decides as it goes."""
+    return ValueError(f"{kind!r} looks ahead: it is for replay alone; allowed: {', '.join(k for k in POLICIES if k not in BOUNDS)}")
 
 
 def player(policy: Any) -> Player:
@@ -111,21 +124,45 @@ def player(policy: Any) -> Player:
     return Player(name, bridge.address, bridge, single=single)
 
 
+def admitting(player: Player, admission: str | None) -> Player:
+    """Return the policy behind an admission filter, or as it is for None. ValueError: no such filter, or a bound."""
+    if admission is None:
+        return player
+    _known(admission)
+    if player.bound:
+        raise ValueError(f"{player.name!r} looks ahead: no filter helps it")
+    behind = Filtered(player.address)
+    return replace(player, name=f"{player.name}+{admission}", address=behind.address, behind=behind)
+
+
+def _known(admission: str) -> None:
+    if admission not in ADMISSIONS:
+        raise ValueError(f"no admission filter {admission!r}: one of {', '.join(ADMISSIONS)}")
+
+
 def _lacks(policy: Any) -> list[str]:
     return [name for name in ("hit", "miss", "insert", "evict", "remove") if not callable(getattr(policy, name, None))]
 
 
-def register(kind: str, component: int | Callable[[int, int, int], Any]) -> None:
+def register(kind: str, component: int | Callable[[int, int, int], Any], admission: str | None = None) -> None:
     """Add a policy under a name, in the place of one of that name: the address of an ``evi_ops``, or a Python class.
 
     The class is called with (capacity, slots, seed) and has hit(slot), miss(key, weight) -> bool, insert(slot, key, weight),
-    evict() -> slot or None, remove(slot). ValueError for a built-in's or a bound's name, and for a table of another abi.
+    evict() -> slot or None, remove(slot). An ops table can be put behind an admission filter, "tinylfu". ValueError for a built-in's or a
+    bound's name, for a table of another abi and an unknown filter.
     """
-    if kind in _SOURCES or kind in BOUNDS or not kind:
+    if kind in _SOURCES or kind in _BOUNDS or not kind:
         raise ValueError(f"the policy name {kind!r} is taken")
     if not isinstance(component, int) and (missing := _lacks(component)):
         raise ValueError(f"policy {kind!r} lacks {', '.join(missing)}")
     address = native.checked(component) if isinstance(component, int) else 0
+    if admission is not None:
+        _known(admission)
+        if not isinstance(component, int):
+            raise ValueError(f"policy {kind!r} is a class: a filter in front of it is for replay alone")
+        behind = Filtered(address)
+        _kept.append(behind)
+        address = behind.address
     old = _bridges.pop(kind, None)
     if old is not None:
         _kept.append(old)
@@ -134,11 +171,28 @@ def register(kind: str, component: int | Callable[[int, int, int], Any]) -> None
         address = _bridges[kind].address
     _addresses[kind] = address
     source = "ops table" if isinstance(component, int) else "Python class"
-    POLICIES[kind] = PolicySettings(kind, source, native.hit_is_lock_free(address))
+    POLICIES[kind] = PolicySettings(kind, source)
+
+
+def problem(kind: str, *, forget: bool = False) -> BaseException | None:
+    """Return what a registered Python class first did wrong where nobody could be told, as in an engine; None: nothing, or no class.
+
+    ``forget``: and begin anew.
+    """
+    bridge = _bridges.get(kind)
+    found = bridge.problem if bridge else None
+    if bridge and forget:
+        bridge.problem = None
+    return found
 
 
 def ops_address(kind: str) -> int:
-    """Return the address of a policy's ops table, for another extension; valid for the life of the process. ValueError: unknown kind."""
+    """Return the address of a policy's ops table, for another extension; valid for the life of the process.
+
+    ValueError: an unknown kind (the near names are told), or one of ``BOUNDS``.
+    """
+    if kind in BOUNDS:
+        raise ahead(kind)
     if kind not in _addresses:
         raise unknown(kind)
     return _addresses[kind]

@@ -120,20 +120,22 @@ def replay(
     weights: Sequence[int] | NDArray[Any] | int | None = None,
     seed: int = 0,
     params: str = "",
+    admission: str | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
     """Replay a trace from a cold start and return a Result for every policy and size: policies in order, for each the sizes in order.
 
-    ``policy``: a kind of ``POLICIES`` or ``BOUNDS``, its settings, a :class:`Policy` (replayed anew with its kind, seed and params), a
+    ``policy``: a kind of ``POLICIES``, its settings, a :class:`Policy` (replayed anew with its kind, seed and params), a
     Python class or a maker ``(capacity, slots, seed) -> object`` (see ``register``), such an object (then one size); or a list of them.
     ``weights``: one a request, or one number for all; unless given, the trace's own, else 1. A weight of 0 counts as 1; a resident keeps
     the weight that it came with; what is heavier than the cache is refused. ``seed`` and ``params`` ("key=value ...") go to every policy.
+    ``admission``: "tinylfu" puts each behind that filter, and its results are called "kind+tinylfu".
 
     Each pass is one C call without the interpreter's lock, ``threads`` of them at a time (default: a core each). ``progress(done, total)``
     is called from this thread in requests over all passes, ten times a second and at the end. O(requests) each; the trace is shared, memory
-    is per pass. Raises ValueError: unknown policy, refused params, size or weight out of range, unreadable trace; BrokenPolicy: it evicts
-    what it does not hold; what a Python policy raises.
+    is per pass. Raises ValueError: unknown policy or filter, refused params, size or weight out of range, unreadable trace; BrokenPolicy:
+    it evicts what it does not hold; what a Python policy raises.
     """
     sizes = [operator.index(size) for size in ([sizes] if isinstance(sizes, int) else sizes)]
     for size in sizes:
@@ -145,7 +147,8 @@ def replay(
         raise ValueError(f"a seed is from 0 to 2**64 - 1: {seed}")
     if threads is not None and threads < 1:
         raise ValueError(f"at least one thread, not {threads}")
-    players = [registry.player(one) for one in (policy if isinstance(policy, list | tuple) else [policy])]
+    each = policy if isinstance(policy, list | tuple) else [policy]
+    players = [registry.admitting(registry.player(one), admission) for one in each]
     for player in players:
         if player.single and len(sizes) > 1:
             raise ValueError(f"policy {player.name!r} is one object with one state: give one size, or its class")
@@ -197,7 +200,10 @@ class _Pass:
         self.requests = len(trace.keys)
         self.run: native.Run | None = None
         if player.bound and trace.weights is not None and player.name != "unbounded":
-            raise ValueError(f"{player.name} is exact for unit weights only: weights=1 replays without them")
+            raise ValueError(
+                f"{player.name} is the best where every request weighs 1; with other weights that is NP-hard to find: "
+                "weights=1 leaves them out"
+            )
         if player.name == "unbounded":
             self._counts = trace.unbounded()
         elif player.bound:

@@ -3,7 +3,8 @@
 One process for each (policy, library, repeat); the libraries take turns inside every repeat, so that a slow minute of the machine hits all
 of them. Each replays the whole trace in one call; the time is this thread's on a processor. libcachesim runs twice: with the hash table
 that its constructor gives (2**24 buckets, which the targets were set against) and with one fitted to the cache, its best. Memory per cached
-object is what our run held, and by how much libcachesim's process grew with the fitted table.
+object is what our run held, and by how much libcachesim's process grew with the fitted table. Caches of Python objects take turns too: see
+`bench_objects`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ import numpy as np
 
 import eviction
 
+from . import bench_objects
 from .bench_kv import BenchFailed
-from .processes import command, environment, version
+from .processes import anonymous_bytes, command, environment, version
 from .workloads import zipf_ranks
 
 US, PEER, FITTED = "lsmlab", "libcachesim", "libcachesim, fitted"
 LIBRARIES = (US, PEER, FITTED)
-SCALING = "scaling"
+SCALING, OBJECTS = "scaling", "objects"
 CORES = 4
 SCALING_TARGET, MEMORY_TARGET = 3.0, 0.6
 DEFAULT_BUCKETS = 24  # log2
+PEOPLES = ("cachetools", "theine")  # caches of objects
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Result:
     repeats: int
     versions: dict[str, str] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], list[dict[str, float]]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)  # libraries that are not installed
 
     def median(self, kind: str, library: str, what: str) -> float | None:
         """The median of a measure over the repeats."""
@@ -91,7 +95,8 @@ class Result:
     def rate(self, kind: str, library: str) -> float | None:
         """Requests per second of the processor, from the median time."""
         seconds = self.median(kind, library, "seconds")
-        return self.requests / seconds if seconds else None
+        requests = (self.median(kind, library, "requests") if kind == OBJECTS else None) or self.requests
+        return requests / seconds if seconds else None
 
     def ratio(self, kind: str, what: str, over: str) -> float | None:
         """Ours over theirs."""
@@ -115,6 +120,12 @@ class Result:
         for p in PAIRS:
             if p.exact:
                 judge(f"{p.kind}: hits", f"{PEER} {p.peer}", "=", 1.0, self.ratio(p.kind, "hits", PEER))
+        for m in bench_objects.MATCHES:
+            ours, theirs = self.median(OBJECTS, m.ours, "seconds"), self.median(OBJECTS, m.theirs, "seconds")
+            if ours and theirs and m.within:
+                judge(f"{m.ours}: time of a call", m.theirs, "≤", m.target, ours / theirs)
+            elif ours and theirs:
+                judge(f"{m.ours}: speed", m.theirs, "≥", m.target, theirs / ours)
         judge(f"passes side by side on {CORES} cores", "one thread", "≥", SCALING_TARGET, self.median(SCALING, US, "scaling"))
         return rows
 
@@ -148,7 +159,8 @@ def bench(pairs: Sequence[Pair], result: Result, folder: Path, told: Callable[[s
     """Run everything into an empty result; `told` hears what is about to run. BenchFailed when a process fails."""
     if importlib.util.find_spec(PEER) is None:
         raise ModuleNotFoundError(PEER, name=PEER)
-    result.versions = {name: version(name) for name in (US, PEER)}
+    sides, result.missing = bench_objects.present()
+    result.versions = {name: version(name) for name in (US, PEER, *PEOPLES) if name not in result.missing}
     told("making the trace")
     write_trace(folder, result.requests, result.objects, result.seed)
     for repeat in range(result.repeats):
@@ -158,6 +170,11 @@ def bench(pairs: Sequence[Pair], result: Result, folder: Path, told: Callable[[s
                 told(f"{pair.kind} by {library}, repeat {repeat + 1} of {result.repeats}")
                 got = call(Job(library, pair.kind, result.size, str(folder)))
                 result.outcomes.setdefault((pair.kind, library), []).append(got)
+        for i in range(len(sides)):
+            name = sides[(i + repeat) % len(sides)]
+            told(f"{name}, repeat {repeat + 1} of {result.repeats}")
+            job = {"name": name, "folder": str(folder), "size": result.size}
+            result.outcomes.setdefault((OBJECTS, name), []).append(_process("bench_objects", job, name))
         told(f"side by side, repeat {repeat + 1} of {result.repeats}")
         result.outcomes.setdefault((SCALING, US), []).append(call(Job(US, SCALING, result.size, str(folder))))
     return result
@@ -165,12 +182,14 @@ def bench(pairs: Sequence[Pair], result: Result, folder: Path, told: Callable[[s
 
 def call(job: Job) -> dict[str, float]:
     """Run the job in a fresh process."""
-    done = subprocess.run(
-        command("bench_cache"), env=environment(), input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
-    )
+    return _process("bench_cache", asdict(job), f"{job.kind} by {job.library}")
+
+
+def _process(module: str, job: dict[str, Any], what: str) -> dict[str, float]:
+    done = subprocess.run(command(module), env=environment(), input=json.dumps(job), capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
-        raise BenchFailed(f"{job.kind} by {job.library}: {said[-1]}")
+        raise BenchFailed(f"{what}: {said[-1]}")
     out: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return out
 
@@ -202,21 +221,13 @@ def _peer(job: Job) -> dict[str, float]:
     pair = next(p for p in PAIRS if p.kind == job.kind)
     path = str(Path(job.folder) / "trace.oracleGeneral")
     reader = libcachesim.TraceReader(path, libcachesim.TraceType.ORACLE_GENERAL_TRACE, libcachesim.ReaderInitParam(ignore_obj_size=True))
-    before = _anonymous()
+    before = anonymous_bytes()
     cache = getattr(libcachesim, pair.peer)(job.size, hashpower=job.size.bit_length() + 1 if job.library == FITTED else DEFAULT_BUCKETS)
     start = time.thread_time()
     missed, _ = cache.process_trace(reader)
     seconds = time.thread_time() - start
     requests = len(np.load(Path(job.folder) / "keys.npy", mmap_mode="r"))
-    return {"seconds": seconds, "hits": round((1 - missed) * requests), "bytes": (_anonymous() - before) / job.size}
-
-
-def _anonymous() -> int:
-    """Bytes of this process's resident memory that are no file's."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("no RssAnon in /proc/self/status")
+    return {"seconds": seconds, "hits": round((1 - missed) * requests), "bytes": (anonymous_bytes() - before) / job.size}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from . import bench_cache, cachesim
+from . import bench_cache, bench_objects, cachesim
 from .console import PROBLEMS, emit, guarded, out, print_table, progress
 
 app = typer.Typer(
@@ -151,14 +151,14 @@ def bench(
     folder: Annotated[Path | None, typer.Option("--dir", help="Where the trace is made; a temporary folder unless given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Our eviction policies beside libcachesim's C core on the same trace; medians, ratios, targets.
+    """Our policies beside libcachesim's C core on the same trace, our cache of objects beside others; medians, ratios, targets.
 
     Example: lsmlab bench cache --policies lru,sieve,arc
     """
     with guarded():
         pairs = bench_cache.chosen([p for p in policies.split(",") if p])
         done = 0
-        total = repeats * (len(pairs) * len(bench_cache.LIBRARIES) + 1) + 1
+        total = repeats * (len(pairs) * len(bench_cache.LIBRARIES) + len(bench_objects.present()[0]) + 1) + 1
         with tempfile.TemporaryDirectory(prefix="lsmlab-bench-", dir=folder) as home, progress(total, "bench") as told:
 
             def heard(text: str) -> None:
@@ -186,6 +186,7 @@ def _show_bench(r: bench_cache.Result, pairs: list[bench_cache.Pair]) -> None:
         f"medians of {r.repeats}; theirs: {bench_cache.PEER} as it comes; fitted: with a hash table fitted to the cache"
     )
     print_table(title, header, rows)
+    _show_objects(r)
     verdicts = []
     for v in r.verdicts():
         if v["sign"] == "=":
@@ -195,3 +196,17 @@ def _show_bench(r: bench_cache.Result, pairs: list[bench_cache.Pair]) -> None:
         verdicts.append([v["what"], v["against"], target, reached, "PASS" if v["pass"] else "FAIL"])
     print_table("targets", ["what", "against", "target", "reached", ""], verdicts, 2)
     out.print(", ".join(f"{name} {v}" for name, v in r.versions.items()), markup=False)
+
+
+def _show_objects(r: bench_cache.Result) -> None:
+    rows = []
+    for kind, name in r.outcomes:
+        if kind == bench_cache.OBJECTS:
+            seconds, requests, hits, size = (r.median(kind, name, what) or 0 for what in ("seconds", "requests", "hits", "bytes"))
+            rows.append([name, f"{1e9 * seconds / requests:.0f}", f"{100 * hits / requests:.3f}", f"{size:.0f}"])
+    title = (
+        f"caches of Python objects, {r.size:,} of them: nanoseconds of a request, get and set after a miss; B/obj: besides key and value"
+    )
+    print_table(title, ["cache", "ns", "hit %", "B/obj"], rows)
+    if r.missing:
+        out.print(f"not installed, so not compared: {', '.join(r.missing)} (pip install 'lsmlab[peers]')", style="red", markup=False)

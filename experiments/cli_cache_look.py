@@ -97,31 +97,43 @@ def explain(
     at: Annotated[int, typer.Option("--at", min=0, help="Requests to look at; the last of them are shown one by one.")],
     size: Annotated[int, typer.Option("--size", min=1, help="Entries of the cache.")] = 8,
     last: Annotated[int, typer.Option("--last", min=0, help="How many of the last requests are shown with what they did.")] = 8,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the queues in this folder, as queues-POLICY.png.")] = None,
+    params: Annotated[str, typer.Option("--params", help='Parameters of the policy: "key=value key=value".')] = "",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="For policies that draw lots.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """The queues of a policy after N requests, and what the last requests did to them.
+    """The queues of a policy after N requests, in text and drawn, and what the last requests did to them.
 
-    Example: lsmlab cache explain arc --trace lirs-cpp.u32.xz --at 500 --size 6
+    Example: lsmlab cache explain arc --trace lirs-cpp.u32.xz --at 500 --size 12 --plot .
     """
     with guarded():
         keys = load(trace).keys[:at].tolist()
-        cache: eviction.Cache[int, bool] = eviction.Cache(policy, size)
+        cache: eviction.Cache[int, bool] = eviction.Cache(policy, size, seed=seed, params=params)
         heard: list[str] = []
         cache.events(lambda kind, key: heard.append(kind if key is None else f"{kind} {key}"))
         steps = []
         for i, key in enumerate(keys):
             if cache.get(key) is None:
                 cache[key] = True
-            done = cache.stats()  # brings the policy up to date
             if i >= len(keys) - last:
                 steps.append({"request": i + 1, "key": key, "events": list(heard), "queues": cache.dump()})
             heard.clear()
         done = cache.stats()
         told = {"policy": policy, "requests": len(keys), "hits": done.hits, "queues": cache.dump(), "last": steps}
+        drawn = _draw(cache, trace, keys, plot) if plot else []
 
         def show() -> None:
             for step in steps:
                 out.print(f"request {step['request']:,}: {step['key']}   {', '.join(step['events'])}", markup=False, highlight=False)
             out.print(f"\nafter {len(keys):,} requests, {done.hits:,} hits:\n{cache.dump()}", markup=False, highlight=False)
+            for path in drawn:
+                out.print(str(path), markup=False)
 
         emit(told, as_json, show)
+
+
+def _draw(cache: eviction.Cache[int, bool], trace: str, keys: list[int], folder: Path) -> list[Path]:
+    from . import plots, queues
+
+    title = f"{cache.policy} of {cache.maxsize:,} entries after {len(keys):,} requests of {Path(trace).name.split('.')[0]}"
+    return plots.save([queues.draw(cache.policy, cache.dump(), set(cache), keys[-1] if keys else None, title)], folder)

@@ -29,3 +29,11 @@ def version(distribution: str) -> str:
         if distribution != "lsmlab":
             raise
         return "source tree"
+
+
+def anonymous_bytes() -> int:
+    """Bytes of this process's resident memory that are no file's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("no RssAnon in /proc/self/status")

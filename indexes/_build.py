@@ -1,6 +1,54 @@
 """What the extension indexes._native is made of; read by native_build.py."""
 
-HEADERS = ["filter.h", "search.h", "hash.h", "kinds.h", "range_filter.h", "ranges.h", "pgm.h"]
-SOURCES = ["hash.c", "bloom.c", "blocked.c", "search.c", "kinds.c"]
-SOURCES += ["ranges.c", "surf_build.c", "surf_probe.c", "snarf.c", "snarf_build.c", "prefix_bloom.c", "pgm.c", "pgm_build.c", "learned.c"]
+HEADERS = [
+    "filter.h",
+    "search.h",
+    "hash.h",
+    "kinds.h",
+    "rowset.h",
+    "rowset_edit.h",
+    "entries.h",
+    "ordered.h",
+    "hashed.h",
+    "memory.h",
+    "rtree.h",
+    "range_filter.h",
+    "ranges.h",
+    "pgm.h",
+]
+SOURCES = [
+    "hash.c",
+    "bloom.c",
+    "blocked.c",
+    "search.c",
+    "kinds.c",
+    "words.c",
+    "container.c",
+    "rowset.c",
+    "rowset_ops.c",
+    "rowset_form.c",
+    "rowset_edit.c",
+    "entries.c",
+    "ordered.c",
+    "hashed.c",
+    "memory.c",
+    "rtree_node.c",
+    "rtree_hits.c",
+    "rtree_order.c",
+    "rtree_pack.c",
+    "rtree_query.c",
+    "rtree_near.c",
+    "rtree_store.c",
+    "rtree_insert.c",
+    "rtree_delete.c",
+    "ranges.c",
+    "surf_build.c",
+    "surf_probe.c",
+    "snarf.c",
+    "snarf_build.c",
+    "prefix_bloom.c",
+    "pgm.c",
+    "pgm_build.c",
+    "learned.c",
+]
 INCLUDES: list[str] = []

@@ -30,7 +30,7 @@ from .errors import (
 )
 from .health import Health
 from .keyspace import Keyspace
-from .options import CacheOptions, CompactionOptions, Options, StallOptions, TableOptions, WalOptions
+from .options import CacheOptions, CompactionOptions, Options, RowCacheOptions, StallOptions, TableOptions, WalOptions
 from .plan import CompactionPolicy, Plan, TreeView
 from .recover import RecoveryReport
 from .registry import ALLOCATIONS, COMPACTIONS, LAYOUTS, MEMTABLES, PICKERS, register_compaction
@@ -74,6 +74,7 @@ __all__ = [
     "PlanRefused",
     "ReadOnlyError",
     "RecoveryReport",
+    "RowCacheOptions",
     "Run",
     "Scan",
     "Snapshot",

@@ -21,6 +21,7 @@ SOURCES: list[str] = [
     "pages.c",
     "plugin.c",
     "read.c",
+    "rows.c",
     "run_iter.c",
     "skiplist.c",
     "sorted_records.c",

@@ -23,10 +23,10 @@ def make(db: DB, path: str) -> None:
         fs.makedirs(path)
         made: list[str] = []
         try:
-            for space in db.spaces.values():
-                for number in space.version.tables():
-                    fs.link(f"{db.path}/{number:06d}.sst", f"{path}/{number:06d}.sst")
-                    made.append(f"{number:06d}.sst")
+            files = [f"{n:06d}.sst" for space in db.spaces.values() for n in space.version.tables()]
+            for name in files + [f"{n:06d}.idx" for n in sorted(db.state.attached_files())]:
+                fs.link(f"{db.path}/{name}", f"{path}/{name}")
+                made.append(name)
             number = db.core.take_numbers(1)
             db.note_counters()
             floor, db.state.log_floor = db.state.log_floor, number

@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,30 +16,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import eviction
-import indexes
 import recovery
 from recovery import FileSystem
 
 from . import checkpoint as checkpoints
 from . import manifest
 from .batch import Batch
-from .codecs import available_codecs, load_codec
+from .components import make_components
 from .dump import dump
-from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
+from .errors import BusyError, ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
-from .health import Health, health_of
+from .health import Health, broken_policies, health_of
 from .keyspace import Keyspace
-from .native import NEWEST, SEALED, STALLED, Cache, Env, Ledger
+from .native import NEWEST, SEALED, STALLED
 from .native_db import CoreDB
 from .options import Options, as_options
 from .plan import Plan, validate
 from .recover import Found, look, replay
-from .registry import COMPILED
 from .scan import Scan
 from .snapshot import Snapshot
-from .stats import LevelStats, Stats, level_stats
-from .version import Version
+from .stats import LevelStats, Stats, gather, level_stats
+from .version import Edit, Version
 
 DEFAULT = "default"
 _open: set[DB] = set()  # a database that is forgotten is closed at exit: the collector would end its parts in any order
@@ -89,7 +87,14 @@ class DB:
                 found = self._create(found)
             assert found.state is not None
             self.state = found.state
-            self._make_env()
+            parts = make_components(options, fs, self.state.database_id)
+            self.env, self.ledger, self.cache, self.row_cache, self.calls_out = (
+                parts.env,
+                parts.ledger,
+                parts.cache,
+                parts.row_cache,
+                parts.calls_out,
+            )
             records, self.recovery_report = replay(fs, path, found, options.wal.recovery, options.wal.sync)
             self._start(found, records)
         except BaseException as e:
@@ -128,22 +133,6 @@ class DB:
         state.add_keyspace(0, DEFAULT, {})
         manifest.Manifest(self.fs, self.path, found.highest + 1, state, None).abandon()
         return look(self.fs, self.path)
-
-    def _make_env(self) -> None:
-        o = self.options
-        self.ledger = Ledger()
-        self.cache = None
-        self.calls_out = False  # a component of the read path may run code of the interpreter
-        if o.cache.capacity:
-            policy = eviction.ops_address(o.cache.policy)
-            known = eviction.POLICIES[o.cache.policy].built_in or policy in COMPILED
-            self.calls_out |= not known
-            self.cache = Cache(o.cache.capacity, o.cache.shards, policy, o.cache.params, o.seed)
-        codecs = [load_codec(name) for name in available_codecs() if name != "none"]
-        self.calls_out |= any(kind not in indexes.BUILT_IN and indexes.filter_ops_address(kind) not in COMPILED for kind in indexes.FILTERS)
-        filters = [indexes.filter_ops_address(kind) for kind in indexes.FILTERS if kind != "none"]
-        ranges = [indexes.range_ops_address(kind) for kind in indexes.RANGE_FILTERS if kind != "none"]
-        self.env = Env(self.fs, recovery.crc32c_address(), self.cache, self.ledger, self.state.database_id, codecs, filters, ranges)
 
     def _start(self, found: Found, records: list[tuple[int, bytes]]) -> None:
         o, state = self.options, self.state
@@ -188,6 +177,8 @@ class DB:
         for n in found.tables:
             if n not in live:
                 self.remove(f"{n:06d}.sst")
+        for n in set(found.riders) - self.state.attached_files():
+            self.remove(f"{n:06d}.idx")
         for n in found.logs:
             if n < log:
                 self.remove(f"{n:06d}.log")
@@ -223,10 +214,13 @@ class DB:
     def close(self) -> None:
         """End: cancel running jobs, note a clean end in the manifest, close the log. What is in the memtables stays in the log.
 
-        Safe to call twice. Open scans and snapshots end. IOFailure when the log or the manifest cannot be written.
+        Safe to call twice. Open scans and snapshots end. IOFailure when the log or the manifest cannot be written; a RuntimeWarning when an
+        eviction policy broke its rules (see `health`).
         """
         if self.closed:
             return
+        for told in broken_policies(self):
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
         self.executor.stop()
         self.closed = True
         _open.discard(self)
@@ -239,6 +233,7 @@ class DB:
         except (OSError, Error) as e:
             failure = _as_error(e)
         for space in self.spaces.values():
+            space.unload()
             for table in space.tables.values():
                 table.close()
             space.tables.clear()
@@ -345,18 +340,28 @@ class DB:
         with self.executor.lock:
             space.dropped = True
             del self.spaces[name]
+            riders = self.state.attached.get(space.number, {}).get("files", ())
             self.state.drop_keyspace(space.number)
             self._commit(drop=space.number)
+            for n in riders:
+                self.remove(f"{n:06d}.idx")
             space.core.publish([], 0)
             space.core.drop()
             for table in space.tables.values():
                 table.close()
+            space.unload()
             self.sweep(logs=True)
 
-    def _commit(self, **more: Any) -> None:
+    def attach(self, space: Keyspace, row: Mapping[str, Any]) -> None:
+        """Replace the attachment of a keyspace, durably. The executor's lock is held."""
+        edit = Edit(space.number, attached=row)
+        self.state.apply(edit)
+        self._commit(edit)
+
+    def _commit(self, *edits: Edit, **more: Any) -> None:
         self.note_counters()
         try:
-            self.manifest.commit(**more)
+            self.manifest.commit(*edits, **more)
         except OSError as e:
             self.core.poison(f"the manifest could not be written: {e}")
             raise _as_error(e) from e
@@ -374,6 +379,8 @@ class DB:
 
     def compact_range(self, space: Keyspace, start: bytes | None, stop: bytes | None) -> None:
         """Merge all tables that overlap [start, stop], with what lies between, into the deepest level with tables."""
+        if space.waits:
+            raise BusyError(f"keyspace {space.name!r} belongs to a table that is not open; db.table({space.name!r}) opens it")
         self.executor.wait()
         with self.executor.lock:
             while self.executor.busy.get(space.name):
@@ -454,14 +461,7 @@ class DB:
 
     def stats(self) -> Stats:
         """Return the ledger, the cache's figures, the levels and the memory in use."""
-        cells, counters = self.ledger.sum()
-        cache = self.cache.stats() if self.cache else {}
-        counters |= {f"cache_{name}": cache.get(name, 0) for name in ("evictions", "inserts", "ghost_hits")}
-        with self.executor.lock:
-            spaces = dict(self.spaces)
-            tables = sum(t.memory() for s in spaces.values() for t in s.tables.values())
-        memory = {"memtables": sum(s.core.memory() for s in spaces.values()), "tables": tables, "cache": cache.get("charge", 0)}
-        return Stats(cells, counters, cache, {name: level_stats(s.version) for name, s in spaces.items()}, memory)
+        return gather(self)
 
     @property
     def health(self) -> Health:

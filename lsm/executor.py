@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import Cancelled, Error, IOFailure, PlanRefused, ReadOnlyError
@@ -177,7 +178,7 @@ class Executor:
             if mems:
                 self.flushing.add(space.name)
             else:
-                plan = self._next_plan(space)
+                plan = None if space.waits else self._next_plan(space)
         try:
             if mems:
                 self.flush(space, mems)
@@ -187,7 +188,9 @@ class Executor:
                 with self.lock:
                     self.flushing.discard(space.name)
                     self.idle.notify_all()
-        return plan is not None and self.compact(space, plan)
+        if plan is not None:
+            return self.compact(space, plan)
+        return space.rider is not None and space.rider.step()
 
     def _next_plan(self, space: Keyspace) -> Plan | None:
         busy = self.busy.setdefault(space.name, set())
@@ -220,13 +223,27 @@ class Executor:
         inputs = [JobInput(memtable=m) for m in reversed(mems)]
         if len(db.spaces) > 1:
             db.core.sync()  # a power loss must not keep this keyspace's newer writes and lose another's older ones
-        bottom = not space.version.tables()
+        bottom = not space.version.tables() and not space.waits
         result = self._run(space, inputs, level=0, cause="flush", bottom=bottom, output_bytes=0, numbers=1)
         edit_tables = tuple((0, db.state.next_run, TableInfo.of(p)) for p in result.outputs)
         edit = Edit(space.number, added=edit_tables, flushed_seq=max(m.max_seq for m in mems))
-        self._install(space, edit, result, flushed=len(mems))
+        self._install(space, edit, result, flushed=len(mems), made=self._ride(space, edit, result))
         for m in mems:
             m.close()
+
+    def _ride(self, space: Keyspace, edit: Edit, result: JobResult) -> Any:
+        """What the rider makes of a flush; when it fails, the tables are gone too."""
+        if space.rider is None or edit.flushed_seq is None:
+            return None
+        try:
+            return space.rider.flush(edit.flushed_seq)
+        except BaseException as e:
+            self._discard(result)
+            raise _as_error(e) from e
+
+    def _discard(self, result: JobResult) -> None:
+        for p in result.outputs:
+            self.db.remove(f"{p.number:06d}.sst")
 
     def compact(self, space: Keyspace, plan: Plan) -> bool:
         """Run a plan that was claimed. False when it had to be given up, with nothing changed."""
@@ -256,8 +273,7 @@ class Executor:
                     try:
                         validate(plan, space.version, frozenset())
                     except PlanRefused:  # a flush came between: a new run at level 0 would be newer than it
-                        for p in result.outputs:
-                            self.db.remove(f"{p.number:06d}.sst")
+                        self._discard(result)
                         return False
                     self._install(space, self._edit(space, plan, [TableInfo.of(p) for p in result.outputs]), result)
             self._move_cursors(space, plan, tables)
@@ -337,24 +353,30 @@ class Executor:
                 self.jobs.discard(job)
                 self.idle.notify_all()
 
-    def _install(self, space: Keyspace, edit: Edit, result: JobResult | None, flushed: int = 0) -> None:
-        db = self.db
-        made: list[Table] = []
+    def _install(self, space: Keyspace, edit: Edit, result: JobResult | None, flushed: int = 0, made: Any = None) -> None:
+        db, rider = self.db, space.rider if made is not None else None
+        opened: list[Table] = []
         with self.lock, shielded():
             try:
-                if result is not None and result.outputs:
+                if rider is not None or (result is not None and result.outputs):
                     db.fs.sync_dir(db.path)
-                    for p in result.outputs:
-                        made.append(space.open_table(TableInfo.of(p), edit.added[0][0]))
+                for p in result.outputs if result is not None else ():
+                    opened.append(space.open_table(TableInfo.of(p), edit.added[0][0]))
                 version = space.version.apply(edit)
+                if rider is not None:
+                    edit = replace(edit, attached=rider.attachment(made))
             except (OSError, Error, ValueError) as e:
-                for t in made:
+                for t in opened:
                     t.close()
-                for p in result.outputs if result else ():
-                    db.remove(f"{p.number:06d}.sst")
+                if result is not None:
+                    self._discard(result)
+                if rider is not None:
+                    rider.abandoned(made)
                 raise _as_error(e) from e
             self._record(space, edit, flushed)
-            space.tables.update({t.number: t for t in made})
+            if rider is not None:
+                rider.flushed(made)
+            space.tables.update({t.number: t for t in opened})
             space.version = version
             space.core.publish([(level, [space.tables[t.number] for t in run.tables]) for level, run in version.runs()], flushed)
             moved = {t.number for _, _, t in edit.added}

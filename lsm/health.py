@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import eviction
+
 from .errors import ClosedError, CorruptionError, IOFailure
 from .stalls import admission, limits
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from .db import DB
     from .keyspace import Keyspace
 
+_NO_SLOT = 2**32 - 1
 _SAFE = "Reads go on; nothing that was acknowledged is lost."
 _AGAIN = "close and open the database again: recovery replays the log"
 _MEANING = {  # by how the error begins
@@ -42,6 +45,7 @@ class Health:
     running_jobs: int
     wal_bytes: int | None  # of the files, with what is preallocated; None: the file system does not say
     manifest_bytes: int | None
+    policies: tuple[str, ...] = ()  # what eviction policies did against their rules; reads are right nevertheless
 
     @property
     def writable(self) -> bool:
@@ -53,6 +57,7 @@ class Health:
         lines = [f"state: {self.state}"]
         lines += [f"{name}: {text}" for name, text in (("error", self.error), ("advice", self.advice)) if text]
         lines += [f"stall: {stall}" for stall in self.stalls]
+        lines += [f"policy: {told}" for told in self.policies]
         lines.append(f"level 0: up to {self.level0_runs} runs, {self.sealed_memtables} memtables wait for their flush")
         lines.append(f"compactions: {self.pending_compaction_bytes} bytes due or under way, {self.running_jobs} jobs running")
         sizes = [f"{name} {'?' if n is None else n} bytes" for name, n in (("log", self.wal_bytes), ("manifest", self.manifest_bytes))]
@@ -89,7 +94,19 @@ def health_of(db: DB) -> Health:
             running_jobs=len(executor.jobs),
             wal_bytes=_size(db, "", ".log"),
             manifest_bytes=_size(db, "MANIFEST-", ""),
+            policies=tuple(broken_policies(db)),
         )
+
+
+def broken_policies(db: DB) -> Iterator[str]:
+    """What the eviction policies of the caches did wrong: victims that they do not hold, and what a Python class raised."""
+    for cache, options in ((db.cache, db.options.cache), (db.row_cache, db.options.row_cache)):
+        figures = cache.stats() if cache else {"refused": 0}
+        raised = eviction.problem(options.policy) if cache else None
+        if raised or figures["refused"]:
+            slot = "no slot" if figures["refused"] and figures["wrong_slot"] == _NO_SLOT else f"slot {figures.get('wrong_slot')}"
+            what = f"{type(raised).__name__}: {raised}" if raised else f"it evicted {slot}: not a slot that it holds"
+            yield f"{options.where}.policy {options.policy!r}: {what} ({figures['refused']} evictions refused)"
 
 
 def _backlog(space: Keyspace) -> tuple[int, int]:

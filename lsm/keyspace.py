@@ -18,6 +18,7 @@ from .options import INDEXES, READ_MODES, Options
 from .plan import TreeView
 from .policies import make_policy
 from .registry import ALLOCATIONS, COMPILED, MEMTABLES
+from .rider import Rider
 from .scan import Chunk, Scan, arrow, bounds, chunks, open_cursor
 from .version import TableInfo, Version
 
@@ -50,6 +51,7 @@ class Keyspace:
         self.version, self.tables = version, dict[int, Table]()
         self.cursors: dict[int, bytes] = {}
         self.step, self.dropped = 0, False
+        self.rider: Rider | None = None
         slow = (make_put(self), make_get(self), self._get_many, make_delete(self))
         self.put, self.get, self.get_many, self.delete = self.core.bind(slow, lambda status: _after(self, status))
 
@@ -201,6 +203,17 @@ class Keyspace:
             raise BadRange(f"compact from {start!r} to {stop!r}; allowed: start <= stop")
         self.flush()
         self.db.compact_range(self, start, stop)
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether an attachment waits for its rider: until then nothing is compacted."""
+        return self.rider is None and self.number in self.db.state.attached
+
+    def unload(self) -> None:
+        """Let the rider go."""
+        rider, self.rider = self.rider, None
+        if rider is not None:
+            rider.close()
 
     def view(self, busy: frozenset[int] = frozenset()) -> TreeView:
         """Return what a compaction policy sees now."""

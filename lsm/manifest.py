@@ -45,6 +45,7 @@ class State:
         self.options: dict[int, dict[str, Any]] = {}
         self.versions: dict[int, Version] = {}
         self.flushed: dict[int, int] = {}
+        self.attached: dict[int, Mapping[str, Any]] = {}  # of keyspaces with a rider
 
     def add_keyspace(self, number: int, name: str, options: dict[str, Any]) -> None:
         """A keyspace is born."""
@@ -54,7 +55,7 @@ class State:
 
     def drop_keyspace(self, number: int) -> None:
         """A keyspace is gone."""
-        for table in (self.names, self.options, self.versions, self.flushed):
+        for table in (self.names, self.options, self.versions, self.flushed, self.attached):
             table.pop(number, None)
 
     def apply(self, edit: Edit) -> None:
@@ -64,6 +65,12 @@ class State:
             self.next_run = max(self.next_run, run + 1)
         if edit.flushed_seq is not None:
             self.flushed[edit.keyspace] = max(self.flushed[edit.keyspace], edit.flushed_seq)
+        if edit.attached is not None:
+            self.attached[edit.keyspace] = edit.attached
+
+    def attached_files(self) -> set[int]:
+        """Return the numbers of all riders' files."""
+        return {int(n) for row in self.attached.values() for n in row.get("files", ())}
 
 
 def _snapshot(state: State) -> dict[str, Any]:
@@ -75,6 +82,7 @@ def _snapshot(state: State) -> dict[str, Any]:
             "flushed": state.flushed[n],
             "levels": [[[r.id, [t.to_row() for t in r.tables]] for r in lv.runs] for lv in state.versions[n].levels],
         }
+        | ({"attached": state.attached[n]} if n in state.attached else {})
         for n in sorted(state.names)
     ]
     return {"format": FORMAT, "database": f"{state.database_id:016x}", "next_keyspace": state.next_keyspace, "keyspaces": spaces}
@@ -87,7 +95,8 @@ def _counters(state: State) -> dict[str, int]:
 def edit_row(edit: Edit) -> dict[str, Any]:
     """Return plain values of an edit."""
     added = [[level, run, table.to_row()] for level, run, table in edit.added]
-    return {"keyspace": edit.keyspace, "removed": list(edit.removed), "added": added, "flushed": edit.flushed_seq}
+    row = {"keyspace": edit.keyspace, "removed": list(edit.removed), "added": added, "flushed": edit.flushed_seq}
+    return row if edit.attached is None else row | {"attached": edit.attached}
 
 
 class Manifest:
@@ -230,12 +239,12 @@ def _replay(rows: list[dict[str, Any]]) -> State:
     for row in first["keyspaces"]:
         state.add_keyspace(row["id"], row["name"], row["options"])
         added = [(lv, run, TableInfo.from_row(t)) for lv, runs in enumerate(row["levels"]) for run, ts in reversed(runs) for t in ts]
-        state.apply(Edit(row["id"], added=tuple(added), flushed_seq=row["flushed"]))
+        state.apply(Edit(row["id"], added=tuple(added), flushed_seq=row["flushed"], attached=row.get("attached")))
     state.next_keyspace = first["next_keyspace"]
     for row in rows:
         for e in row.get("edits", ()):
             added = [(level, run, TableInfo.from_row(t)) for level, run, t in e["added"]]
-            state.apply(Edit(e["keyspace"], tuple(e["removed"]), tuple(added), e["flushed"]))
+            state.apply(Edit(e["keyspace"], tuple(e["removed"]), tuple(added), e["flushed"], e.get("attached")))
         if "create" in row:
             state.add_keyspace(row["create"]["id"], row["create"]["name"], row["create"]["options"])
         if "drop" in row:

@@ -27,7 +27,7 @@ MISSING, SHORT = lib.LSM_MISSING, lib.LSM_SHORT
 NEWEST = 2**64 - 1
 MAX_KEY, MAX_VALUE = lib.LSM_MAX_KEY, lib.LSM_MAX_VALUE
 OPERATIONS = ("read", "write", "hit", "probe", "skip")
-COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal", "range_filter")
+COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal", "row", "range_filter")
 CAUSES = ("get", "scan", "flush", "compaction", "open", "check", "write")
 LEVELS = lib.LSM_LEDGER_LEVELS
 COUNTERS = [
@@ -146,12 +146,18 @@ class Ledger:
         return cells, dict(zip(COUNTERS, ffi.unpack(counters, lib.LSM_COUNTERS), strict=True))
 
 
-class Cache:
-    """A block cache; see cache.h."""
+_CACHE_FIGURES = (
+    *("capacity", "charge", "blocks", "hits", "misses", "inserts", "evictions", "ghost_hits", "bypassed"),
+    *("refused", "wrong_slot"),
+)
 
-    def __init__(self, capacity: int, shards: int, policy: int, params: str, seed: int) -> None:
+
+class Cache:
+    """A cache of blocks or of rows; see cache.h. mean: bytes an entry takes on average, at least."""
+
+    def __init__(self, capacity: int, shards: int, mean: int, policy: int, params: str, seed: int) -> None:
         self.handle = ffi.gc(
-            lib.lsm_cache_new(capacity, shards, _pointer("const evi_ops *", policy), params.encode(), seed), lib.lsm_cache_free
+            lib.lsm_cache_new(capacity, shards, mean, _pointer("const evi_ops *", policy), params.encode(), seed), lib.lsm_cache_free
         )
         if self.handle == ffi.NULL:
             raise InvalidOptions(
@@ -160,13 +166,10 @@ class Cache:
         self._recording: tuple[Any, Any] | None = None
 
     def stats(self) -> dict[str, int]:
-        """Return capacity, charge (bytes), blocks, hits, misses, inserts, evictions, ghost_hits, bypassed."""
+        """Return the figures: capacity and charge are bytes; refused: victims that the policy did not hold, wrong_slot one of them."""
         s = ffi.new("lsm_cache_stats *")
         lib.lsm_cache_get_stats(self.handle, s)
-        return {
-            name: getattr(s, name)
-            for name in ["capacity", "charge", "blocks", "hits", "misses", "inserts", "evictions", "ghost_hits", "bypassed"]
-        }
+        return {name: getattr(s, name) for name in _CACHE_FIGURES}
 
     def resize(self, capacity: int) -> None:
         """Change the capacity, in bytes; evicts down to it."""
@@ -200,13 +203,14 @@ class Env:
         fs: Any,
         crc32c: int,
         cache: Cache | None,
+        rows: Cache | None,
         ledger: Ledger,
         database_id: int,
         codecs: Sequence[Any],
         filters: Sequence[int],
         range_filters: Sequence[int] = (),
     ) -> None:
-        self.keep = (fs, cache, ledger, tuple(codecs))
+        self.keep = (fs, cache, rows, ledger, tuple(codecs))
         self._codecs = ffi.new("const lsm_codec *[]", [_pointer("const lsm_codec *", c.address) for c in codecs])
         self._filters = ffi.new("const idx_filter_ops *[]", [_pointer("const idx_filter_ops *", f) for f in filters])
         self._ranges = ffi.new("const idx_range_ops *[]", [_pointer("const idx_range_ops *", f) for f in range_filters])
@@ -216,6 +220,7 @@ class Env:
         e.fs = _pointer("rec_fs *", fs.address)
         e.crc32c = _pointer("uint32_t(*)(uint32_t, const void *, size_t)", crc32c)
         e.cache = cache.handle if cache else ffi.NULL
+        e.rows = rows.handle if rows else ffi.NULL
         e.ledger = ledger.handle
         e.database_id = database_id
         e.codecs, e.n_codecs = self._codecs, len(codecs)

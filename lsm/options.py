@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 import tomli_w
 
@@ -92,13 +92,25 @@ class CacheOptions:
     capacity: int = 256 << 20
     shards: int = 0  # 0: by capacity
     params: str = ""
+    where: ClassVar[str] = "cache"
 
     def __post_init__(self) -> None:
-        one_of("cache.policy", self.policy, eviction.POLICIES)
-        _between("cache.capacity", self.capacity, 0, 1 << 44)
-        _between("cache.shards", self.shards, 0, 1024)
+        live = [kind for kind in eviction.POLICIES if kind not in eviction.BOUNDS]
+        if self.policy in eviction.BOUNDS:
+            raise InvalidOptions(f"{self.where}.policy", self.policy, f"{', '.join(live)} ({self.policy} looks ahead: for replay alone)")
+        one_of(f"{self.where}.policy", self.policy, live)
+        _between(f"{self.where}.capacity", self.capacity, 0, 1 << 44)
+        _between(f"{self.where}.shards", self.shards, 0, 1024)
         if self.shards & (self.shards - 1):
-            raise InvalidOptions("cache.shards", self.shards, "0 or a power of two")
+            raise InvalidOptions(f"{self.where}.shards", self.shards, "0 or a power of two")
+
+
+@dataclass(frozen=True)
+class RowCacheOptions(CacheOptions):
+    """The row cache, of single entries of tables: for small hot rows in big cold blocks. Off unless it has a capacity, in bytes."""
+
+    capacity: int = 0
+    where: ClassVar[str] = "row_cache"
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,7 @@ class Options:
     wal: WalOptions = field(default_factory=WalOptions)
     table: TableOptions = field(default_factory=TableOptions)
     cache: CacheOptions = field(default_factory=CacheOptions)
+    row_cache: RowCacheOptions = field(default_factory=RowCacheOptions)
     compaction: CompactionOptions = field(default_factory=CompactionOptions)
     stalls: StallOptions = field(default_factory=StallOptions)
 

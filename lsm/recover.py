@@ -15,7 +15,7 @@ from recovery import FileSystem
 from . import manifest
 from .errors import CorruptionError, IOFailure, NotADatabase
 
-_OURS = re.compile(r"(?:(\d{6,20})\.(sst|log)|MANIFEST-(\d{6,20})|CURRENT|CURRENT\.tmp|LOCK)")
+_OURS = re.compile(r"(?:(\d{6,20})\.(sst|log|idx)|MANIFEST-(\d{6,20})|CURRENT|CURRENT\.tmp|LOCK)")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Found:
     highest: int = 0  # largest number of any file
     logs: list[int] = field(default_factory=list)
     tables: list[int] = field(default_factory=list)
+    riders: list[int] = field(default_factory=list)
     manifests: list[str] = field(default_factory=list)
 
 
@@ -57,6 +58,8 @@ def look(fs: FileSystem, path: str) -> Found:
             found.tables.append(number)
         elif match[2] == "log":
             found.logs.append(number)
+        elif match[2] == "idx":
+            found.riders.append(number)
         elif match[3]:
             found.manifests.append(name)
     if "CURRENT" in names:
@@ -76,6 +79,8 @@ def _check_tables(found: Found, path: str) -> None:
     named = {n for v in found.state.versions.values() for n in v.tables()}
     if missing := sorted(named - set(found.tables)):
         raise CorruptionError("the table is missing", f"{path}/{missing[0]:06d}.sst")
+    if missing := sorted(found.state.attached_files() - set(found.riders)):
+        raise CorruptionError("the index is missing", f"{path}/{missing[0]:06d}.idx")
 
 
 def replay(fs: FileSystem, path: str, found: Found, mode: str, sync: str) -> tuple[list[tuple[int, bytes]], RecoveryReport]:

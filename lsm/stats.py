@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .version import Version
+
+if TYPE_CHECKING:
+    from .db import DB
 
 Cells = dict[tuple[str, int, str, str], tuple[int, int]]
 
@@ -37,6 +40,7 @@ class Stats:
     cells: Cells
     counters: dict[str, int]
     cache: dict[str, int]
+    row_cache: dict[str, int]
     levels: dict[str, list[LevelStats]]
     memory: dict[str, int]
 
@@ -60,4 +64,26 @@ class Stats:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         levels = {name: [vars(lv) for lv in rows] for name, rows in self.levels.items()}
-        return {"counters": self.counters, "cache": self.cache, "memory": self.memory, "levels": levels, "ledger": self.rows()}
+        return {
+            "counters": self.counters,
+            "cache": self.cache,
+            "row_cache": self.row_cache,
+            "memory": self.memory,
+            "levels": levels,
+            "ledger": self.rows(),
+        }
+
+
+def gather(db: DB) -> Stats:
+    """Return the figures of an open database as of now."""
+    cells, counters = db.ledger.sum()
+    cache = db.cache.stats() if db.cache else {}
+    rows = db.row_cache.stats() if db.row_cache else {}
+    for prefix, figures in (("cache", cache), ("row_cache", rows)):
+        counters |= {f"{prefix}_{name}": figures.get(name, 0) for name in ("evictions", "inserts", "ghost_hits")}
+    with db.executor.lock:
+        spaces = dict(db.spaces)
+        tables = sum(t.memory() for s in spaces.values() for t in s.tables.values())
+    memory = {"memtables": sum(s.core.memory() for s in spaces.values()), "tables": tables}
+    memory |= {"cache": cache.get("charge", 0), "rows": rows.get("charge", 0)}
+    return Stats(cells, counters, cache, rows, {name: level_stats(s.version) for name, s in spaces.items()}, memory)

@@ -97,12 +97,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of one keyspace's tree. `added`: (level, run id, table); a run that does not exist is made, newest of its level."""
+    """A change of one keyspace's tree. `added`: (level, run id, table); a run that does not exist is made, newest of its level.
+
+    `attached`: the row of its rider from now on, None when that stays.
+    """
 
     keyspace: int
     removed: tuple[int, ...] = ()
     added: tuple[tuple[int, int, TableInfo], ...] = ()
     flushed_seq: int | None = None
+    attached: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

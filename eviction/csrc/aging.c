@@ -70,7 +70,7 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
     weight += !weight;
     if (!policy_miss(policy, key, weight)) return 0;
     p->coming_age = p->age;
-    const uint64_t full = p->r.queue[0].weight + weight;
+    const uint64_t full = p->r.queue[EVI_LOOSE].weight + weight;
     uint64_t need = full > p->r.capacity ? full - p->r.capacity : p->heap.count == p->r.slots;
     const double mine = p->age + worth(p, 1, weight);
     if (!p->by_weight || lesser(p, 0, mine, need) >= need) return 1;
@@ -86,14 +86,15 @@ static uint32_t evict(void *policy) {
     uint32_t slot = heap_top(&p->heap);
     p->age = p->heap.entry[0].major;
     heap_remove(&p->heap, slot);
-    residents_unlink(&p->r, slot);
+    residents_leave(&p->r, slot);
     residents_tell(&p->r, 'e', p->r.key[slot], slot);
     return slot;
 }
 
 static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
     aging *p = policy;
-    residents_place(&p->r, 0, slot, key, weight);
+    residents_name(&p->r, slot, key, weight);
+    residents_loosen(&p->r, slot);
     p->heap.spot[slot].note = 1;
     double priority = (p->by_weight ? p->coming_age : p->age) + worth(p, 1, residents_weight(&p->r, slot));
     if (priority < p->age) priority = p->age; /* gdsf, where it was let in though its victims are worth more: not after a miss of its own */
@@ -104,7 +105,7 @@ static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
 static void removed(void *policy, uint32_t slot) {
     aging *p = policy;
     heap_remove(&p->heap, slot);
-    residents_unlink(&p->r, slot);
+    residents_leave(&p->r, slot);
     residents_tell(&p->r, 'r', p->r.key[slot], slot);
 }
 
@@ -113,9 +114,11 @@ static int resize(void *policy, uint64_t capacity) { return policy_resize(policy
 static size_t dump(void *policy, char *out, size_t n) {
     aging *p = policy;
     evi_text text = {out, n, 0};
-    text_add(&text, "%s: L=%.6g\nin order of arrival, newest first:", p->by_weight ? "gdsf" : "lfuda", p->age);
-    for (uint32_t s = p->r.queue[0].front; s != EVI_NONE; s = p->r.node[s].older)
-        text_add(&text, " %llu/%.6g", (unsigned long long)p->r.key[s], heap_major(&p->heap, s));
+    heap_entry *ranked = heap_sorted(&p->heap);
+    text_add(&text, "%s: L=%.6g\nranked:", p->by_weight ? "gdsf" : "lfuda", p->age);
+    for (uint32_t i = 0; ranked && i < p->heap.count; i++)
+        text_add(&text, " %llu/%.6g", (unsigned long long)p->r.key[ranked[i].slot], ranked[i].major);
+    free(ranked);
     text_add(&text, "\n");
     return text.used;
 }
@@ -123,7 +126,7 @@ static size_t dump(void *policy, char *out, size_t n) {
 static int check(void *policy, char *why, size_t n) {
     aging *p = policy;
     if (!residents_check(&p->r, why, n)) return 0;
-    if (p->heap.count != p->r.queue[0].count || !heap_check(&p->heap)) return snprintf(why, n, "the heap is broken"), 0;
+    if (p->heap.count != p->r.queue[EVI_LOOSE].count || !heap_check(&p->heap)) return snprintf(why, n, "the heap is broken"), 0;
     if (p->heap.count && p->heap.entry[0].major < p->age) return snprintf(why, n, "L is above a priority"), 0;
     return 1;
 }
@@ -136,5 +139,5 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(aging) + heap_bytes(p->r.slots);
 }
 
-const evi_ops evi_lfuda = POLICY_OPS("lfuda", 0, create_lfuda);
-const evi_ops evi_gdsf = POLICY_OPS("gdsf", 0, create_gdsf);
+const evi_ops evi_lfuda = POLICY_OPS("lfuda", create_lfuda);
+const evi_ops evi_gdsf = POLICY_OPS("gdsf", create_gdsf);

@@ -168,4 +168,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(arc);
 }
 
-const evi_ops evi_arc = POLICY_OPS("arc", 0, create);
+const evi_ops evi_arc = POLICY_OPS("arc", create);

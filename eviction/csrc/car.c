@@ -120,4 +120,4 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-const evi_ops evi_car = LISTS_OPS("car", 1, lists_remove);
+const evi_ops evi_car = LISTS_OPS("car", lists_remove);

@@ -170,4 +170,4 @@ static int check(void *policy, char *why, size_t n) {
     return 1;
 }
 
-const evi_ops evi_cart = LISTS_OPS("cart", 1, removed);
+const evi_ops evi_cart = LISTS_OPS("cart", removed);

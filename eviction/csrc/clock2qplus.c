@@ -147,4 +147,4 @@ static int check(void *policy, char *why, size_t n) {
     return lists_check(&c->l, why, n) && lists_check_room(&c->l, G, c->room, why, n);
 }
 
-const evi_ops evi_clock2qplus = LISTS_OPS("clock2q+", 1, removed);
+const evi_ops evi_clock2qplus = LISTS_OPS("clock2q+", removed);

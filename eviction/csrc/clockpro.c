@@ -19,7 +19,7 @@
  * Params, in percent of the capacity: `cold` (1), the least target, at least 2 pages; `most` (99; CLOCK-Pro+ 50), the greatest. Where no cold page is
  * left (weights, removals) the hot hand makes one. Memory: 24 bytes a slot, 32 with weights, and 40 or 48 a ghost, ghosts * slots + 2 of them.
  * Other programs: hit for hit the simulator of Caffeine on all reference traces (155 cells each kind). The authors' own has 1.4 points less on the mean
- * and 33 less on corda-vaultservice@512 (0.5 %): its target ends up at the least share, where nothing but the hot pages of the start is kept.
+ * and 33 less on corda-vaultservice@512 (0.5 %): its target ends up at the least share, where nothing but the hot pages of the start is kept. libCacheSim's has 21 less: it fills half of the cache.
  * Worst case of a request: all bits cleared, all tests ended; amortised O(1), as each such step is paid by a hit or a miss of its own.
  * Invariants: queues by time; nothing older than the oldest hot page is in test; hot pages leave the least cold share; ghosts within their bound. */
 #include "eviction/csrc/kinds.h"
@@ -314,5 +314,5 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(clockpro);
 }
 
-const evi_ops evi_clockpro = POLICY_OPS("clockpro", 1, create);
-const evi_ops evi_clockpro_plus = POLICY_OPS("clockpro+", 1, create_plus);
+const evi_ops evi_clockpro = POLICY_OPS("clockpro", create);
+const evi_ops evi_clockpro_plus = POLICY_OPS("clockpro+", create_plus);

@@ -14,4 +14,4 @@ static uint32_t evict(void *policy) {
     return plain_leave(p, p->r.queue[0].back);
 }
 
-const evi_ops evi_fifo = PLAIN_OPS("fifo", 1);
+const evi_ops evi_fifo = PLAIN_OPS("fifo");

@@ -178,4 +178,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(frd);
 }
 
-const evi_ops evi_frd = POLICY_OPS("frd", 0, create);
+const evi_ops evi_frd = POLICY_OPS("frd", create);

@@ -94,6 +94,17 @@ static inline void heap_remove(evi_heap *h, uint32_t slot) {
     if (last.slot != slot) heap_replace(h, h->spot[slot].place, last);
 }
 
+static inline int heap_greater_first(const void *a, const void *b) { return heap_less(a, b) - heap_less(b, a); }
+
+/* A copy of the entries in order, the least last, for a dump; to be freed; NULL: out of memory. */
+static inline heap_entry *heap_sorted(const evi_heap *h) {
+    heap_entry *out = malloc(((size_t)h->count + 1) * sizeof *out);
+    if (!out) return NULL;
+    for (uint32_t i = 0; i < h->count; i++) out[i] = h->entry[i];
+    qsort(out, h->count, sizeof *out, heap_greater_first);
+    return out;
+}
+
 static inline int heap_check(const evi_heap *h) {
     for (uint32_t i = 0; i < h->count; i++)
         if (h->spot[h->entry[i].slot].place != i || (i && heap_less(&h->entry[i], &h->entry[(i - 1) / 4]))) return 0;

@@ -84,15 +84,13 @@ static uint32_t evict(void *policy) {
     uint32_t victim = p->r.weight && p->size != 0 ? least(p, drawn, n, 1) : least(p, drawn, n, 0);
     if (victim == EVI_NONE) return victim;
     pool_drop(&p->pool, &p->r, victim);
-    residents_unlink(&p->r, victim);
     residents_tell(&p->r, 'e', p->r.key[victim], victim);
     return victim;
 }
 
 static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
     hyperbolic *p = policy;
-    residents_place(&p->r, 0, slot, key, weight);
-    pool_add(&p->pool, &p->r, slot);
+    pool_place(&p->pool, &p->r, slot, key, weight);
     p->lives[slot] = (life){1, p->now};
     residents_tell(&p->r, 'a', key, slot);
 }
@@ -100,7 +98,6 @@ static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
 static void removed(void *policy, uint32_t slot) {
     hyperbolic *p = policy;
     pool_drop(&p->pool, &p->r, slot);
-    residents_unlink(&p->r, slot);
     residents_tell(&p->r, 'r', p->r.key[slot], slot);
 }
 
@@ -135,4 +132,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(hyperbolic) + pool_bytes(&p->r) + ((size_t)p->r.slots + 1) * sizeof *p->lives;
 }
 
-const evi_ops evi_hyperbolic = POLICY_OPS("hyperbolic", 0, create);
+const evi_ops evi_hyperbolic = POLICY_OPS("hyperbolic", create);

@@ -16,6 +16,7 @@ const evi_ops *evi_find(const char *name) {
         &evi_lfu,
         &evi_lirs,
         &evi_wtinylfu,
+        &evi_tinylfu,
         &evi_clockpro,
         &evi_fifo_reinsertion,
         &evi_mru,

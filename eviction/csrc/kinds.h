@@ -21,6 +21,7 @@ extern const evi_ops evi_2q;
 extern const evi_ops evi_lfu;
 extern const evi_ops evi_lirs;
 extern const evi_ops evi_wtinylfu;
+extern const evi_ops evi_tinylfu;
 extern const evi_ops evi_clockpro;
 extern const evi_ops evi_fifo_reinsertion;
 extern const evi_ops evi_mru;
@@ -44,5 +45,7 @@ extern const evi_ops evi_clock2qplus;
 
 /* cdef:begin */
 const evi_ops *evi_find(const char *name); /* NULL: no such kind */
+/* The create of TinyLFU admission in front of any policy (tinylfu.c): an ops table like evi_tinylfu whose create calls it. */
+void *evi_tinylfu_over(const evi_ops *inner, const evi_config *config);
 /* cdef:end */
 #endif

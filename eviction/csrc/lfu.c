@@ -153,4 +153,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(lfu) + ((size_t)p->r.slots + 2) * sizeof *p->buckets;
 }
 
-const evi_ops evi_lfu = POLICY_OPS("lfu", 0, create);
+const evi_ops evi_lfu = POLICY_OPS("lfu", create);

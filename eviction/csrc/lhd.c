@@ -159,7 +159,6 @@ static void forget(lhd *p, uint32_t slot) {
     for (int i = 0; i < NEWCOMERS; i++)
         if (p->newcomer[i] == slot) p->newcomer[i] = EVI_NONE;
     pool_drop(&p->pool, &p->r, slot);
-    residents_unlink(&p->r, slot);
 }
 
 static uint32_t evict(void *policy) {
@@ -187,8 +186,7 @@ static uint32_t evict(void *policy) {
 
 static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
     lhd *p = policy;
-    residents_place(&p->r, 0, slot, key, weight);
-    pool_add(&p->pool, &p->r, slot);
+    pool_place(&p->pool, &p->r, slot, key, weight);
     p->lives[slot] = (life){0};
     begin(p, slot);
     if (rank(p, slot) < p->usual) p->newcomer[p->came++ % NEWCOMERS] = slot;
@@ -243,4 +241,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(lhd) + pool_bytes(&p->r) + ((size_t)p->r.slots + 1) * sizeof *p->lives;
 }
 
-const evi_ops evi_lhd = POLICY_OPS("lhd", 0, create);
+const evi_ops evi_lhd = POLICY_OPS("lhd", create);

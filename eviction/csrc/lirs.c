@@ -256,4 +256,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(lirs) + ((size_t)p->r.slots + p->h.g.slots + 1) * sizeof *p->s;
 }
 
-const evi_ops evi_lirs = POLICY_OPS("lirs", 0, create);
+const evi_ops evi_lirs = POLICY_OPS("lirs", create);

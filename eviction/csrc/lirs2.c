@@ -285,4 +285,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(lirs2) + 2 * ((size_t)p->r.slots + p->h.g.slots) * sizeof *p->s;
 }
 
-const evi_ops evi_lirs2 = POLICY_OPS("lirs2", 0, create);
+const evi_ops evi_lirs2 = POLICY_OPS("lirs2", create);

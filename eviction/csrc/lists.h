@@ -58,11 +58,10 @@ static inline void lists_place(evi_lists *l, int queue, uint32_t slot, uint64_t 
 }
 
 /* The ops table of a policy whose file defines create, hit, miss, evict, insert, resize, dump and check; remover: lists_remove, or more. */
-#define LISTS_OPS(kind, lock_free, remover)                                                                                                \
+#define LISTS_OPS(kind, remover)                                                                                                           \
     {.abi = EVI_ABI,                                                                                                                       \
      .size = sizeof(evi_ops),                                                                                                              \
      .name = kind,                                                                                                                         \
-     .hit_is_lock_free = lock_free,                                                                                                        \
      .create = create,                                                                                                                     \
      .destroy = lists_destroy,                                                                                                             \
      .hit = hit,                                                                                                                           \

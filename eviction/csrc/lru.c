@@ -15,4 +15,4 @@ static uint32_t evict(void *policy) {
     return plain_leave(p, p->r.queue[0].back);
 }
 
-const evi_ops evi_lru = PLAIN_OPS("lru", 0);
+const evi_ops evi_lru = PLAIN_OPS("lru");

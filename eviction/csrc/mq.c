@@ -216,4 +216,4 @@ static void removed(void *policy, uint32_t slot) {
     residents_tell(r, 'r', r->key[slot], slot);
 }
 
-const evi_ops evi_mq = POLICY_OPS("mq", 0, create);
+const evi_ops evi_mq = POLICY_OPS("mq", create);

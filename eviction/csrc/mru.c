@@ -16,4 +16,4 @@ static uint32_t evict(void *policy) {
     return plain_leave(p, p->r.queue[0].front);
 }
 
-const evi_ops evi_mru = PLAIN_OPS("mru", 0);
+const evi_ops evi_mru = PLAIN_OPS("mru");

@@ -48,11 +48,10 @@ void plain_layout(void *policy, evi_layout *out);
 uint32_t plain_leave(evi_plain *p, uint32_t slot); /* evict this resident; EVI_NONE passes through */
 
 /* The ops table of a policy whose file defines destroy, hit, miss, evict, insert, removed, resize, dump, check and layout; maker: its create. */
-#define POLICY_OPS(kind, lock_free, maker)                                                                                                 \
+#define POLICY_OPS(kind, maker)                                                                                                            \
     {.abi = EVI_ABI,                                                                                                                       \
      .size = sizeof(evi_ops),                                                                                                              \
      .name = kind,                                                                                                                         \
-     .hit_is_lock_free = lock_free,                                                                                                        \
      .create = maker,                                                                                                                      \
      .destroy = destroy,                                                                                                                   \
      .hit = hit,                                                                                                                           \
@@ -68,11 +67,10 @@ uint32_t plain_leave(evi_plain *p, uint32_t slot); /* evict this resident; EVI_N
      .layout = layout}
 
 /* The ops table of a policy whose file defines create, hit and evict. */
-#define PLAIN_OPS(kind, lock_free)                                                                                                         \
+#define PLAIN_OPS(kind)                                                                                                                    \
     {.abi = EVI_ABI,                                                                                                                       \
      .size = sizeof(evi_ops),                                                                                                              \
      .name = kind,                                                                                                                         \
-     .hit_is_lock_free = lock_free,                                                                                                        \
      .create = create,                                                                                                                     \
      .destroy = plain_destroy,                                                                                                             \
      .hit = hit,                                                                                                                           \

@@ -10,8 +10,7 @@
  * A slot is a small number below config.slots that the driver gave to a resident object; the policy keeps its links in arrays
  * indexed by slot, so a hit costs no hash look-up in the policy. Ghosts (keys without data) are the policy's own, keyed by the 64-bit key.
  * Order of a miss: miss, then evict as often as needed, then insert; nothing of the same policy runs in between.
- * Threads: one policy object is used by one thread at a time (the cache shards, each with its own policy and lock), except that
- * hit may run side by side with itself where hit_is_lock_free is 1.
+ * Threads: one policy object is used by one thread at a time (the cache shards, each with its own policy and lock).
  * Invariants: evict returns a slot that is resident and forgets it as resident (it may keep a ghost); after remove(slot) nothing
  * of the slot is kept; memory is bounded by a documented multiple of slots.
  */
@@ -49,7 +48,6 @@ typedef struct evi_layout {
 typedef struct evi_ops {
     uint32_t abi, size; /* EVI_ABI, sizeof(evi_ops) */
     const char *name;
-    int hit_is_lock_free;
     void *(*create)(const evi_config *config); /* NULL: out of memory or bad params */
     void (*destroy)(void *policy);
     void (*hit)(void *policy, uint32_t slot);

@@ -4,7 +4,7 @@
  *
  * A sample is without replacement: the pool is cut into as many equal parts as slots are wanted, and one is drawn from each, so that none comes twice and
  * every resident has the same chance (but for parts that differ by one). Ownership: the policy embeds one; 4 bytes a slot, taken at init. Threads: as the
- * policy. Invariants: n is the count of residents; all[node[s].extra] is s for every resident s.
+ * policy. Invariants: the residents are loose (residents.h), and n; all[node[s].extra] is s for every resident s.
  */
 #ifndef EVI_POOL_H
 #define EVI_POOL_H
@@ -23,13 +23,17 @@ static inline int pool_init(evi_pool *p, uint32_t slots) { /* 0: out of memory *
 
 static inline uint64_t pool_bytes(const evi_residents *r) { return ((uint64_t)r->slots + 1) * sizeof(uint32_t); }
 
-static inline void pool_add(evi_pool *p, evi_residents *r, uint32_t slot) {
+/* A new resident, and one that leaves. */
+static inline void pool_place(evi_pool *p, evi_residents *r, uint32_t slot, uint64_t key, uint64_t weight) {
+    residents_name(r, slot, key, weight);
+    residents_loosen(r, slot);
     r->node[slot].extra = p->n;
     p->all[p->n++] = slot;
 }
 
 static inline void pool_drop(evi_pool *p, evi_residents *r, uint32_t slot) {
     uint32_t last = p->all[--p->n], place = r->node[slot].extra;
+    residents_leave(r, slot);
     p->all[place] = last;
     r->node[last].extra = place;
 }
@@ -55,10 +59,8 @@ static inline uint32_t pool_sample(const evi_pool *p, uint64_t *random, uint32_t
 }
 
 static inline int pool_check(const evi_pool *p, const evi_residents *r) {
-    uint32_t residents = 0;
-    for (int i = 0; i < EVI_QUEUES; i++) residents += r->queue[i].count;
     for (uint32_t i = 0; i < p->n; i++)
         if (!r->node[p->all[i]].tag || r->node[p->all[i]].extra != i) return 0;
-    return residents == p->n;
+    return p->n == r->queue[EVI_LOOSE].count;
 }
 #endif

@@ -102,4 +102,4 @@ static int check(void *policy, char *why, size_t n) {
     return lists_check(&q->l, why, n) && lists_check_room(&q->l, G, q->main, why, n);
 }
 
-const evi_ops evi_qdlp = LISTS_OPS("qdlp", 1, lists_remove);
+const evi_ops evi_qdlp = LISTS_OPS("qdlp", lists_remove);

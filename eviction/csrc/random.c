@@ -38,22 +38,19 @@ static uint32_t evict(void *policy) {
     if (!p->pool.n) return EVI_NONE;
     uint32_t slot = pool_any(&p->pool, &p->state);
     pool_drop(&p->pool, &p->r, slot);
-    residents_unlink(&p->r, slot);
     residents_tell(&p->r, 'e', p->r.key[slot], slot);
     return slot;
 }
 
 static void insert(void *policy, uint32_t slot, uint64_t key, uint64_t weight) {
     random_policy *p = policy;
-    residents_place(&p->r, 0, slot, key, weight);
-    pool_add(&p->pool, &p->r, slot);
+    pool_place(&p->pool, &p->r, slot, key, weight);
     residents_tell(&p->r, 'a', key, slot);
 }
 
 static void removed(void *policy, uint32_t slot) {
     random_policy *p = policy;
     pool_drop(&p->pool, &p->r, slot);
-    residents_unlink(&p->r, slot);
     residents_tell(&p->r, 'r', p->r.key[slot], slot);
 }
 
@@ -81,4 +78,4 @@ static void layout(void *policy, evi_layout *out) {
     out->bytes += sizeof(random_policy) + pool_bytes(&p->r);
 }
 
-const evi_ops evi_random = POLICY_OPS("random", 1, create);
+const evi_ops evi_random = POLICY_OPS("random", create);

@@ -12,7 +12,7 @@ int residents_init(evi_residents *r, const evi_config *config) {
     r->node = calloc(n, sizeof *r->node);
     r->key = malloc(n * sizeof *r->key);
     r->weight = config->flags & EVI_UNIT ? NULL : malloc(n * sizeof *r->weight);
-    for (int i = 0; i < EVI_QUEUES; i++) r->queue[i].front = r->queue[i].back = EVI_NONE;
+    for (int i = 0; i <= EVI_LOOSE; i++) r->queue[i].front = r->queue[i].back = EVI_NONE;
     if (r->node && r->key && (r->weight || config->flags & EVI_UNIT)) return 1;
     residents_free(r);
     return 0;
@@ -58,6 +58,7 @@ void residents_text(const evi_residents *r, int queue, evi_text *text, const cha
 
 int residents_check(const evi_residents *r, char *why, size_t n) {
     uint64_t total = 0, seen = 0, tagged = 0;
+    evi_queue loose = {EVI_NONE, EVI_NONE, 0, 0};
     for (int i = 0; i < EVI_QUEUES; i++) {
         const evi_queue *q = &r->queue[i];
         uint64_t weight = 0;
@@ -72,7 +73,16 @@ int residents_check(const evi_residents *r, char *why, size_t n) {
         total += weight;
         seen += count;
     }
-    for (uint32_t s = 0; s < r->slots; s++) tagged += r->node[s].tag != 0;
+    for (uint32_t s = 0; s < r->slots; s++) {
+        const int is_loose = r->node[s].tag == EVI_LOOSE + 1;
+        tagged += r->node[s].tag != 0;
+        loose.count += (uint32_t)is_loose;
+        loose.weight += is_loose ? residents_weight(r, s) : 0;
+    }
+    total += loose.weight;
+    seen += loose.count;
+    if (loose.count != r->queue[EVI_LOOSE].count || loose.weight != r->queue[EVI_LOOSE].weight)
+        return snprintf(why, n, "%u loose of weight %llu", loose.count, (unsigned long long)loose.weight), 0;
     if (tagged != seen) return snprintf(why, n, "%llu tagged, %llu queued", (unsigned long long)tagged, (unsigned long long)seen), 0;
     if (total > r->capacity) return snprintf(why, n, "residents weigh %llu", (unsigned long long)total), 0;
     return 1;

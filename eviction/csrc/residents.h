@@ -7,13 +7,14 @@
  * needs them. With EVI_UNIT (policy.h) every weight is 1 and none are kept: 24 bytes a slot then, 32 otherwise.
  *
  * Ownership: the policy embeds one as its first member and frees it with residents_free. Threads: as the policy. Invariants: a slot is in at most
- * one queue; a queue's weight is the sum of its slots' weights (each at least 1); nothing is allocated after residents_init.
+ * one queue or loose (for policies with an order of their own, in a heap or none); a queue's weight is the sum of its slots' weights (each at least 1); nothing is allocated after residents_init.
  */
 #ifndef EVI_RESIDENTS_H
 #define EVI_RESIDENTS_H
 #include "eviction/csrc/policy.h"
 
 #define EVI_QUEUES 8
+#define EVI_LOOSE EVI_QUEUES /* the place of what is in no queue: counted, not linked */
 
 typedef struct {
     uint32_t front, back, count;
@@ -33,7 +34,7 @@ typedef struct {
     uint32_t slots;
     evi_node *node;
     uint64_t *key, *weight; /* weight NULL: all are 1 */
-    evi_queue queue[EVI_QUEUES];
+    evi_queue queue[EVI_QUEUES + 1]; /* the last: EVI_LOOSE, of which only count and weight are kept */
     evi_event_fn event;
     void *event_arg;
     uint64_t ghost_hits; /* for policies that have ghosts */
@@ -102,13 +103,26 @@ static inline void residents_unlink(evi_residents *r, uint32_t slot) {
     n->tag = 0;
 }
 
-/* A new resident, to the front. */
-static inline void residents_place(evi_residents *r, int queue, uint32_t slot, uint64_t key, uint64_t weight) {
+static inline void residents_name(evi_residents *r, uint32_t slot, uint64_t key, uint64_t weight) {
     r->key[slot] = key;
     if (r->weight) r->weight[slot] = weight ? weight : 1;
     r->node[slot].mark = 0;
     r->node[slot].count = 0;
+}
+
+/* A new resident, to the front. */
+static inline void residents_place(evi_residents *r, int queue, uint32_t slot, uint64_t key, uint64_t weight) {
+    residents_name(r, slot, key, weight);
     residents_push(r, queue, slot);
+}
+
+/* A slot that is in no queue becomes loose, and a loose one leaves. */
+static inline void residents_loosen(evi_residents *r, uint32_t slot) { residents_counted(r, EVI_LOOSE, slot); }
+
+static inline void residents_leave(evi_residents *r, uint32_t slot) {
+    r->queue[EVI_LOOSE].count--;
+    r->queue[EVI_LOOSE].weight -= residents_weight(r, slot);
+    r->node[slot].tag = 0;
 }
 
 /* Moves a slot to the front of the queue it is in. */

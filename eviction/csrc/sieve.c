@@ -22,4 +22,4 @@ static uint32_t evict(void *policy) {
     return plain_leave(p, slot); /* moves the hand on to the next newer one */
 }
 
-const evi_ops evi_sieve = PLAIN_OPS("sieve", 1);
+const evi_ops evi_sieve = PLAIN_OPS("sieve");

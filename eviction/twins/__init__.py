@@ -25,6 +25,7 @@ from .random import Random
 from .s3fifo import S3Fifo
 from .sieve import Sieve
 from .slru import Slru, Slru4
+from .tinylfu import TinyLfu
 from .two_queue import TwoQueue
 from .wtinylfu import WTinyLfu
 
@@ -41,6 +42,7 @@ TWINS = {
     "lfu": Lfu,
     "lirs": Lirs,
     "wtinylfu": WTinyLfu,
+    "tinylfu": TinyLfu,
     "clockpro": ClockPro,
     "fifo-reinsertion": Reinsertion,
     "mru": Mru,

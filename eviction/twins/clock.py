@@ -8,9 +8,9 @@ class Clock:
 
     name = "clock"
 
-    def __init__(self, capacity: int, bits: int = 1) -> None:
-        """Start empty; capacity in weight units."""
-        self.capacity, self.most = capacity, 2**bits - 1
+    def __init__(self, capacity: int, bits: int = 1, reach: int = 4096) -> None:
+        """Start empty; capacity in weight units; reach: steps of the hand in one eviction, then who it is at leaves."""
+        self.capacity, self.most, self.reach = capacity, 2**bits - 1, reach
         self.queue: dict[int, list[int]] = {}
 
     def request(self, key: int, weight: int = 1) -> bool:
@@ -21,20 +21,24 @@ class Clock:
         if weight > self.capacity:
             return False
         while sum(w for w, _ in self.queue.values()) + weight > self.capacity:
-            oldest = next(iter(self.queue))
-            held, count = self.queue.pop(oldest)
-            if count:
-                self.queue[oldest] = [held, count - 1]
+            self._evict()
         self.queue[key] = [weight, 0]
         return False
 
+    def _evict(self) -> None:
+        for _ in range(self.reach):
+            oldest = next(iter(self.queue))
+            weight, count = self.queue[oldest]
+            if not count:
+                break
+            del self.queue[oldest]
+            self.queue[oldest] = [weight, count - 1]
+        del self.queue[next(iter(self.queue))]
+
     def dump(self) -> str:
         """Return the keys, newest first, counts behind a slash, as the native policy writes them."""
-        return (
-            f"{self.name}:"
-            + "".join(f" {key}" + (f"/{self.queue[key][1]}" if self.queue[key][1] else "") for key in reversed(self.queue))
-            + "\n"
-        )
+        counts = {key: f"/{count}" if count else "" for key, (_, count) in self.queue.items()}
+        return f"{self.name}:" + "".join(f" {key}{counts[key]}" for key in reversed(self.queue)) + "\n"
 
 
 class Reinsertion(Clock):

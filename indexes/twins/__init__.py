@@ -5,9 +5,10 @@ from .bloom import BloomTwin
 from .fence import FenceTwin
 from .pgm import PGMTwin
 from .prefix_bloom import PrefixBloomTwin
+from .rtree import RTreeTwin
 from .snarf import SnarfTwin
 from .surf import SurfTwin
 
 TWINS: dict[str, type[BloomTwin] | type[BlockedBloomTwin]] = {"bloom": BloomTwin, "blocked_bloom": BlockedBloomTwin}
 
-__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "PGMTwin", "PrefixBloomTwin", "SnarfTwin", "SurfTwin"]
+__all__ = ["TWINS", "BlockedBloomTwin", "BloomTwin", "FenceTwin", "PGMTwin", "PrefixBloomTwin", "RTreeTwin", "SnarfTwin", "SurfTwin"]

@@ -3,13 +3,13 @@
  *    table[hash & mask] -> slot + 1 (0: empty)     slot -> key, block; free slots are a stack
  */
 #include "lsm/csrc/cache.h"
+#include "lsm/csrc/late.h"
 #include "lsm/csrc/pages.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MEAN_BLOCK 1024 /* slots are made for blocks of at least this size on average; smaller ones evict as if room were short */
 #define MIN_SLOTS 64
 #define OVERHEAD 96 /* bytes charged beside the data of a block */
 #define NO_SLOT UINT32_MAX
@@ -22,11 +22,14 @@ typedef struct slot {
 
 typedef struct shard {
     pthread_mutex_t lock;
-    uint64_t capacity, charge, hits, misses, inserts, evictions, bypassed;
+    uint64_t capacity, charge, hits, misses, inserts, evictions, bypassed, refused;
+    uint32_t wrong; /* the last victim that was refused: no slot that is held */
     uint32_t mask, slots, n_free;
     uint32_t *table, *free_slots;
     slot *at;
     void *policy;
+    lsm_block *left, *leaving; /* out of their cells, and maybe seen by a look-up: since the turns below; later */
+    uint64_t turns[LSM_STRIPES];
     char pad[64];
 } shard;
 
@@ -40,6 +43,7 @@ struct lsm_cache {
     uint64_t capacity;
     shard *shards;
     lsm_pages *pages; /* NULL: the heap */
+    lsm_stripe *stripes;
     pthread_mutex_t record_lock;
     _Atomic int recording;
     record record;
@@ -79,8 +83,8 @@ static inline uint64_t mix(uint64_t k) {
 
 static inline uint64_t charge_of(const lsm_block *b) { return b->size + OVERHEAD; }
 
-static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const char *params, uint64_t seed) {
-    uint64_t slots = capacity / MEAN_BLOCK;
+static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, uint32_t mean, const char *params, uint64_t seed) {
+    uint64_t slots = capacity / mean;
     s->slots = (uint32_t)(slots<MIN_SLOTS ? MIN_SLOTS : slots>(1u << 28) ? 1u << 28 : slots);
     uint64_t size = 4;
     while (size < 2 * (uint64_t)s->slots) size *= 2;
@@ -97,8 +101,8 @@ static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, const cha
     return pthread_mutex_init(&s->lock, NULL) ? -1 : 0;
 }
 
-lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *policy, const char *params, uint64_t seed) {
-    if (!policy || policy->abi != EVI_ABI || policy->size < sizeof(evi_ops) || (shards & (shards - 1))) return NULL;
+lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, const evi_ops *policy, const char *params, uint64_t seed) {
+    if (!mean || !policy || policy->abi != EVI_ABI || policy->size < sizeof(evi_ops) || (shards & (shards - 1))) return NULL;
     if (!shards)
         for (shards = 1; shards < 16 && capacity / shards > (4u << 20); shards *= 2) {
         }
@@ -115,9 +119,10 @@ lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *poli
         return NULL;
     }
 #endif
-    c->shards = calloc(shards, sizeof *c->shards);
+    c->stripes = calloc(LSM_STRIPES, sizeof *c->stripes);
+    c->shards = c->stripes ? calloc(shards, sizeof *c->shards) : NULL;
     for (; c->shards && c->n_shards < shards; c->n_shards++)
-        if (shard_init(&c->shards[c->n_shards], c, capacity / shards, params, seed + c->n_shards)) {
+        if (shard_init(&c->shards[c->n_shards], c, capacity / shards, mean, params, seed + c->n_shards)) {
             c->n_shards++; /* free what it has */
             lsm_cache_free(c);
             return NULL;
@@ -129,10 +134,20 @@ lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *poli
     return c;
 }
 
+static void release_all(lsm_block **list) {
+    for (lsm_block *b = *list, *next; b; b = next) {
+        next = b->next;
+        lsm_block_release(b);
+    }
+    *list = NULL;
+}
+
 void lsm_cache_free(lsm_cache *c) {
     if (!c) return;
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
+        release_all(&s->left);
+        release_all(&s->leaving);
         for (uint32_t k = 0; s->at && k < s->slots; k++) lsm_block_release(s->at[k].block);
         if (s->policy) c->ops->destroy(s->policy);
         free(s->table);
@@ -142,6 +157,7 @@ void lsm_cache_free(lsm_cache *c) {
     }
     pthread_mutex_destroy(&c->record_lock);
     free(c->shards);
+    free(c->stripes);
     lsm_pages_free(c->pages);
     free(c);
 }
@@ -165,25 +181,50 @@ static void leave_table(shard *s, uint32_t i) {
     s->table[i] = 0;
 }
 
+/* Gives up the references to blocks that are out of their cells, as far as no look-up can have seen them. */
+static void sweep(lsm_cache *c, shard *s) {
+    if (!s->left && !s->leaving) return;
+    uint64_t turns[LSM_STRIPES];
+    int inside = 0, seen = 0; /* anybody now; anybody since the blocks of left were in their cells */
+    for (int i = 0; i < LSM_STRIPES; i++) {
+        turns[i] = atomic_load(&c->stripes[i].turn);
+        inside |= turns[i] & 1;
+        seen |= s->turns[i] & 1 && s->turns[i] == turns[i];
+    }
+    if (inside && seen && s->left) return;
+    release_all(&s->left);
+    if (!inside) {
+        release_all(&s->leaving);
+        return;
+    }
+    s->left = s->leaving;
+    s->leaving = NULL;
+    memcpy(s->turns, turns, sizeof turns);
+}
+
 /* Forgets the block in a slot and gives up the reference to it. It is freed under the lock, maybe: that is no I/O. */
-static void take_out(shard *s, uint32_t slot) {
+static void take_out(lsm_cache *c, shard *s, uint32_t slot) {
     lsm_block *b = s->at[slot].block;
-    if (b->cell)
-        atomic_store_explicit(&b->cell->block, NULL, memory_order_relaxed);
-    else
-        leave_table(s, place_of(s, s->at[slot].key, mix(s->at[slot].key)));
     s->at[slot].block = NULL;
     s->free_slots[s->n_free++] = slot;
     s->charge -= charge_of(b);
-    lsm_block_release(b);
+    if (b->cell) {
+        atomic_store(&b->cell->block, NULL);
+        b->next = s->leaving;
+        s->leaving = b;
+        sweep(c, s);
+    } else {
+        leave_table(s, place_of(s, s->at[slot].key, mix(s->at[slot].key)));
+        lsm_block_release(b);
+    }
 }
 
 /* Evicts until need more bytes and a slot are free. 0 when that cannot be. */
 static int make_room(lsm_cache *c, shard *s, uint64_t need) {
     while (s->charge + need > s->capacity || !s->n_free) {
         uint32_t slot = c->ops->evict(s->policy);
-        if (slot >= s->slots || !s->at[slot].block) return 0;
-        take_out(s, slot);
+        if (slot >= s->slots || !s->at[slot].block) return s->refused++, s->wrong = slot, 0;
+        take_out(c, s, slot);
         s->evictions++;
     }
     return 1;
@@ -197,16 +238,65 @@ static void note_access(lsm_cache *c, uint64_t key) {
 
 /* The slot of a block that is in the cache, or NO_SLOT. The lock is held. */
 static inline uint32_t find(const shard *s, uint64_t uid, uint64_t key, uint64_t hash, const lsm_cell *cell) {
-    if (cell) return atomic_load_explicit(&cell->block, memory_order_relaxed) ? cell->slot : NO_SLOT;
+    if (cell)
+        return atomic_load_explicit(&cell->block, memory_order_relaxed) ? atomic_load_explicit(&cell->slot, memory_order_relaxed) : NO_SLOT;
     uint32_t at = s->table[place_of(s, key, hash)];
     return at && s->at[at - 1].block->uid == uid ? at - 1 : NO_SLOT;
+}
+
+/* Tells the policies what was hit inside a stripe, in its order, a shard at a time. */
+static void tell(lsm_cache *c, lsm_stripe *q) {
+    uint32_t n = atomic_load_explicit(&q->n, memory_order_relaxed);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!q->at[i].block) continue;
+        shard *s = &c->shards[q->at[i].shard];
+        pthread_mutex_lock(&s->lock);
+        for (uint32_t k = i; k < n; k++) {
+            lsm_late *hit = &q->at[k];
+            if (!hit->block || &c->shards[hit->shard] != s) continue;
+            if (s->at[hit->slot].block == hit->block) c->ops->hit(s->policy, hit->slot);
+            hit->block = NULL;
+        }
+        sweep(c, s);
+        pthread_mutex_unlock(&s->lock);
+    }
+    atomic_store_explicit(&q->n, 0, memory_order_relaxed);
+}
+
+static void settle(lsm_cache *c, lsm_stripe *q) {
+    if (!atomic_load_explicit(&q->n, memory_order_relaxed) || !lsm_stripe_enter(q)) return;
+    tell(c, q);
+    lsm_stripe_leave(q);
+}
+
+static inline void settle_mine(lsm_cache *c) { settle(c, lsm_stripe_mine(c->stripes)); }
+
+static void settle_all(lsm_cache *c) {
+    for (int i = 0; i < LSM_STRIPES; i++) settle(c, &c->stripes[i]);
+}
+
+/* A hit without the lock, or NULL: a miss, or another thread is inside the stripe. */
+static lsm_block *look_in_cell(lsm_cache *c, uint64_t hash, lsm_cell *cell) {
+    lsm_stripe *q = lsm_stripe_mine(c->stripes);
+    if (!lsm_stripe_enter(q)) return NULL;
+    lsm_block *b = atomic_load(&cell->block);
+    if (b) {
+        lsm_cell_prefetch(cell);
+        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+        uint32_t slot = atomic_load_explicit(&cell->slot, memory_order_relaxed);
+        if (lsm_stripe_note(q, (lsm_late){(uint32_t)(shard_of(c, hash) - c->shards), slot, b})) tell(c, q);
+    }
+    lsm_stripe_leave(q);
+    return b;
 }
 
 lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by) {
     uint64_t key = key_of(uid, number), hash = mix(key);
     if (__builtin_expect(atomic_load_explicit(&c->recording, memory_order_relaxed), 0)) note_access(c, key);
     shard *s = shard_of(c, hash);
-    lsm_block *b = NULL;
+    lsm_block *b = cell && !(by && by->solo) ? look_in_cell(c, hash, cell) : NULL;
+    if (b) return b;
+    settle_mine(c);
     if (pthread_mutex_trylock(&s->lock)) {
         lsm_reader_blocks(by);
         pthread_mutex_lock(&s->lock);
@@ -228,20 +318,20 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
 static void place(lsm_cache *c, shard *s, uint64_t uid, uint64_t key, uint64_t hash, lsm_cell *cell, lsm_block *b) {
     uint64_t need = charge_of(b);
     uint32_t slot = s->free_slots[--s->n_free];
+    b->uid = uid;
+    b->cell = cell;
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed); /* of the cache, before anybody sees the block */
     if (cell) {
-        atomic_store_explicit(&cell->block, b, memory_order_relaxed);
         atomic_store_explicit(&cell->size, b->size, memory_order_relaxed);
-        cell->slot = slot;
+        atomic_store_explicit(&cell->slot, slot, memory_order_relaxed);
+        atomic_store_explicit(&cell->block, b, memory_order_release);
     } else {
         s->table[place_of(s, key, hash)] = slot + 1;
     }
     s->at[slot].key = key;
     s->at[slot].block = b;
-    b->uid = uid;
-    b->cell = cell;
     s->charge += need;
     s->inserts++;
-    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
     c->ops->insert(s->policy, slot, key, need);
 }
 
@@ -249,6 +339,7 @@ lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
     uint64_t key = key_of(uid, number), hash = mix(key), need = charge_of(b);
     shard *s = shard_of(c, hash);
     lsm_block *use = b;
+    settle_mine(c);
     pthread_mutex_lock(&s->lock);
     uint32_t slot = find(s, uid, key, hash, cell);
     if (slot != NO_SLOT) {
@@ -268,14 +359,15 @@ lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
 
 static void erase(lsm_cache *c, shard *s, uint32_t slot) {
     c->ops->remove(s->policy, slot);
-    take_out(s, slot);
+    take_out(c, s, slot);
 }
 
 void lsm_cache_erase(lsm_cache *c, uint64_t uid, lsm_cell *cells, uint32_t n_cells) {
+    settle_mine(c);
     for (uint32_t i = 0; i < n_cells; i++) {
         shard *s = shard_of(c, mix(key_of(uid, i)));
         pthread_mutex_lock(&s->lock);
-        if (cells[i].block) erase(c, s, cells[i].slot);
+        if (atomic_load_explicit(&cells[i].block, memory_order_relaxed)) erase(c, s, cells[i].slot);
         pthread_mutex_unlock(&s->lock);
     }
     for (uint32_t i = 0; !cells && i < c->n_shards; i++) {
@@ -289,6 +381,7 @@ void lsm_cache_erase(lsm_cache *c, uint64_t uid, lsm_cell *cells, uint32_t n_cel
 
 int lsm_cache_resize(lsm_cache *c, uint64_t capacity) {
     int status = LSM_OK;
+    settle_all(c);
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
@@ -304,6 +397,8 @@ int lsm_cache_resize(lsm_cache *c, uint64_t capacity) {
 void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out) {
     memset(out, 0, sizeof *out);
     out->capacity = c->capacity;
+    settle_all(c);
+    for (int i = 0; i < LSM_STRIPES; i++) out->hits += atomic_load_explicit(&c->stripes[i].hits, memory_order_relaxed);
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
@@ -313,6 +408,7 @@ void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out) {
         out->misses += s->misses;
         out->inserts += s->inserts;
         out->evictions += s->evictions;
+        if (s->refused) out->refused += s->refused, out->wrong_slot = s->wrong;
         out->bypassed += s->bypassed;
         out->ghost_hits += c->ops->ghost_hits(s->policy);
         pthread_mutex_unlock(&s->lock);
@@ -321,6 +417,7 @@ void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out) {
 
 size_t lsm_cache_dump(lsm_cache *c, char *out, size_t n) {
     size_t total = 0;
+    settle_all(c);
     for (uint32_t i = 0; i < c->n_shards; i++) {
         shard *s = &c->shards[i];
         int head = snprintf(total < n ? out + total : NULL, total < n ? n - total : 0, "shard %u\n", i);

@@ -7,7 +7,8 @@
  *
  * Ownership: a block is reference-counted; the cache holds one reference while resident, every look-up gives one to the caller, who releases it.
  * A block evicted while in use lives until its last release. Blocks of a large cache lie in huge pages (pages.h), others on the heap.
- * Threads: everything may be called by any thread. No lock is held across I/O. A policy whose hit is lock-free still looks up under the shard's lock.
+ * Threads: everything may be called by any thread. No lock is held across I/O. A look-up by cell that hits takes no lock (late.h); the others
+ * take that of the shard. A thread's late hits reach the policy before whatever else it does, so that one thread alone sees the order it made.
  * Invariants: resident charge <= capacity, except by blocks in use; a block bigger than a shard is handed out and never kept.
  */
 #ifndef LSM_CACHE_H
@@ -22,10 +23,11 @@ typedef struct lsm_cache lsm_cache;
 typedef struct lsm_block lsm_block;
 typedef struct lsm_cache_stats {
     uint64_t capacity, charge, blocks, hits, misses, inserts, evictions, ghost_hits, bypassed;
+    uint64_t refused, wrong_slot; /* victims that the policy did not hold, and one of them */
 } lsm_cache_stats;
 
-/* shards: a power of two, 0 = by capacity. policy is only borrowed for the life of the cache. NULL: out of memory or bad params. */
-lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, const evi_ops *policy, const char *params, uint64_t seed);
+/* shards: a power of two, 0 = by capacity. mean: bytes that a block takes on average at least; more of them evict as if room were short. policy is only borrowed for the life of the cache. NULL: out of memory or bad params. */
+lsm_cache *lsm_cache_new(uint64_t capacity, uint32_t shards, uint32_t mean, const evi_ops *policy, const char *params, uint64_t seed);
 void lsm_cache_free(lsm_cache *c); /* no block may be in use */
 void lsm_cache_get_stats(lsm_cache *c, lsm_cache_stats *out);
 int lsm_cache_resize(lsm_cache *c, uint64_t capacity);
@@ -42,14 +44,15 @@ struct lsm_block {
     void *aux; /* parsed form that lives and dies with the block; freed with free() unless NULL */
     struct lsm_pages *home; /* NULL: the heap */
     struct lsm_cell *cell; /* NULL: in the table */
+    lsm_block *next; /* among those that left and may be seen by a look-up still */
     uint8_t data[]; /* uncompressed, verified */
 };
 
-/* The owner's own way to a block; zeroed at first. Written under the lock of the block's shard, read under it too, but for hints. */
+/* The owner's own way to a block; zeroed at first. Written under the lock of the block's shard; read under it, or inside a stripe (late.h). */
 typedef struct lsm_cell {
     _Atomic(lsm_block *) block; /* NULL: not in the cache */
     _Atomic uint32_t size; /* of the block */
-    uint32_t slot;
+    _Atomic uint32_t slot;
 } lsm_cell;
 
 /* Brings the block of a cell near, if it is there: its head and its end, where the restarts of a data block are. No lock: it may be gone by now. */

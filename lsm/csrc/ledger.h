@@ -19,8 +19,9 @@ enum lsm_component {
     LSM_C_META = 3,
     LSM_C_RANGEDEL = 4,
     LSM_C_WAL = 5,
-    LSM_C_RANGE_FILTER = 6,
-    LSM_COMPONENTS = 7
+    LSM_C_ROW = 6, /* of the row cache */
+    LSM_C_RANGE_FILTER = 7,
+    LSM_COMPONENTS = 8
 };
 enum lsm_cause {
     LSM_BY_GET = 0,

@@ -175,6 +175,7 @@ void lsm_table_ref(lsm_table *t) { atomic_fetch_add_explicit(&t->refs, 1, memory
 void lsm_table_unref(lsm_table *t) {
     if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1) return;
     if (t->env->cache) lsm_cache_erase(t->env->cache, t->number, t->cells, t->cells ? t->index->n : 0);
+    if (t->env->rows) lsm_cache_erase(t->env->rows, t->number, NULL, 0);
     if (t->map) t->file->ops->unmap(t->file, (void *)t->map, t->size);
     if (t->file) t->file->ops->close(t->file);
     if (t->searcher) t->search->close(t->searcher);

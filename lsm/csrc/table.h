@@ -39,6 +39,7 @@ typedef struct lsm_env {
     uint32_t n_codecs;
     const idx_filter_ops *const *filters; /* found by name at open */
     uint32_t n_filters;
+    lsm_cache *rows; /* NULL: no row cache */
     const idx_range_ops *const *range_filters; /* likewise */
     uint32_t n_range_filters;
 } lsm_env;

@@ -1,5 +1,6 @@
 /* table_read.c: blocks in, entries out: every block is verified once per load. */
 #include "lsm/csrc/table_impl.h"
+#include "lsm/csrc/rows.h"
 #include <stdlib.h>
 
 #define MAX_RATIO                                                                                                                          \
@@ -248,18 +249,18 @@ int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_
 
 int lsm_table_get_aimed(lsm_table *t, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
                         lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+    if (t->env->rows && lsm_rows_get(t, key, n, snapshot, level, by, out, pin)) return LSM_OK;
     int more, status = i == LSM_NO_ORDINAL ? lsm_table_get_unfiltered(t, key, n, snapshot, level, by, out, pin, e)
                                            : get_in_part(t, t->index, i, key, n, snapshot, level, by, out, pin, &more, e);
     if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_reader_tally(by, t->env->ledger, LSM_N_FILTER_FALSE, 1);
+    if (status == LSM_OK && t->env->rows) lsm_rows_put(t, out, snapshot);
     return status;
 }
 
 int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
                      lsm_entry *out, lsm_pin *pin, lsm_error *e) {
     if (!lsm_table_may_contain(t, hash, level, by)) return LSM_NOT_FOUND;
-    int status = lsm_table_get_unfiltered(t, key, n, snapshot, level, by, out, pin, e);
-    if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_reader_tally(by, t->env->ledger, LSM_N_FILTER_FALSE, 1);
-    return status;
+    return lsm_table_get_aimed(t, LSM_NO_ORDINAL, key, n, snapshot, level, by, out, pin, e);
 }
 
 int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,

@@ -3,18 +3,57 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 
 import eviction
+import lsm
 
-BUILT_IN = tuple(kind for kind, known in eviction.POLICIES.items() if known.built_in)
-TURNS_AWAY = {"gdsf"}  # what is worth less than all that would leave for it
+BUILT_IN = tuple(kind for kind, known in eviction.POLICIES.items() if known.built_in and not known.looks_ahead)
+TURNS_AWAY = {"gdsf", "tinylfu"}  # what is worth less than all that would leave for it
 
 
 def test_the_registry_lists_the_built_in_ones() -> None:
     assert set(BUILT_IN) <= set(eviction.POLICIES)
     assert all(eviction.POLICIES[kind].kind == kind for kind in eviction.POLICIES)
+    assert (
+        set(eviction.BOUNDS)
+        == {kind for kind, known in eviction.POLICIES.items() if known.looks_ahead}
+        == {"belady", "min-bypass", "unbounded"}
+    )
+
+
+def test_the_manual_has_a_line_for_every_policy() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "eviction.md").read_text()
+    listed = {kind for line in page.splitlines() if line.startswith("| `") for kind in re.findall(r"`([^`]+)`", line.split("|")[1])}
+    assert {kind for kind in listed if not kind.startswith(("@", "eviction.", "lsm."))} == {
+        kind for kind, known in eviction.POLICIES.items() if known.built_in
+    }
+
+
+@pytest.mark.parametrize("kind", eviction.BOUNDS)
+def test_bounds_are_for_replay_alone(kind: str) -> None:
+    assert eviction.replay(kind, [1, 2, 1], 2)[0].hits == eviction.replay(eviction.POLICIES[kind], [1, 2, 1], 2)[0].hits == 1
+    told = f"'{kind}' looks ahead: it is for replay alone; allowed: lru, fifo, .*clock2q"
+    for call in (
+        lambda: eviction.Cache(kind),
+        lambda: eviction.Cache(eviction.POLICIES[kind]),
+        lambda: eviction.cached(kind)(abs),
+        lambda: eviction.Policy(eviction.ops_address(kind), 4, 4),
+    ):
+        with pytest.raises(ValueError, match=told):
+            call()
+    for where in ("cache", "row_cache"):
+        with pytest.raises(
+            lsm.InvalidOptions, match=rf"{where}\.policy is '{kind}'; allowed: lru, .*\({kind} looks ahead: for replay alone\)"
+        ):
+            lsm.Options.from_dict({where: {"policy": kind}})
+    with pytest.raises(ValueError, match="taken"):
+        eviction.register(kind, 0)
+    with pytest.raises(ValueError, match="refused"):
+        eviction.Cache("tinylfu", 5, params=f"policy={kind}")
 
 
 @pytest.mark.parametrize("seed", range(3))

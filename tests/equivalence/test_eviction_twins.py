@@ -13,7 +13,18 @@ VARIANTS: list[tuple[str, dict[str, float]]] = [
     ("hyperbolic", {"sample": 3}),
     ("hyperbolic", {"sample": 2, "size": 0}),
     ("lhd", {"sample": 2, "interval": 7, "explore": 0.5}),
+    ("lru-k", {"crp": 0}),
+    ("lru-k", {"k": 3, "crp": 0.5, "history": 2}),
+    ("lru-k", {"k": 1, "crp": 1, "history": 0}),
+    ("lru-k", {"k": 4, "crp": 0, "rip": 9}),
+    ("clock", {"bits": 2}),
+    ("clock", {"bits": 4, "reach": 3}),
+    ("fifo-reinsertion", {"bits": 3}),
     ("lhd", {"interval": 20, "decay": 0.5}),
+    ("wtinylfu", {"adaptive": 0, "window": 0.5}),
+    ("wtinylfu", {"window": 1, "protected": 0.5}),
+    ("lecar", {"rate": 0.9, "discount": 0.5, "history": 0.3}),
+    ("cacheus", {"q": 0.5, "weight": 0.9, "history": 0.2}),
 ]
 
 

@@ -35,7 +35,7 @@ class Lab:
         filters = [indexes.filter_ops_address(kind) for kind in FILTERS]
         ranges = [indexes.range_ops_address("surf")]
         crc = recovery.crc32c_address()
-        self.env = Env(self.fs, crc, self.cache, self.ledger, self.database, list(self.codecs.values()), filters, ranges)
+        self.env = Env(self.fs, crc, self.cache, None, self.ledger, self.database, list(self.codecs.values()), filters, ranges)
 
     def settings(self, twin: Settings | None = None, *, codec: str = "", search: str = "", mapped: bool = False) -> TableSettings:
         """Return what C takes for the twin's settings."""

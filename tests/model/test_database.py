@@ -41,6 +41,9 @@ OPTIONS = st.fixed_dictionaries(
         "cache": st.fixed_dictionaries(
             {"policy": st.sampled_from(["lru", "clock", "arc"]), "capacity": st.sampled_from([1 << 12, 1 << 20])}
         ),
+        "row_cache": st.fixed_dictionaries(
+            {"policy": st.sampled_from(["s3fifo", "wtinylfu"]), "capacity": st.sampled_from([0, 1 << 12, 1 << 20])}
+        ),
         "compaction": st.fixed_dictionaries(
             {
                 "layout": st.sampled_from(["leveling", "tiering", "1-leveling", "lazy-leveling"]),

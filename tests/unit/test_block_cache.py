@@ -70,7 +70,7 @@ def charges(order: list[int]) -> dict[int, int]:
 # Room
 
 
-@pytest.mark.parametrize("policy", sorted(eviction.POLICIES))
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
 @pytest.mark.parametrize("capacity", [1, 700, 5_000, 40_000, 1 << 20])
 def test_every_policy_keeps_to_the_capacity_and_to_the_values(policy: str, capacity: int) -> None:
     rng = random.Random(capacity)
@@ -143,6 +143,23 @@ def test_resizing_evicts_down_and_lets_grow_again() -> None:
         db.cache.resize(1 << 20)
         assert list(db.scan()) == [(key(i), value(i)) for i in range(KEYS)]
         assert db.stats().cache["charge"] == full["charge"]
+
+
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
+def test_resizing_while_in_use_by_any_policy(policy: str) -> None:
+    rng = random.Random(policy)
+    with make(40_000, tables=2, cache={"policy": policy}) as db:
+        assert db.cache is not None
+        for capacity in (40_000, 5_000, 1, 20_000, 700, 1 << 20, 9_000):
+            db.cache.resize(capacity)
+            for _ in range(200):
+                i = min(int(rng.expovariate(0.01)), KEYS - 1)
+                assert db.get(key(i)) == value(i)
+            found = db.stats().cache
+            assert found["charge"] <= capacity == found["capacity"]
+            assert found["inserts"] - found["evictions"] == found["blocks"]
+            assert (found["blocks"] > 0) == (capacity > 1)
+            assert found["refused"] == 0
 
 
 # Counters and order
@@ -242,7 +259,7 @@ def test_parameters_that_a_policy_does_not_know_are_refused() -> None:
 # Tables that go
 
 
-@pytest.mark.parametrize("policy", sorted(eviction.POLICIES))
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
 def test_the_blocks_of_a_dead_table_leave(policy: str) -> None:
     with make(1 << 20, tables=3, cache={"policy": policy}) as db:
         old = set(db.version().tables())
@@ -306,9 +323,28 @@ def test_a_cursor_outlives_its_table_and_the_blocks_in_the_cache() -> None:
 # Threads
 
 
+@pytest.mark.parametrize("policy", ["lru", "arc", "s3fifo", "wtinylfu", "clockpro"])
+def test_hits_without_a_lock_reach_the_policy_in_their_order(policy: str) -> None:
+    """get looks up under the shard's lock, get_many does not, and one thread alone must not see that: same queues, same hits."""
+    rng = random.Random(7)
+    order = [[min(int(rng.expovariate(0.005)), KEYS - 1) for _ in range(rng.choice([1, 5, 300]))] for _ in range(60)]
+    ends = []
+    for mixed in (False, True):
+        with make(30_000, cache={"policy": policy}) as db:
+            for n, some in enumerate(order):
+                if mixed and n % 3:
+                    assert [db.get_many([key(i)]) for i in some] == [[value(i)] for i in some]
+                else:
+                    assert [db.get(key(i)) for i in some] == [value(i) for i in some]
+            assert db.cache is not None
+            ends.append((db.cache.dump(), db.stats().cache))
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.threads
-@pytest.mark.parametrize("policy", sorted(eviction.POLICIES))
-def test_threads_that_read_at_once(policy: str) -> None:
+@pytest.mark.parametrize("many", [False, True], ids=["get", "get_many"])
+@pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
+def test_threads_that_read_at_once(policy: str, many: bool) -> None:
     """Every answer is right, and the counters add up: a get of a table without a filter looks up one block."""
     wrong: list[object] = []
     with make(6_000, cache={"policy": policy, "shards": 2}) as db:
@@ -317,10 +353,11 @@ def test_threads_that_read_at_once(policy: str) -> None:
         def read(seed: int) -> None:
             rng = random.Random(seed)
             try:
-                for _ in range(400):
-                    i = min(int(rng.expovariate(0.01)), KEYS - 1)
-                    if db.get(key(i)) != value(i):
-                        wrong.append((seed, i))
+                for _ in range(40):
+                    some = [min(int(rng.expovariate(0.01)), KEYS - 1) for _ in range(10)]
+                    got = db.get_many([key(i) for i in some]) if many else [db.get(key(i)) for i in some]
+                    if got != [value(i) for i in some]:
+                        wrong.append((seed, some))
             except BaseException as e:
                 wrong.append(e)
 
@@ -351,9 +388,9 @@ def test_resizing_and_erasing_while_others_read() -> None:
             rng = random.Random(seed)
             try:
                 while not done.is_set():
-                    i = rng.randrange(KEYS)
-                    if db.get(key(i)) != value(i):
-                        wrong.append((seed, i))
+                    some = rng.sample(range(KEYS), 30)
+                    if db.get_many([key(i) for i in some]) != [value(i) for i in some] or db.get(key(some[0])) != value(some[0]):
+                        wrong.append((seed, some))
             except BaseException as e:
                 wrong.append(e)
 

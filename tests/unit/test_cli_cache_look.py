@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import eviction
 from eviction import generate
-from experiments import cli
+from experiments import cli, plots, queues
 
 
 def lsmlab(*words: object, code: int = 0) -> str:
@@ -50,3 +51,53 @@ def test_explain(trace: Path) -> None:
     assert told["requests"] == 50 and told["queues"].startswith("lru:") and len(told["last"]) == 8
     assert any("evict" in event for step in told["last"] for event in step["events"])
     assert "did you mean" in lsmlab("cache", "explain", "arcc", "--trace", trace, "--at", 5, code=2)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, known in eviction.POLICIES.items() if known.built_in and not known.looks_ahead])
+def test_queues_of_every_policy_are_drawn(kind: str, tmp_path: Path) -> None:
+    """Every key of the cache is in a queue as held, every other entry is a ghost."""
+    keys = [int(key) for key in generate.zipf(60, 500, seed=1)]
+    cache: eviction.Cache[int, bool] = eviction.Cache(kind, 9)
+    for key in keys:
+        if cache.get(key) is None:
+            cache[key] = True
+    told, rows = queues.parse(kind, cache.dump(), set(cache))
+    assert {int(e.key) for q in rows for e in q.entries if e.held} == set(cache)
+    assert all(0 <= q.hand < len(q.entries) for q in rows if q.hand is not None)
+    assert ("=" in told) == any("=" in line and not line[0].isdigit() for line in cache.dump().splitlines())
+    plot = queues.draw(kind, cache.dump(), set(cache), keys[-1], "t")
+    assert plot.name.startswith("queues-")
+    plots.save([plot], tmp_path)
+
+
+def test_what_a_dump_says() -> None:
+    told, (t1, b2) = queues.parse("arc", "arc: p=2.5\nT1: 3 1\nB2: 7\n", {1, 3})
+    assert (told, t1.name, [e.key for e in t1.entries], [e.held for e in b2.entries]) == ("p=2.5", "T1", ["3", "1"], [False])
+    _, (sieve,) = queues.parse("sieve", "sieve: 5 4* 3\nhand: 4\n", {3, 4, 5})
+    assert (sieve.hand, sieve.entries[1].mark) == (1, "*")
+    _, (waiting, lru) = queues.parse("tinylfu", "tinylfu: waiting:\nlru: 1/2\n", {1})
+    assert (waiting.name, waiting.entries, lru.entries[0].mark) == ("waiting", (), "2")
+
+
+def test_explain_draws(trace: Path, tmp_path: Path) -> None:
+    said = lsmlab(
+        "cache",
+        "explain",
+        "s3fifo",
+        "--trace",
+        trace,
+        "--at",
+        3000,
+        "--size",
+        300,
+        "--last",
+        0,
+        "--plot",
+        tmp_path,
+        "--params",
+        "small=0.2",
+    )
+    assert "queues-s3fifo.png" in said.replace("\n", "")
+    assert (tmp_path / "queues-s3fifo.png").read_bytes()[:4] == b"\x89PNG"
+    lsmlab("cache", "explain", "lru", "--trace", trace, "--at", 0, "--plot", tmp_path)
+    assert "belady" in lsmlab("cache", "explain", "belady", "--trace", trace, "--at", 5, code=2)

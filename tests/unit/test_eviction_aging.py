@@ -8,15 +8,15 @@ import eviction
 from tests.harness.driven import SHARED, Driven, counts, points
 
 SMALL = ("lirs-cpp", "lirs-cs", "lirs-glimpse", "lirs-multi1", "lirs-multi2", "lirs-ps", "lirs-sprite", "cache2k-web07")
-HEAD = "in order of arrival, newest first:"
+HEAD = "ranked:"
 
 
 def test_the_age_is_the_priority_of_the_last_victim_and_counts_for_who_comes() -> None:
     driven = Driven("lfuda", 2)
     assert driven.requests(1, 1, 1, 2) == []
-    assert driven.dump() == f"lfuda: L=0\n{HEAD} 2/1 1/3\n"
+    assert driven.dump() == f"lfuda: L=0\n{HEAD} 1/3 2/1\n"
     assert driven.requests(3) == [2]
-    assert driven.dump() == f"lfuda: L=1\n{HEAD} 3/2 1/3\n", "3 comes with 1 + 1"
+    assert driven.dump() == f"lfuda: L=1\n{HEAD} 1/3 3/2\n", "3 comes with 1 + 1"
     assert driven.requests(4) == [3]
     assert driven.dump() == f"lfuda: L=2\n{HEAD} 4/3 1/3\n"
 
@@ -31,7 +31,7 @@ def test_the_age_is_added_on_every_hit_too() -> None:
     """1 was last hit at L = 0; hit at L = 2 it is worth 2 + 4, not 3 + 1."""
     driven = Driven("lfuda", 2)
     driven.requests(1, 1, 1, 2, 3, 4, 1)
-    assert driven.dump() == f"lfuda: L=2\n{HEAD} 4/3 1/6\n"
+    assert driven.dump() == f"lfuda: L=2\n{HEAD} 1/6 4/3\n"
 
 
 def test_counts_die_with_the_resident() -> None:
@@ -47,7 +47,7 @@ def test_gdsf_divides_by_weight() -> None:
     assert driven.dump() == f"gdsf: L=0\n{HEAD} 2/0.5 1/0.125\n"
     for _ in range(3):
         driven.request(1, 8)
-    assert driven.dump() == f"gdsf: L=0\n{HEAD} 2/0.5 1/0.5\n"
+    assert driven.dump() == f"gdsf: L=0\n{HEAD} 1/0.5 2/0.5\n"
     assert driven.request(3, 2) == [2], "equal, and 2 has had it longer"
     assert driven.request(4, 1) == [1], "1: 0.5, 3: 0.5, and 1 has had it longer"
     assert driven.dump() == f"gdsf: L=0.5\n{HEAD} 4/1.5 3/0.5\n", "4 and its 1 / 1 came with the age from before its victim left, 0.5"

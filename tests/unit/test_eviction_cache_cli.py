@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import eviction
-from experiments import bench_cache, cachesim, cli
-from experiments.bench_cache import FITTED, PEER, SCALING, US, Job, Result
+from experiments import bench_cache, bench_objects, cachesim, cli, cli_cache
+from experiments.bench_cache import FITTED, OBJECTS, PEER, SCALING, US, Job, Result
 
 
 def lsmlab(*words: object, code: int = 0) -> str:
@@ -141,6 +142,9 @@ def test_medians_ratios_and_verdicts() -> None:
     for key, runs in outcomes.items():
         result.outcomes[key] = [dict(zip(("seconds", "hits", "bytes"), run, strict=True)) for run in runs]
     result.outcomes[SCALING, US] = [{"scaling": 3.5}]
+    for name, seconds in (("Cache lru", 0.1), ("cachetools LRUCache", 0.29), ("cached lru", 0.14), ("functools.lru_cache", 0.1)):
+        result.outcomes[OBJECTS, name] = [{"seconds": seconds, "requests": 500, "hits": 5, "bytes": 60}]
+    assert result.rate(OBJECTS, "Cache lru") == pytest.approx(5000)
     assert result.rate("lru", US) == 5_000_000
     assert result.rate("fifo", US) is None
     verdicts = {v["what"]: (round(v["got"], 2), v["pass"]) for v in result.verdicts()}
@@ -151,6 +155,8 @@ def test_medians_ratios_and_verdicts() -> None:
         "arc: bytes an object": (0.71, False),
         "lru: hits": (1.0, True),
         "arc: hits": (1.02, False),
+        "Cache lru: speed": (2.9, False),
+        "cached lru: time of a call": (1.4, True),
         "passes side by side on 4 cores": (3.5, True),
     }
     assert result.to_dict()["scaling"] == 3.5
@@ -172,6 +178,7 @@ def test_both_libraries_count_the_same(tmp_path: Path) -> None:
     assert bench_cache.run(Job(US, SCALING, 200, str(tmp_path)))["scaling"] > 0
 
 
+@pytest.mark.skipif("LSMLAB_INSTRUMENTED" in os.environ, reason="the sanitizer ends libcachesim for faults of its own")
 def test_the_whole_benchmark(tmp_path: Path) -> None:
     pytest.importorskip(PEER)
     done = CliRunner().invoke(
@@ -179,4 +186,29 @@ def test_the_whole_benchmark(tmp_path: Path) -> None:
     )
     assert done.exit_code in (0, 1), done.output
     assert "lru: hits" in done.output
+    assert "Cache lru" in done.output
+    assert "functools.lru_cache" in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", bench_objects.SIDES)
+def test_caches_of_objects_count_the_same(name: str, tmp_path: Path) -> None:
+    pytest.importorskip(bench_objects.SIDES[name].module)
+    bench_cache.write_trace(tmp_path, 20_000, 2000, 1)
+    got = bench_objects.run(name, tmp_path, 200)
+    assert got["requests"] == 20_000
+    assert got["seconds"] > 0
+    if "lru" in name.lower():
+        assert got["hits"] == eviction.replay("lru", tmp_path / "keys.npy", 200)[0].hits
+    assert got["hits"] > 8_000
+
+
+def test_a_library_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    side = bench_objects.Side("gone Cache", "no_such_module", lambda _keys, _size: (0, None))
+    monkeypatch.setitem(bench_objects.SIDES, side.name, side)
+    sides, missing = bench_objects.present()
+    assert (side.name in sides, "Cache lru" in sides, missing[-1:]) == (False, True, ["no_such_module"])
+    result = Result(10, 5, 2, 1, 1, missing=missing)
+    cli_cache._show_objects(result)
+    assert "not installed, so not compared: " in capsys.readouterr().out
+    assert result.verdicts() == []

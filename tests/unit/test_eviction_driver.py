@@ -17,7 +17,7 @@ import pytest
 import eviction
 from eviction.twins import belady
 
-BUILT_IN = sorted(kind for kind, known in eviction.POLICIES.items() if known.built_in)
+BUILT_IN = sorted(kind for kind, known in eviction.POLICIES.items() if known.built_in and not known.looks_ahead)
 PHI = 0x9E3779B97F4A7C15  # the multiplier of table.h
 
 
@@ -193,7 +193,7 @@ def test_weights() -> None:
         ({"policy": "beladi"}, r"no eviction policy 'beladi': did you mean belady"),
         ({"policy": ["lru", "shlru"]}, r"no eviction policy 'shlru': did you mean .*lru"),
         ({"policy": "qqqq"}, r"no eviction policy 'qqqq': one of .*lru.*unbounded"),
-        ({"policy": "belady", "weights": [1, 2, 3]}, "belady is exact for unit weights only"),
+        ({"policy": "belady", "weights": [1, 2, 3]}, "belady is the best where every request weighs 1; with other weights that is NP-hard"),
         ({"trace": np.array([1.5])}, "holds integers"),
     ],
 )
@@ -257,6 +257,7 @@ def test_min_as_its_twin(seed: int) -> None:
             assert eviction.replay(kind, keys, size)[0].hits == belady(keys, size, bypass=kind == "min-bypass"), (kind, seed, size)
 
 
+@pytest.mark.skipif("LSMLAB_INSTRUMENTED" in os.environ, reason="the sanitizer's allocator takes more")
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of a process cannot be reset here")
 def test_memory_is_what_the_process_grows_by() -> None:
     """In a process of its own: the peak of its resident set against what the result tells."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLD = ROOT.parent / "shared" / "reference" / "eviction-gold.csv"
 KIND = {"LRU": "lru", "FIFO": "fifo", "LFU": "lfu", "ARC": "arc", "SIEVE": "sieve", "2Q": "2q", "MIN": "belady"}
 SMALL = ("lirs-cpp", "lirs-cs", "lirs-glimpse", "lirs-ps", "lirs-backf", "lirs-multi1", "lirs-zigzag", "lirs-sprite")
-BUILT_IN = tuple(kind for kind, settings in eviction.POLICIES.items() if settings.built_in)
+BUILT_IN = tuple(kind for kind, settings in eviction.POLICIES.items() if settings.built_in and not settings.looks_ahead)
 
 
 class Newest:

@@ -69,7 +69,10 @@ def test_twitter(tmp_path: Path) -> None:
     assert trace.weights is not None and trace.weights.tolist() == [106, 6, 106]
     assert [r.hits for r in eviction.replay("lru", trace.keys, sizes=[2])] == [1]
     path.write_text("0,user:1,6,100,1,get,0\n0,user:2,x,0,1,set,0\n")
-    with pytest.raises(ValueError, match=r"cluster052\.csv:2: not a line"):
+    with pytest.raises(ValueError, match=r"cluster052\.csv:2: the key size is 'x'; allowed: a number"):
+        load(path)
+    path.write_text("0,user:1,6,100,1,get,0\n0,user:2,6,0,1,fly,0\n")
+    with pytest.raises(ValueError, match=r"cluster052\.csv:2: not a line of a Twitter trace"):
         load(path)
 
 

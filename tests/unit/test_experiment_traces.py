@@ -43,7 +43,7 @@ def test_words_as_keys_stay_distinct(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("x.lis", b"5 3\nfive\n", "x.lis:2: "),
-        ("x.trace", b"1\nx\n", "x.trace:2: 'x'"),
+        ("x.trace", b"1\nx\n", "x.trace:2: the key is 'x'"),
         ("x.csv", b"time,key\n5\n", "line 2: '5' has no column 2"),
         ("x.u32", b"", "no requests"),
         ("x.u32.xz", b"junk", "x.u32.xz"),

@@ -1,0 +1,375 @@
+#include "indexes/csrc/ordered.h"
+#include "indexes/csrc/bytes.h"
+#include "indexes/csrc/hash.h"
+#include <stdlib.h>
+
+enum { MAGIC = 0x524F5849, VERSION = 1, HEADER = 64, BLOCK = 128, BLOCK_HEADER = 20, PAD = 8, TOGETHER = 16 };
+
+struct idx_ordered {
+    const uint8_t *bytes, *ranks, *offsets;
+    uint64_t n, blocks;
+    size_t size;
+};
+
+/* A block whose lengths were checked. */
+typedef struct {
+    const uint8_t *shared, *table, *suffixes, *rows;
+    uint32_t n, shared_size, suffix, form, bits;
+    uint64_t least;
+} block;
+
+static uint64_t rank_at(const idx_ordered *v, uint64_t b) { return idx_load64(v->ranks + 8 * b); }
+
+static int enter(const idx_ordered *v, uint64_t b, block *out) {
+    const uint64_t from = idx_load64(v->offsets + 8 * b), to = idx_load64(v->offsets + 8 * b + 8); /* checked by open */
+    const uint64_t room = to - from;
+    if (room < BLOCK_HEADER + PAD) return IDX_MALFORMED;
+    const uint8_t *p = v->bytes + from;
+    out->n = b + 1 < v->blocks ? BLOCK : (uint32_t)(v->n - b * BLOCK);
+    out->shared_size = idx_load32(p), out->suffix = idx_load32(p + 4), out->form = p[8], out->bits = p[9], out->least = idx_load64(p + 12);
+    if ((out->form != 0 && out->form != 2 && out->form != 4) || (out->bits > 56 && out->bits != 64) || out->shared_size > IDX_LONGEST_KEY)
+        return IDX_MALFORMED;
+    const uint64_t table = out->form ? (uint64_t)out->form * (out->n + 1) : 0;
+    const uint64_t suffixes = out->form ? out->suffix : (uint64_t)out->suffix * out->n, rows = ((uint64_t)out->bits * out->n + 7) / 8;
+    if (BLOCK_HEADER + out->shared_size + table + suffixes + rows + PAD != room) return IDX_MALFORMED;
+    if (out->form == 0 && out->suffix > IDX_LONGEST_KEY) return IDX_MALFORMED;
+    out->shared = p + BLOCK_HEADER, out->table = out->shared + out->shared_size;
+    out->suffixes = out->table + table, out->rows = out->suffixes + suffixes;
+    return 0;
+}
+
+/* Suffix i; one whose offsets do not fit is empty. */
+static inline const uint8_t *suffix_at(const block *b, uint32_t i, uint32_t *size) {
+    uint32_t from, to;
+    if (b->form == 0) {
+        *size = b->suffix;
+        return b->suffixes + (size_t)i * b->suffix;
+    }
+    if (b->form == 2) {
+        const uint32_t both = idx_load32(b->table + 2 * i);
+        from = both & 65535, to = both >> 16;
+    } else {
+        from = idx_load32(b->table + 4 * i), to = idx_load32(b->table + 4 * i + 4);
+    }
+    if (from > to || to > b->suffix || to - from > IDX_LONGEST_KEY - b->shared_size) from = to = 0;
+    *size = to - from;
+    return b->suffixes + from;
+}
+
+static inline uint64_t row_at(const block *b, uint32_t i) {
+    if (b->bits == 64) return b->least + idx_load64(b->rows + 8 * (size_t)i);
+    const uint32_t bit = i * b->bits; /* 8 bytes from there are within the block and its padding */
+    return b->least + (idx_load64(b->rows + bit / 8) >> bit % 8 & ((UINT64_C(1) << b->bits) - 1));
+}
+
+/* Key i of the block against the given one whose shared part is equal. */
+static inline int order_of(const block *b, uint32_t i, const uint8_t *rest, size_t n) {
+    uint32_t size;
+    const uint8_t *suffix = suffix_at(b, i, &size);
+    const size_t least = size < n ? size : n;
+    const int c = least ? memcmp(suffix, rest, least) : 0;
+    return c ? c : (size > n) - (size < n);
+}
+
+/* The first entry of the block with a key >= (after: >) the given one. */
+static uint32_t place_in(const block *b, const uint8_t *key, size_t n, int after) {
+    const size_t least = n < b->shared_size ? n : b->shared_size;
+    const int c = least ? memcmp(b->shared, key, least) : 0;
+    if (c || n < b->shared_size) return c < 0 ? b->n : 0; /* a key that ends within the shared part is before all */
+    uint32_t from = 0, to = b->n;
+    while (from < to) {
+        const uint32_t mid = (from + to) / 2;
+        if (order_of(b, mid, key + b->shared_size, n - b->shared_size) < after)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return from;
+}
+
+/* First block with rank >= r. */
+static uint64_t block_of_rank(const idx_ordered *v, uint64_t r) {
+    uint64_t base = 0;
+    for (uint64_t left = v->blocks; left > 1; left -= left / 2) base += rank_at(v, base + left / 2 - 1) < r ? left / 2 : 0;
+    return base + (v->blocks && rank_at(v, base) < r);
+}
+
+/* The place, given the first block with rank >= the key's: the entry is in the block before it, or among the blocks of equal rank. */
+static int place_from(const idx_ordered *v, uint64_t at, uint64_t rank, const uint8_t *key, size_t n, int after, uint64_t *place) {
+    block b;
+    uint64_t from = at, to = at;
+    for (uint64_t step = 1; to < v->blocks && rank_at(v, to) == rank; step *= 2) to = v->blocks - to > step ? to + step : v->blocks;
+    while (from < to) { /* the first block whose first key is not before the place */
+        const uint64_t mid = from + (to - from) / 2;
+        if (enter(v, mid, &b)) return IDX_MALFORMED;
+        if (rank_at(v, mid) == rank && place_in(&b, key, n, after) > 0)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    if (from == 0) {
+        *place = 0;
+        return 0;
+    }
+    if (enter(v, from - 1, &b)) return IDX_MALFORMED;
+    *place = (from - 1) * BLOCK + place_in(&b, key, n, after);
+    return 0;
+}
+
+int idx_ordered_place(const idx_ordered *v, const uint8_t *key, size_t n, int after, uint64_t *place) {
+    const uint64_t rank = key_rank(key, n, 0);
+    return place_from(v, block_of_rank(v, rank), rank, key, n, after, place);
+}
+
+int idx_ordered_places(const idx_ordered *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *from, uint64_t *to) {
+    uint64_t rank[TOGETHER], base[TOGETHER];
+    for (size_t i = 0; i < m; i += TOGETHER) {
+        const size_t k = m - i < TOGETHER ? m - i : TOGETHER;
+        for (size_t j = 0; j < k; j++) {
+            rank[j] = key_rank(bytes + offsets[i + j], offsets[i + j + 1] - offsets[i + j], 0);
+            base[j] = 0;
+        }
+        for (uint64_t left = v->blocks; left > 1; left -= left / 2) /* step by step together: the misses overlap */
+            for (size_t j = 0; j < k; j++) base[j] += rank_at(v, base[j] + left / 2 - 1) < rank[j] ? left / 2 : 0;
+        for (size_t j = 0; j < k; j++) {
+            base[j] += v->blocks && rank_at(v, base[j]) < rank[j];
+            if (base[j]) {
+                const uint8_t *p = v->bytes + idx_load64(v->offsets + 8 * (base[j] - 1));
+                for (int line = 0; line < 512; line += 64) __builtin_prefetch(p + line);
+            }
+        }
+        for (size_t j = 0; j < k; j++) {
+            const uint8_t *key = bytes + offsets[i + j];
+            const size_t n = offsets[i + j + 1] - offsets[i + j];
+            int failed = place_from(v, base[j], rank[j], key, n, 0, &from[i + j]);
+            const uint64_t b = from[i + j] / BLOCK;
+            block here;
+            if (!failed && from[i + j] < v->n) { /* as a rule the key's entries end in the block they begin in */
+                failed = enter(v, b, &here);
+                const uint32_t end = failed ? 0 : place_in(&here, key, n, 1);
+                to[i + j] = b * BLOCK + end;
+                if (!failed && end == here.n) failed = place_from(v, base[j], rank[j], key, n, 1, &to[i + j]);
+            } else {
+                to[i + j] = from[i + j];
+            }
+            if (failed) return failed;
+        }
+    }
+    return 0;
+}
+
+int idx_ordered_rows(const idx_ordered *v, uint64_t from, uint64_t to, uint64_t *out) {
+    if (to > v->n) return IDX_MALFORMED;
+    while (from < to) {
+        block b;
+        if (enter(v, from / BLOCK, &b)) return IDX_MALFORMED;
+        uint32_t i = from % BLOCK;
+        for (; i < b.n && from < to; i++, from++) *out++ = row_at(&b, i);
+    }
+    return 0;
+}
+
+int idx_ordered_rows_many(const idx_ordered *v, const uint64_t *from, const uint64_t *to, size_t m, uint64_t *out) {
+    for (size_t i = 0; i < m; i++) {
+        const int failed = idx_ordered_rows(v, from[i], to[i], out);
+        if (failed) return failed;
+        out += to[i] > from[i] ? to[i] - from[i] : 0;
+    }
+    return 0;
+}
+
+idx_ordered *idx_ordered_open(const uint8_t *bytes, size_t size, int *error) {
+    *error = IDX_MALFORMED;
+    if (size < HEADER || idx_load32(bytes) != MAGIC || idx_load32(bytes + 4) != VERSION) return NULL;
+    const uint64_t n = idx_load64(bytes + 8), blocks = idx_load64(bytes + 16), body = idx_load64(bytes + 24);
+    if (blocks > size / 16 || body > size || n > blocks * BLOCK || n + BLOCK <= blocks * BLOCK) return NULL;
+    if (HEADER + body + 16 * blocks + 8 != size) return NULL;
+    for (int i = 40; i < HEADER; i++)
+        if (bytes[i]) return NULL;
+    const idx_ordered view = {.bytes = bytes + HEADER, .ranks = bytes + HEADER + body, .n = n, .blocks = blocks, .size = size};
+    const uint8_t *offsets = view.ranks + 8 * blocks;
+    uint64_t before = 0;
+    for (uint64_t i = 0; i <= blocks; i++) {
+        const uint64_t at = idx_load64(offsets + 8 * i);
+        if (at < before || at > body) return NULL;
+        before = at;
+    }
+    if (idx_load64(offsets) != 0 || before != body) return NULL;
+    idx_ordered *v = malloc(sizeof *v);
+    *error = v ? 0 : IDX_MEMORY;
+    if (v) *v = view, v->offsets = offsets;
+    return v;
+}
+
+void idx_ordered_free(idx_ordered *v) { free(v); }
+
+uint64_t idx_ordered_count(const idx_ordered *v) { return v->n; }
+
+/* --- cursor --- */
+
+typedef struct {
+    idx_cursor base;
+    const idx_ordered *view;
+    uint64_t from, to; /* what is left */
+    int backward;
+    uint64_t block_at; /* the block that is entered, plus 1 */
+    block b;
+    uint8_t key[IDX_LONGEST_KEY];
+} ordered_cursor;
+
+static int cursor_next(idx_cursor *cursor, entry *out) {
+    ordered_cursor *c = (ordered_cursor *)cursor;
+    if (c->from == c->to) return 0;
+    const uint64_t place = c->backward ? --c->to : c->from++;
+    if (c->block_at != place / BLOCK + 1) {
+        if (enter(c->view, place / BLOCK, &c->b)) return IDX_MALFORMED;
+        c->block_at = place / BLOCK + 1;
+        memcpy(c->key, c->b.shared, c->b.shared_size);
+    }
+    uint32_t size;
+    const uint8_t *suffix = suffix_at(&c->b, place % BLOCK, &size);
+    if (c->b.shared_size + size > IDX_LONGEST_KEY) return IDX_MALFORMED;
+    memcpy(c->key + c->b.shared_size, suffix, size);
+    out->key = c->key, out->size = c->b.shared_size + size;
+    out->row = row_at(&c->b, place % BLOCK), out->rank = key_rank(out->key, out->size, 0);
+    return 1;
+}
+
+static void cursor_close(idx_cursor *cursor) { free(cursor); }
+
+idx_cursor *idx_ordered_cursor(const idx_ordered *v, uint64_t from, uint64_t to, int backward) {
+    ordered_cursor *c = malloc(sizeof *c);
+    if (!c) return NULL;
+    c->base = (idx_cursor){.next = cursor_next, .close = cursor_close};
+    to = to < v->n ? to : v->n;
+    c->view = v, c->from = from < to ? from : to, c->to = to, c->backward = backward, c->block_at = 0;
+    return &c->base;
+}
+
+int idx_ordered_verify(const idx_ordered *v) {
+    const uint8_t *start = v->bytes;
+    if (idx_xxh3(start, v->size - HEADER) != idx_load64(start - HEADER + 32)) return IDX_MALFORMED;
+    idx_cursor *c = idx_ordered_cursor(v, 0, v->n, 0);
+    idx_buffer last = {0};
+    entry before = {0}, e;
+    int result = c ? 0 : IDX_MEMORY;
+    for (uint64_t i = 0; !result && i < v->n; i++) {
+        result = c->next(c, &e);
+        if (result != 1) break;
+        result = (i && entry_order(&before, &e) >= 0) || (i % BLOCK == 0 && rank_at(v, i / BLOCK) != e.rank) ? IDX_MALFORMED : 0;
+        before = e, last.size = 0;
+        if (!result && (buffer_put(&last, e.key, e.size) || !buffer_more(&last, 1))) result = IDX_MEMORY;
+        before.key = last.data;
+    }
+    free(last.data);
+    idx_cursor_free(c);
+    return result;
+}
+
+/* --- writer --- */
+
+typedef struct {
+    idx_buffer *out, keys, ranks, offsets;
+    uint32_t ends[BLOCK + 1]; /* of the waiting keys in `keys` */
+    uint64_t rows[BLOCK];
+    uint32_t n;
+    uint64_t total, blocks;
+} writer;
+
+static uint32_t shared_by(const uint8_t *a, uint32_t na, const uint8_t *b, uint32_t nb) {
+    uint32_t i = 0;
+    while (i < na && i < nb && a[i] == b[i]) i++;
+    return i;
+}
+
+static int put_rows(writer *w, uint64_t least, uint32_t bits) {
+    const size_t bytes = ((size_t)bits * w->n + 7) / 8;
+    uint8_t *p = buffer_more(w->out, bytes + PAD);
+    if (!p) return IDX_MEMORY;
+    memset(p, 0, bytes + PAD);
+    for (uint32_t i = 0; i < w->n; i++) {
+        const uint64_t v = w->rows[i] - least;
+        const uint32_t bit = i * bits;
+        if (bits == 64)
+            idx_store64(p + 8 * (size_t)i, v);
+        else
+            idx_store64(p + bit / 8, idx_load64(p + bit / 8) | v << bit % 8);
+    }
+    return 0;
+}
+
+/* The waiting entries become a block. */
+static int put_block(writer *w) {
+    const uint32_t n = w->n;
+    const uint8_t *keys = w->keys.data;
+    const uint32_t shared = shared_by(keys, w->ends[1], keys + w->ends[n - 1], w->ends[n] - w->ends[n - 1]); /* sorted: all between share it */
+    uint64_t least = w->rows[0], most = w->rows[0];
+    int fixed = 1;
+    for (uint32_t i = 0; i < n; i++) {
+        least = w->rows[i] < least ? w->rows[i] : least;
+        most = w->rows[i] > most ? w->rows[i] : most;
+        fixed &= w->ends[i + 1] - w->ends[i] == w->ends[1];
+    }
+    uint32_t bits = most == least ? 0 : 64 - (uint32_t)__builtin_clzll(most - least);
+    bits = bits > 56 ? 64 : bits;
+    const uint32_t all = w->ends[n] - n * shared, suffix = fixed ? w->ends[1] - shared : all, form = fixed ? 0 : all < 65536 ? 2 : 4;
+    const uint64_t at = w->out->size - HEADER, rank = key_rank(keys, w->ends[1], 0);
+    if (buffer_put64(&w->ranks, rank) || buffer_put64(&w->offsets, at)) return IDX_MEMORY;
+    uint8_t *p = buffer_more(w->out, BLOCK_HEADER + shared + (form ? (size_t)form * (n + 1) : 0) + all);
+    if (!p) return IDX_MEMORY;
+    idx_store64(p, shared | (uint64_t)suffix << 32);
+    p[8] = (uint8_t)form, p[9] = (uint8_t)bits, p[10] = p[11] = 0;
+    idx_store64(p + 12, least);
+    memcpy(p + BLOCK_HEADER, keys, shared);
+    uint8_t *table = p + BLOCK_HEADER + shared, *to = table + (form ? (size_t)form * (n + 1) : 0);
+    for (uint32_t i = 0; i <= n; i++) {
+        const uint32_t offset = w->ends[i] - i * shared;
+        for (uint32_t k = 0; k < form; k++) table[form * i + k] = (uint8_t)(offset >> 8 * k);
+        if (i == n) break;
+        const uint32_t size = w->ends[i + 1] - w->ends[i] - shared;
+        if (size) memcpy(to, keys + w->ends[i] + shared, size);
+        to += size;
+    }
+    const int failed = put_rows(w, least, bits);
+    w->n = 0, w->keys.size = 0, w->total += n, w->blocks++;
+    return failed;
+}
+
+static int put_entries(writer *w, idx_cursor *cursor) {
+    entry e;
+    for (int got; (got = cursor->next(cursor, &e)) != 0;) {
+        if (got < 0) return got;
+        if (w->n && w->rows[w->n - 1] == e.row && w->ends[w->n] - w->ends[w->n - 1] == e.size &&
+            memcmp(w->keys.data + w->ends[w->n - 1], e.key, e.size) == 0)
+            continue; /* given twice */
+        if (w->n == BLOCK && put_block(w)) return IDX_MEMORY;
+        w->ends[0] = 0;
+        if (buffer_put(&w->keys, e.key, e.size) || !buffer_more(&w->keys, 1)) return IDX_MEMORY;
+        w->keys.size--; /* there are bytes even when all keys are empty */
+        w->ends[w->n + 1] = (uint32_t)w->keys.size, w->rows[w->n++] = e.row;
+    }
+    return w->n ? put_block(w) : 0;
+}
+
+idx_buffer *idx_ordered_write(idx_cursor *cursor, int *error) {
+    writer w = {.out = calloc(1, sizeof *w.out)};
+    *error = w.out && buffer_more(w.out, HEADER) ? put_entries(&w, cursor) : IDX_MEMORY;
+    const uint64_t body = *error ? 0 : w.out->size - HEADER;
+    if (!*error && (buffer_put(w.out, w.ranks.data, w.ranks.size) || buffer_put(w.out, w.offsets.data, w.offsets.size) || buffer_put64(w.out, body)))
+        *error = IDX_MEMORY;
+    if (!*error) {
+        uint8_t *p = w.out->data;
+        memset(p, 0, HEADER);
+        idx_store64(p, MAGIC | (uint64_t)VERSION << 32);
+        idx_store64(p + 8, w.total), idx_store64(p + 16, w.blocks), idx_store64(p + 24, body);
+        idx_store64(p + 32, idx_xxh3(p + HEADER, w.out->size - HEADER));
+    }
+    free(w.keys.data);
+    free(w.ranks.data);
+    free(w.offsets.data);
+    if (*error) {
+        idx_buffer_free(w.out);
+        return NULL;
+    }
+    return w.out;
+}

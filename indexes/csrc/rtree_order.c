@@ -1,0 +1,133 @@
+/* The order along the Hilbert curve: Kamel & Faloutsos, "On Packing R-trees", CIKM 1993, section 3 (by the centre of the box).
+ *
+ * The centres' bounds are cut into 2^22 cells an axis (2^14 in three dimensions). Where more than a leaf's worth of centres share
+ * a cell, those are ordered among themselves on a grid of their own, so that one far box does not spoil the order of all others.
+ * The curve: J. Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707, 2004, eight centres side by side.
+ */
+#include "indexes/csrc/rtree_node.h"
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { LANES = 8, DIGIT = 11, DIGITS = 4, BY_INSERTION = 64 };
+
+typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
+
+typedef struct place {
+    uint64_t key, at;
+} place;
+
+typedef struct sorter {
+    const double *boxes;
+    int dims, bits; /* bits an axis, even */
+    place *spare;
+} sorter;
+
+/* A quarter of the sum of both bounds: half the centre, which never overflows. */
+static inline double centre(const sorter *s, uint64_t at, int a) {
+    const double *box = s->boxes + at * 2 * (unsigned)s->dims;
+    const double lo = fmax(fmin(box[a], DBL_MAX), -DBL_MAX), hi = fmax(fmin(box[s->dims + a], DBL_MAX), -DBL_MAX);
+    return 0.25 * lo + 0.25 * hi;
+}
+
+/* Cells of eight centres to eight distances along the curve. */
+static void along(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) {
+    lanes x[RT_MOST_DIMS], turn = {0}, half[2] = {{0}, {0}};
+    uint32_t out[2][LANES];
+    memcpy(x, cells, sizeof x);
+    for (int q = bits - 1; q > 0; q--) {
+        const uint32_t below = (1u << q) - 1;
+        for (int a = 0; a < dims; a++) {
+            const lanes set = -(x[a] >> q & 1), swap = (x[0] ^ x[a]) & below & ~set;
+            x[0] ^= (set & below) | swap;
+            x[a] ^= swap;
+        }
+    }
+    for (int a = 1; a < dims; a++) x[a] ^= x[a - 1];
+    for (int q = bits - 1; q > 0; q--) turn ^= -(x[dims - 1] >> q & 1) & ((1u << q) - 1);
+    for (int q = bits - 1; q >= 0; q--)
+        for (int a = 0; a < dims; a++) half[q < bits / 2] = half[q < bits / 2] << 1 | ((x[a] ^ turn) >> q & 1);
+    memcpy(out, half, sizeof out);
+    for (int i = 0; i < LANES; i++) keys[i] = (uint64_t)out[0][i] << dims * bits / 2 | out[1][i];
+}
+
+/* Give the places their keys; false when all centres are one. */
+static int key(const sorter *s, place *p, size_t n) {
+    double least[RT_MOST_DIMS], extent[RT_MOST_DIMS];
+    int some = 0;
+    for (int a = 0; a < s->dims; a++) {
+        double lo = INFINITY, hi = -INFINITY;
+        for (size_t i = 0; i < n; i++) {
+            const double c = centre(s, p[i].at, a);
+            lo = c < lo ? c : lo, hi = c > hi ? c : hi;
+        }
+        least[a] = lo, extent[a] = hi - lo;
+        some |= extent[a] > 0;
+    }
+    if (!some) return 0;
+    const double most = (double)((1u << s->bits) - 1);
+    uint32_t cells[RT_MOST_DIMS][LANES] = {{0}};
+    uint64_t keys[LANES];
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t here = n - i < LANES ? n - i : LANES;
+        for (int a = 0; a < s->dims; a++)
+            for (size_t j = 0; extent[a] > 0 && j < here; j++)
+                cells[a][j] = (uint32_t)((centre(s, p[i + j].at, a) - least[a]) / extent[a] * most);
+        along(s->dims, s->bits, cells, keys);
+        for (size_t j = 0; j < here; j++) p[i + j].key = keys[j];
+    }
+    return 1;
+}
+
+static void insertion(place *p, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        const place x = p[i];
+        size_t j = i;
+        for (; j && p[j - 1].key > x.key; j--) p[j] = p[j - 1];
+        p[j] = x;
+    }
+}
+
+/* Not inlined: its counters would stand on the stack once for each turn of the recursion in arrange. */
+__attribute__((noinline)) static void radix(place *p, place *spare, size_t n) {
+    uint64_t start[DIGITS][1 << DIGIT] = {{0}};
+    const uint64_t low = (1u << DIGIT) - 1;
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; d < DIGITS; d++) start[d][p[i].key >> d * DIGIT & low]++;
+    place *from = p, *to = spare;
+    for (int d = 0; d < DIGITS; d++) {
+        if (start[d][from->key >> d * DIGIT & low] == n) continue; /* all the same */
+        for (uint64_t v = 0, sum = 0; v <= low; v++) {
+            const uint64_t here = start[d][v];
+            start[d][v] = sum, sum += here;
+        }
+        for (size_t i = 0; i < n; i++) to[start[d][from[i].key >> d * DIGIT & low]++] = from[i];
+        place *swap = from;
+        from = to, to = swap;
+    }
+    if (from != p) memcpy(p, from, n * sizeof *p);
+}
+
+/* Every turn of the recursion works in one cell of the one before: an axis is halved at least 14 times, so it ends. */
+static void arrange(const sorter *s, place *p, size_t n) {
+    if (n <= RT_FAN || !key(s, p, n)) return;
+    if (n <= BY_INSERTION)
+        insertion(p, n);
+    else
+        radix(p, s->spare, n);
+    for (size_t i = 0, j; i < n; i = j) {
+        for (j = i + 1; j < n && p[j].key == p[i].key;) j++;
+        if (j - i > RT_FAN) arrange(s, p + i, j - i);
+    }
+}
+
+int idx_rtree_order(int dims, const double *boxes, size_t n, uint64_t *order) {
+    place *p = n > SIZE_MAX / 64 ? NULL : malloc(2 * n * sizeof *p + 1);
+    if (!p) return IDX_RTREE_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) p[i].at = i;
+    const sorter s = {boxes, dims, dims == 2 ? 22 : 14, p + n};
+    arrange(&s, p, n);
+    for (size_t i = 0; i < n; i++) order[i] = p[i].at;
+    free(p);
+    return 0;
+}

@@ -1,0 +1,49 @@
+/* words.h: kernels over one container of a row set: 65,536 bits in 1024 words, and sorted lists of 16-bit numbers.
+ *
+ *    words   |0..63|64..127| ... |65472..65535|      bit i is bit i % 64 of word i / 64
+ *    list    low[0] < low[1] < ... < low[n-1]
+ *
+ * Ownership: the caller's memory; a list that a function fills has the room that is said there.
+ * Threads: pure. Invariants: stored words and lists may stand at any address (the types say so); AVX-512, AVX2 and portable paths give the
+ * same. Little-endian machines only: what is stored is worked on where it is.
+ * Source: D. Lemire et al., "Roaring bitmaps: implementation of an optimized software library", SPE 48(4), 2018, sections 4.1 to 4.3;
+ * W. Mula, N. Kurz, D. Lemire, "Faster population counts using AVX2 instructions", Computer Journal 61(1), 2018, section 4.
+ */
+#ifndef IDX_WORDS_H
+#define IDX_WORDS_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "row sets work on stored little-endian words where they are"
+#endif
+
+enum { WORDS = 1024, WORDS_BYTES = 8192, SPAN = 65536 };
+
+typedef uint64_t word __attribute__((aligned(1), may_alias));
+typedef uint16_t low __attribute__((aligned(1), may_alias));
+
+typedef enum { SET_AND, SET_OR, SET_XOR, SET_ANDNOT } setop;
+
+/* dst = a op b, and the number of its bits. dst may be a or b; NULL: count only. */
+uint32_t words_combine(setop op, word *dst, const word *a, const word *b);
+uint32_t words_count(const word *a);
+/* The number of maximal runs of ones. */
+uint32_t words_runs(const word *a);
+/* The bits as a list, at most room of them: returns how many. */
+uint32_t words_list(const word *a, low *out, uint32_t room);
+/* The bits as rows: base + bit, at most room of them. */
+uint32_t words_rows(const word *a, uint64_t base, uint64_t *out, uint32_t room);
+/* Set, clear or flip the bits first..last. */
+void words_range(setop op, word *a, uint32_t first, uint32_t last);
+/* OR sets the list's bits, XOR flips them, ANDNOT clears them. */
+void words_apply_list(setop op, word *a, const low *list, uint32_t n);
+
+/* Common numbers of two lists into out, which has room for the shorter one (NULL: count only) and is neither of them. */
+uint32_t list_and(low *out, const low *a, uint32_t na, const low *b, uint32_t nb);
+/* First i >= from with list[i] >= x; n when there is none. Gallops. */
+uint32_t list_seek(const low *list, uint32_t n, uint32_t from, uint32_t x);
+
+static inline int words_has(const word *a, uint32_t bit) { return (int)(a[bit >> 6] >> (bit & 63) & 1); }
+#endif
