@@ -19,6 +19,7 @@ from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
 from .cli_filters import bench as bench_filters_
+from .cli_ranges import bench as bench_ranges_
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
 from .stores import STORES
 from .workloads import MIXES
@@ -34,6 +35,7 @@ app.add_typer(cache_app, name="cache")
 bench_app.command("cache")(bench_cache_)
 bench_app.command("filters")(bench_filters_)
 bench_app.command("spatial")(bench_spatial_)
+bench_app.command("ranges")(bench_ranges_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

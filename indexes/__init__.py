@@ -1,4 +1,4 @@
-"""Indexes, native, each with a readable twin in `indexes.twins`: point filters, block searches, R-trees.
+"""Indexes, native, each with a readable twin in `indexes.twins`: point and range filters, block searches, row sets, R-trees.
 
 >>> import indexes
 >>> indexes.FILTERS["bloom"](bits_per_key=8)
@@ -21,6 +21,19 @@ from .filters import (
 )
 from .native import OpenSearch, SearchOps
 from .native_filter import HASHES, FilterObject, FilterOps, PythonFilter, murmur3, xxh3
+from .native_ranges import PythonRangeFilter, RangeFilterObject, RangeOps
+from .range_registry import (
+    RANGE_FILTERS,
+    NoRangeFilter,
+    PrefixBloomSettings,
+    RangeFilterSettings,
+    SnarfSettings,
+    SurfSettings,
+    accepts_params,
+    range_ops,
+    range_ops_address,
+    register_range_filter,
+)
 from .registry import (
     BUILT_IN,
     FILTERS,
@@ -35,6 +48,7 @@ from .registry import (
     FenceSettings,
     FilterSettings,
     HomogeneousRibbonSettings,
+    LearnedSettings,
     NoFilter,
     RibbonSettings,
     SearchSettings,
@@ -54,6 +68,7 @@ __all__ = [
     "BUILT_IN",
     "FILTERS",
     "HASHES",
+    "RANGE_FILTERS",
     "SEARCHES",
     "BinaryFuse8",
     "BinaryFuse8Settings",
@@ -75,25 +90,38 @@ __all__ = [
     "FilterSettings",
     "HomogeneousRibbon",
     "HomogeneousRibbonSettings",
+    "LearnedSettings",
     "NoFilter",
+    "NoRangeFilter",
     "OpenSearch",
+    "PrefixBloomSettings",
     "PythonFilter",
+    "PythonRangeFilter",
     "RTree",
     "RTreeSegment",
+    "RangeFilterObject",
+    "RangeFilterSettings",
+    "RangeOps",
     "Ribbon",
     "RibbonSettings",
     "SearchOps",
     "SearchSettings",
+    "SnarfSettings",
+    "SurfSettings",
     "Xor8",
     "Xor8Settings",
     "Xor16",
     "Xor16Settings",
+    "accepts_params",
     "filter_class",
     "filter_kinds",
     "filter_ops",
     "filter_ops_address",
     "murmur3",
+    "range_ops",
+    "range_ops_address",
     "register_filter",
+    "register_range_filter",
     "register_search",
     "search_ops",
     "search_ops_address",

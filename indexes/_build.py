@@ -14,6 +14,9 @@ HEADERS = [
     "rtree.h",
     "bitmap.h",
     "builtins.h",
+    "range_filter.h",
+    "ranges.h",
+    "pgm.h",
 ]
 SOURCES = [
     "hash.c",
@@ -49,5 +52,14 @@ SOURCES = [
     "peeled.c",
     "ribbon.c",
     "builtins.c",
+    "ranges.c",
+    "surf_build.c",
+    "surf_probe.c",
+    "snarf.c",
+    "snarf_build.c",
+    "prefix_bloom.c",
+    "pgm.c",
+    "pgm_build.c",
+    "learned.c",
 ]
 INCLUDES: list[str] = []

@@ -140,6 +140,13 @@ class BinarySettings(SearchSettings):
     kind: ClassVar[str] = "binary"
 
 
+@dataclass(frozen=True)
+class LearnedSettings(SearchSettings):
+    """A PGM-index (Ferragina and Vinciguerra, VLDB 2020): a few lines for all blocks, then a few full keys; least memory."""
+
+    kind: ClassVar[str] = "learned"
+
+
 _OURS: tuple[type[FilterSettings], ...] = (
     BloomSettings, BlockedBloomSettings, CountingBloomSettings, CuckooSettings, RibbonSettings, HomogeneousRibbonSettings,
     BinaryFuse8Settings, BinaryFuse16Settings, Xor8Settings, Xor16Settings,
@@ -147,9 +154,9 @@ _OURS: tuple[type[FilterSettings], ...] = (
 FILTERS: dict[str, type[NoFilter] | type[FilterSettings]] = {NoFilter.kind: NoFilter, **{c.kind: c for c in _OURS}}
 BUILT_IN = frozenset(FILTERS)
 """The kinds of filter that are ours; others may run code of the interpreter."""
-SEARCHES: dict[str, type[SearchSettings]] = {c.kind: c for c in (FenceSettings, BinarySettings)}
+SEARCHES: dict[str, type[SearchSettings]] = {c.kind: c for c in (FenceSettings, BinarySettings, LearnedSettings)}
 _filter_ops: dict[str, FilterOps] = {c.kind: native_filter(c.kind) for c in _OURS}
-_search_ops: dict[str, SearchOps] = {kind: SearchOps(native_search_address(kind)) for kind in ("fence", "binary")}
+_search_ops: dict[str, SearchOps] = {kind: SearchOps(native_search_address(kind)) for kind in ("fence", "binary", "learned")}
 
 
 def filter_ops(kind: str) -> FilterOps:

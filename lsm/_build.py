@@ -45,6 +45,7 @@ SOURCES: list[str] = [
     "table_format.c",
     "table_index.c",
     "table_iter.c",
+    "table_range.c",
     "table_read.c",
     "table_verify.c",
     "tombs.c",
@@ -54,4 +55,11 @@ SOURCES: list[str] = [
     "version.c",
     "write.c",
 ]
-INCLUDES = ["recovery/csrc/fs.h", "recovery/csrc/wal.h", "eviction/csrc/policy.h", "indexes/csrc/filter.h", "indexes/csrc/search.h"]
+INCLUDES = [
+    "recovery/csrc/fs.h",
+    "recovery/csrc/wal.h",
+    "eviction/csrc/policy.h",
+    "indexes/csrc/filter.h",
+    "indexes/csrc/range_filter.h",
+    "indexes/csrc/search.h",
+]

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import eviction
@@ -15,7 +16,12 @@ from .errors import Error
 from .native_plugin import LoadedComponent
 from .registry import COMPILED, MEMTABLES
 
-SLOTS = ("memtable", "eviction", "filter")
+SLOTS = ("memtable", "eviction", "filter", "range_filter", "search")
+_INDEXES: dict[str, Callable[[str, int], object]] = {
+    "filter": indexes.register_filter,
+    "range_filter": indexes.register_range_filter,
+    "search": indexes.register_search,
+}
 _loaded: list[LoadedComponent] = []  # a component stays loaded as long as the process lives
 
 
@@ -31,7 +37,7 @@ def get_include() -> str:
 def compile_component(source: str, *, slot: str, name: str, compiler: str | None = None, flags: tuple[str, ...] = ("-O2",)) -> int:
     """Compile C that defines `const void *lsmlab_component(void)` and register the ops table it returns under name.
 
-    slot: memtable, eviction or filter. compiler: default $CC, else cc. Returns the address of the ops table.
+    slot: memtable, eviction, filter, range_filter or search. compiler: default $CC, else cc. Returns the address of the ops table.
     CompileError with the compiler's messages; also when the table has another abi or a smaller size.
     """
     if slot not in SLOTS:
@@ -68,5 +74,5 @@ def compile_component(source: str, *, slot: str, name: str, compiler: str | None
     elif slot == "eviction":
         eviction.register(name, component.address)
     else:
-        indexes.register_filter(name, component.address)
+        _INDEXES[slot](name, component.address)
     return component.address

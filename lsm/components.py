@@ -35,7 +35,8 @@ def make_components(options: Options, fs: FileSystem, database_id: int) -> Compo
     row_cache = _make_cache(options.row_cache, _ROW, options.seed)
     codecs = [load_codec(name) for name in available_codecs() if name != "none"]
     filters = [indexes.filter_ops_address(kind) for kind in indexes.FILTERS if kind != "none"]
-    env = Env(fs, recovery.crc32c_address(), cache, row_cache, ledger, database_id, codecs, filters)
+    ranges = [indexes.range_ops_address(kind) for kind in indexes.RANGE_FILTERS if kind != "none"]
+    env = Env(fs, recovery.crc32c_address(), cache, row_cache, ledger, database_id, codecs, filters, ranges)
     calls_out = any(kind not in indexes.BUILT_IN and indexes.filter_ops_address(kind) not in COMPILED for kind in indexes.FILTERS)
     return Components(env, ledger, cache, row_cache, calls_out or _calls_out(options.cache) or _calls_out(options.row_cache))
 

@@ -259,6 +259,8 @@ class Keyspace:
             "bits_per_key": min(bits, 64.0),
             "search": indexes.search_ops_address(t.search),
             "read_mode": READ_MODES[t.read_mode],
+            "range_filter": indexes.range_ops_address(t.range_filter),
+            "range_params": t.range_params,
         }
         return TableSettings(**fields)
 

@@ -27,7 +27,7 @@ MISSING, SHORT = lib.LSM_MISSING, lib.LSM_SHORT
 NEWEST = 2**64 - 1
 MAX_KEY, MAX_VALUE = lib.LSM_MAX_KEY, lib.LSM_MAX_VALUE
 OPERATIONS = ("read", "write", "hit", "probe", "skip")
-COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal", "row")
+COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal", "row", "range_filter")
 CAUSES = ("get", "scan", "flush", "compaction", "open", "check", "write")
 LEVELS = lib.LSM_LEDGER_LEVELS
 COUNTERS = [
@@ -48,6 +48,7 @@ COUNTERS = [
     "cache_evictions",
     "cache_inserts",
     "cache_ghost_hits",
+    "range_filter_false_positives",
 ]
 _WAL_DAMAGE = 74  # EBADMSG
 
@@ -207,10 +208,12 @@ class Env:
         database_id: int,
         codecs: Sequence[Any],
         filters: Sequence[int],
+        range_filters: Sequence[int] = (),
     ) -> None:
         self.keep = (fs, cache, rows, ledger, tuple(codecs))
         self._codecs = ffi.new("const lsm_codec *[]", [_pointer("const lsm_codec *", c.address) for c in codecs])
         self._filters = ffi.new("const idx_filter_ops *[]", [_pointer("const idx_filter_ops *", f) for f in filters])
+        self._ranges = ffi.new("const idx_range_ops *[]", [_pointer("const idx_range_ops *", f) for f in range_filters])
         self.handle = ffi.new("lsm_env *")
         e = self.handle
         e.abi, e.size = lib.LSM_ABI, ffi.sizeof("lsm_env")
@@ -222,6 +225,15 @@ class Env:
         e.database_id = database_id
         e.codecs, e.n_codecs = self._codecs, len(codecs)
         e.filters, e.n_filters = self._filters, len(filters)
+        e.range_filters, e.n_range_filters = self._ranges, len(range_filters)
+
+
+_TABLE_PARTS = {
+    "codec": "const lsm_codec *",
+    "filter": "const idx_filter_ops *",
+    "search": "const idx_search_ops *",
+    "range_filter": "const idx_range_ops *",
+}
 
 
 class TableSettings:
@@ -230,11 +242,13 @@ class TableSettings:
     def __init__(self, **fields: Any) -> None:
         self.handle = ffi.new("lsm_table_options *")
         self.handle.abi, self.handle.size = lib.LSM_ABI, ffi.sizeof("lsm_table_options")
-        self.keep = fields
+        self.keep: list[Any] = [fields]
         for name, value in fields.items():
-            if name in ("codec", "filter", "search"):
-                kind = {"codec": "const lsm_codec *", "filter": "const idx_filter_ops *", "search": "const idx_search_ops *"}[name]
-                value = _pointer(kind, value)  # noqa: PLW2901
+            if name in _TABLE_PARTS:
+                value = _pointer(_TABLE_PARTS[name], value)  # noqa: PLW2901
+            elif isinstance(value, str):
+                value = ffi.new("char[]", value.encode())  # noqa: PLW2901
+                self.keep.append(value)
             setattr(self.handle, name, value)
 
 

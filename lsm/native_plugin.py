@@ -6,7 +6,13 @@ import os
 
 from .native import ffi, lib
 
-_TABLES = {"memtable": ("lsm_memtable_ops", 1), "eviction": ("evi_ops", 1), "filter": ("idx_filter_ops", 1)}
+_TABLES = {
+    "memtable": ("lsm_memtable_ops", 1),
+    "eviction": ("evi_ops", 1),
+    "filter": ("idx_filter_ops", 1),
+    "range_filter": ("idx_range_ops", 1),
+    "search": ("idx_search_ops", 1),
+}
 
 
 class LoadedComponent:

@@ -61,6 +61,8 @@ class TableOptions:
     filter: str = "blocked_bloom"
     bits_per_key: float = 10.0
     read_mode: str = "buffered"
+    range_filter: str = "none"
+    range_params: str = ""  # of the range filter: "name=value name=value"
 
     def __post_init__(self) -> None:
         _between("table.block_size", self.block_size, 32, 64 << 20)
@@ -73,6 +75,9 @@ class TableOptions:
         one_of("table.filter", self.filter, indexes.FILTERS)
         _between("table.bits_per_key", self.bits_per_key, 1.0, 64.0)
         one_of("table.read_mode", self.read_mode, READ_MODES)
+        one_of("table.range_filter", self.range_filter, indexes.RANGE_FILTERS)
+        if not isinstance(self.range_params, str) or not indexes.accepts_params(self.range_filter, self.range_params):
+            raise InvalidOptions("table.range_params", self.range_params, f"parameters that the range filter {self.range_filter} takes")
 
 
 INDEXES = {"full": 0, "two_level": 1}

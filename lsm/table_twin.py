@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from indexes.twins import TWINS
+from indexes.twins import TWINS, SurfTwin
 
 from .memtable_twin import DELETE, Entry
 from .merge_twin import Range
@@ -43,7 +43,10 @@ _WORD = 2**64 - 1
 
 @dataclass(frozen=True)
 class Settings:
-    """What shapes a table; names and meaning as in lsm_table_options. filter: a name of `indexes.twins.TWINS`, or ""."""
+    """What shapes a table; names and meaning as in lsm_table_options.
+
+    filter: a name of `indexes.twins.TWINS`, or ""; range_filter: "surf" or "".
+    """
 
     block_size: int = 4096
     restart_interval: int = 16
@@ -52,6 +55,7 @@ class Settings:
     index_kind: int = FULL
     filter: str = ""
     bits_per_key: float = 10.0
+    range_filter: str = ""
 
 
 def mask(crc: int) -> int:
@@ -174,6 +178,7 @@ def write_table(database: int, number: int, entries: Sequence[Entry], ranges: Se
         twin = TWINS[settings.filter]()
         handles["filter"] = f.write(bytes(twin.build([twin.hash(k) for k in keys], settings.bits_per_key)))
     filtered = handles["filter"][1] > 0
+    ranged = f.write(SurfTwin(list(keys)).data) if settings.range_filter and keys else None
     if ranges:
         packed = (varint(len(r.start)) + varint(len(r.end)) + struct.pack("<Q", r.seq) + r.start + r.end for r in ranges)
         handles["tombs"] = f.write(struct.pack("<I", len(ranges)) + b"".join(packed))
@@ -202,6 +207,9 @@ def write_table(database: int, number: int, entries: Sequence[Entry], ranges: Se
         "smallest": min([*(e.key for e in entries[:1]), *(r.start for r in ranges)]),
         "largest": ends if exclusive and ends is not None else largest or b"",
     }
+    if ranged:
+        properties["range_filter"] = settings.range_filter.encode()
+        properties |= {f"range_filter_{what}": struct.pack("<Q", v) for what, v in zip(("offset", "size"), ranged, strict=True)}
     named = (bytes([len(name)]) + name.encode() + struct.pack("<I", len(v)) + v for name, v in properties.items())
     props = f.write(struct.pack("<H", len(properties)) + b"".join(named))
     fields = (settings.index_kind, database, number, *props, *index, *handles["filter"], *handles["tombs"], f.chain)

@@ -14,7 +14,7 @@ const idx_filter_ops *idx_filter_find(const char *name) {
 }
 
 const idx_search_ops *idx_search_find(const char *name) {
-    const idx_search_ops *const all[] = {&idx_fence, &idx_binary};
+    const idx_search_ops *const all[] = {&idx_fence, &idx_binary, &idx_learned};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i]->name, name) == 0) return all[i];
     return NULL;

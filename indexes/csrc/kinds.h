@@ -10,7 +10,7 @@
 
 /* cdef:begin */
 const idx_filter_ops *idx_filter_find(const char *name); /* "bloom", "ribbon", ...; NULL: unknown */
-const idx_search_ops *idx_search_find(const char *name); /* "fence", "binary"; NULL: unknown */
+const idx_search_ops *idx_search_find(const char *name); /* "fence", "binary", "learned"; NULL: unknown */
 idx_hash_fn idx_hash_find(const char *name); /* "xxh3", "murmur3"; NULL: unknown */
 /* out[i] = hash of bytes[offsets[i] .. offsets[i+1]); n + 1 offsets. Or of row i of n rows of `width` bytes. */
 void idx_hash_keys(idx_hash_fn hash, const uint8_t *bytes, const uint64_t *offsets, size_t n, uint64_t *out);
@@ -27,5 +27,5 @@ void idx_search_find_many(const idx_search_ops *ops, const void *search, const u
 
 extern const idx_filter_ops idx_bloom, idx_blocked_bloom, idx_counting_bloom, idx_cuckoo, idx_ribbon, idx_homogeneous_ribbon,
     idx_binary_fuse8, idx_binary_fuse16, idx_xor8, idx_xor16;
-extern const idx_search_ops idx_fence, idx_binary;
+extern const idx_search_ops idx_fence, idx_binary, idx_learned;
 #endif

@@ -7,8 +7,12 @@ from .cuckoo import CuckooTwin
 from .fence import FenceTwin
 from .filter_twin import ChangingTwin, FilterTwin
 from .peeled import BinaryFuse8Twin, BinaryFuse16Twin, Xor8Twin, Xor16Twin
+from .pgm import PGMTwin
+from .prefix_bloom import PrefixBloomTwin
 from .ribbon import HomogeneousRibbonTwin, RibbonTwin
 from .rtree import GrowingTwin, RTreeTwin
+from .snarf import SnarfTwin
+from .surf import SurfTwin
 
 _ALL: tuple[type[FilterTwin], ...] = (
     BloomTwin, BlockedBloomTwin, CountingBloomTwin, CuckooTwin, RibbonTwin, HomogeneousRibbonTwin,
@@ -29,8 +33,12 @@ __all__ = [
     "FilterTwin",
     "GrowingTwin",
     "HomogeneousRibbonTwin",
+    "PGMTwin",
+    "PrefixBloomTwin",
     "RTreeTwin",
     "RibbonTwin",
+    "SnarfTwin",
+    "SurfTwin",
     "Xor8Twin",
     "Xor16Twin",
 ]

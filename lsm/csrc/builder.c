@@ -34,6 +34,7 @@ struct lsm_builder {
     uint64_t last_seq;
     uint64_t *hashes;
     size_t n_hashes, cap_hashes;
+    void *range; /* the range filter's builder; NULL: none */
     lsm_tombs *tombs;
     lsm_table_props props;
 };
@@ -64,6 +65,11 @@ int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const 
     if (bad || !b->path || !b->out || !b->last || !b->pending || !b->tombs) {
         lsm_builder_abandon(b);
         return lsm_fail(error, LSM_NOMEM, path, 0, "out of memory");
+    }
+    if (options->range_filter && options->range_filter->begin(options->range_params ? options->range_params : "", &b->range)) {
+        b->range = NULL;
+        lsm_builder_abandon(b);
+        return lsm_fail(error, LSM_PLUGIN, path, 0, "the range filter could not be begun");
     }
     int r = env->fs->ops->open(env->fs, path, REC_O_WRITE | REC_O_CREATE | REC_O_EXCL, &b->file);
     if (r < 0) {
@@ -230,6 +236,8 @@ int lsm_builder_add(lsm_builder *b, const lsm_entry *e, lsm_error *error) {
     if (lsm_block_builder_add(&b->block, e) != LSM_OK) return no_memory(b, error);
     if (first && set_key(&b->props.smallest, &b->props.smallest_len, e->key, e->key_len) != LSM_OK) return no_memory(b, error);
     if (b->opt.filter && c > 0 && note_hash(b, e) != LSM_OK) return no_memory(b, error);
+    if (b->range && c > 0 && b->opt.range_filter->add(b->range, e->key, e->key_len))
+        return fail_at(b, LSM_PLUGIN, error, "the range filter could not take a key");
     memcpy(b->last, e->key, e->key_len);
     b->props.largest_len = e->key_len;
     b->last_seq = e->seq;
@@ -295,6 +303,26 @@ static int write_filter(lsm_builder *b, lsm_handle *out, lsm_error *e) {
     return b->status;
 }
 
+static int write_range_filter(lsm_builder *b, lsm_error *e) {
+    const idx_range_ops *f = b->opt.range_filter;
+    size_t n = 0;
+    if (!b->range || !b->props.entries) return LSM_OK;
+    if (f->finish(b->range, &n)) return fail_at(b, LSM_PLUGIN, e, "the range filter could not be built");
+    if (!n || n > LSM_MAX_META) return LSM_OK;
+    uint8_t *data = malloc(n + 1);
+    lsm_handle h;
+    if (!data) return no_memory(b, e);
+    if (f->write(b->range, data))
+        fail_at(b, LSM_PLUGIN, e, "the range filter could not be built");
+    else if (write_block(b, data, n, LSM_C_RANGE_FILTER, 0, &h, e) == LSM_OK) {
+        b->props.range_filter_offset = h.offset;
+        b->props.range_filter_size = h.size;
+        strncpy(b->props.range_filter_name, f->name, sizeof b->props.range_filter_name - 1);
+    }
+    free(data);
+    return b->status;
+}
+
 /* Range tombstones: count u32, then start length varint | end length varint | seq u64 | start | end. They widen smallest and largest. */
 static int write_tombs(lsm_builder *b, lsm_handle *out, lsm_error *e) {
     size_t n = lsm_tombs_count(b->tombs), size = 4;
@@ -334,7 +362,8 @@ static int write_tail(lsm_builder *b, lsm_error *e) {
     if (settle(b, NULL, 0) != LSM_OK) return no_memory(b, e);
     if (x->entries && set_key(&x->largest, &x->largest_len, b->last, x->largest_len) != LSM_OK) return no_memory(b, e);
     if (b->opt.codec) strncpy(x->codec_name, b->opt.codec->name, sizeof x->codec_name - 1);
-    if (write_index(b, &f.index, e) != LSM_OK || write_filter(b, &f.filter, e) != LSM_OK || write_tombs(b, &f.tombs, e) != LSM_OK)
+    if (write_index(b, &f.index, e) != LSM_OK || write_filter(b, &f.filter, e) != LSM_OK || write_range_filter(b, e) != LSM_OK ||
+        write_tombs(b, &f.tombs, e) != LSM_OK)
         return b->status;
     if (!x->smallest) return fail_at(b, LSM_INVALID, e, "a table needs an entry or a range tombstone");
     uint8_t *props = NULL, footer[LSM_FOOTER];
@@ -363,6 +392,7 @@ static void free_builder(lsm_builder *b) {
     free(b->parts);
     free(b->part_sizes);
     lsm_block_builder_free(&b->block);
+    if (b->range) b->opt.range_filter->drop(b->range);
     lsm_tombs_free(b->tombs);
     lsm_props_clear(&b->props);
     free(b->index.data);

@@ -82,8 +82,12 @@ static int open_children(lsm_cursor *c, int fill_cache, size_t readahead) {
     }
     for (uint32_t i = 0; i < n_runs; i++) {
         const lsm_version_run *r = &s->version->runs[i];
-        children[n] = r->n == 1 ? lsm_table_iter(r->tables[0], r->level, LSM_BY_SCAN, fill_cache, readahead, &c->error)
-                                : lsm_run_iter(r->tables, r->n, r->level, LSM_BY_SCAN, fill_cache, readahead, &c->error);
+        if (r->has_range_filters && c->has_lower && c->has_upper) {
+            const lsm_bounds span = {c->lower, c->upper, c->lower_len, c->upper_len};
+            children[n] = lsm_run_iter_within(r->tables, r->n, r->level, LSM_BY_SCAN, fill_cache, readahead, &span, &c->error);
+        } else
+            children[n] = r->n == 1 ? lsm_table_iter(r->tables[0], r->level, LSM_BY_SCAN, fill_cache, readahead, &c->error)
+                                    : lsm_run_iter(r->tables, r->n, r->level, LSM_BY_SCAN, fill_cache, readahead, &c->error);
         if (children[n])
             n++;
         else

@@ -31,7 +31,7 @@ typedef struct lsm_version_run {
     lsm_table **tables;
     uint64_t *prefixes; /* of the tables' largest keys */
     uint32_t n;
-    int level, has_tombs;
+    int level, has_tombs, has_range_filters;
 } lsm_version_run;
 
 typedef struct lsm_version {

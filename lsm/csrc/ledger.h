@@ -20,7 +20,8 @@ enum lsm_component {
     LSM_C_RANGEDEL = 4,
     LSM_C_WAL = 5,
     LSM_C_ROW = 6, /* of the row cache */
-    LSM_COMPONENTS = 7
+    LSM_C_RANGE_FILTER = 7,
+    LSM_COMPONENTS = 8
 };
 enum lsm_cause {
     LSM_BY_GET = 0,
@@ -53,7 +54,8 @@ enum lsm_counter {
     LSM_N_EVICTIONS = 14,
     LSM_N_CACHE_INSERTS = 15,
     LSM_N_GHOST_HITS = 16,
-    LSM_COUNTERS = 17
+    LSM_N_RANGE_FILTER_FALSE = 17,
+    LSM_COUNTERS = 18
 };
 
 typedef struct lsm_ledger lsm_ledger;

@@ -159,6 +159,7 @@ int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const c
     if (status == LSM_OK) status = load_props(t, error);
     if (status == LSM_OK) status = load_index(t, options, error);
     if (status == LSM_OK) status = load_filter(t, error);
+    if (status == LSM_OK) status = lsm_load_range_filter(t, error);
     if (status == LSM_OK) status = load_tombs(t, error);
     if (status != LSM_OK)
         lsm_table_unref(t);
@@ -178,6 +179,7 @@ void lsm_table_unref(lsm_table *t) {
     if (t->map) t->file->ops->unmap(t->file, (void *)t->map, t->size);
     if (t->file) t->file->ops->close(t->file);
     if (t->searcher) t->search->close(t->searcher);
+    lsm_drop_range_filter(t);
     lsm_tombs_free(t->tombs);
     lsm_props_clear(&t->props);
     free((void *)t->map_verified);
@@ -193,6 +195,7 @@ const lsm_tombs *lsm_table_tombs(const lsm_table *t) { return t->tombs; }
 const idx_filter_ops *lsm_table_filter(const lsm_table *t) { return t->filter; }
 
 size_t lsm_table_memory(const lsm_table *t) {
-    return sizeof *t + t->index->memory + t->footer.filter.size + (t->searcher ? t->search->memory(t->searcher) : 0) +
-           (t->cells ? t->index->n * sizeof *t->cells : 0) + (t->map ? t->size / 64 : 0);
+    return sizeof *t + t->index->memory + t->footer.filter.size + t->props.range_filter_size +
+           (t->searcher ? t->search->memory(t->searcher) : 0) + (t->cells ? t->index->n * sizeof *t->cells : 0) +
+           (t->map ? t->size / 64 : 0);
 }

@@ -1,6 +1,6 @@
 /* table.h: sorted string tables: an immutable file of entries in order, with index, filter and properties.
  *
- *   [data block]* [index block | index partitions, top] [filter] [range tombstones] [properties] [footer]
+ *   [data block]* [index block | index partitions, top] [filter] [range filter] [range tombstones] [properties] [footer]
  *   every block is followed by a trailer | codec id u8 | masked crc32c u32 |, the crc seeded with database id, file number and offset,
  *   so that a swapped, foreign or misdirected block never passes. The footer has its own crc, names the version of the format, the file number and the database id.
  *   Grammar of each block at the top of its .c file; docs/formats.md has it in prose.
@@ -20,6 +20,7 @@
 #include "lsm/csrc/tombs.h"
 #include "recovery/csrc/fs.h"
 #include "indexes/csrc/filter.h"
+#include "indexes/csrc/range_filter.h"
 #include "indexes/csrc/search.h"
 
 /* cdef:begin */
@@ -39,6 +40,8 @@ typedef struct lsm_env {
     const idx_filter_ops *const *filters; /* found by name at open */
     uint32_t n_filters;
     lsm_cache *rows; /* NULL: no row cache */
+    const idx_range_ops *const *range_filters; /* likewise */
+    uint32_t n_range_filters;
 } lsm_env;
 
 typedef struct lsm_table_options {
@@ -54,6 +57,8 @@ typedef struct lsm_table_options {
     double bits_per_key;
     const idx_search_ops *search; /* how an opened table searches its index */
     int read_mode; /* enum lsm_read_mode */
+    const idx_range_ops *range_filter; /* NULL: none */
+    const char *range_params; /* what it is built with; NULL: its defaults */
 } lsm_table_options;
 
 /* Facts of a finished table, stored in its properties block and given to the manifest. Keys are malloc'ed: lsm_props_clear. */
@@ -68,6 +73,8 @@ typedef struct lsm_table_props {
     int largest_exclusive;
     double bits_per_key;
     char filter_name[32], codec_name[32];
+    uint64_t range_filter_offset, range_filter_size; /* size 0: it has none */
+    char range_filter_name[32];
 } lsm_table_props;
 
 typedef struct lsm_table lsm_table;
@@ -121,6 +128,14 @@ uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n);
 void lsm_table_near(const lsm_table *t, uint32_t ordinal);
 int lsm_table_get_aimed(lsm_table *t, uint32_t ordinal, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
                         lsm_entry *out, lsm_pin *pin, lsm_error *error);
+/* Whether a key of [lower, upper) may be in the table: its range filter, which it must have, is asked, and that is counted. */
+typedef struct lsm_bounds {
+    const uint8_t *lower, *upper;
+    size_t lower_len, upper_len;
+} lsm_bounds;
+int lsm_table_has_range_filter(const lsm_table *t);
+int lsm_table_may_hold(lsm_table *t, const lsm_bounds *s, int level, int cause);
+void lsm_table_held_none(lsm_table *t); /* it said maybe, and there was none */
 /* How many published versions hold the table: count up or down, the new count is returned. */
 uint32_t lsm_table_publish(lsm_table *t, int delta);
 static inline void lsm_unpin(lsm_pin *p) {

@@ -103,6 +103,12 @@ size_t lsm_props_encode(const lsm_table_props *x, uint8_t **out) {
     p = put_property(p, "smallest", x->smallest, x->smallest_len);
     p = put_property(p, "largest", x->largest, x->largest_len);
     count += 5;
+    if (x->range_filter_size) {
+        p = put_property(p, "range_filter", x->range_filter_name, strlen(x->range_filter_name));
+        p = put_number(p, "range_filter_offset", x->range_filter_offset);
+        p = put_number(p, "range_filter_size", x->range_filter_size);
+        count += 3;
+    }
     start[0] = (uint8_t)count;
     start[1] = 0;
     *out = start;
@@ -130,6 +136,7 @@ static int take_property(const char *name, size_t len, const uint8_t *data, uint
     if (IS("smallest")) return copy_key(data, n, &x->smallest, &x->smallest_len);
     if (IS("largest")) return copy_key(data, n, &x->largest, &x->largest_len);
     if (IS("filter")) return copy_name(data, n, x->filter_name);
+    if (IS("range_filter")) return copy_name(data, n, x->range_filter_name);
     if (IS("codec")) return copy_name(data, n, x->codec_name);
     uint64_t v = n == 8 ? lsm_get64(data) : 0;
 #define TAKE(field)                                                                                                                        \
@@ -138,6 +145,8 @@ static int take_property(const char *name, size_t len, const uint8_t *data, uint
         return n == 8 ? LSM_OK : LSM_CORRUPT;                                                                                              \
     }
     NUMBERS(TAKE)
+    TAKE(range_filter_offset)
+    TAKE(range_filter_size)
 #undef TAKE
     if (IS("bits_per_key")) {
         *bits = v;

@@ -23,6 +23,9 @@ struct lsm_table {
     void *searcher; /* over index; NULL: plain binary search */
     const idx_filter_ops *filter;
     uint8_t *filter_bytes; /* 64-byte aligned */
+    const idx_range_ops *range_ops;
+    uint8_t *range_bytes; /* 64-byte aligned */
+    void *range; /* over range_bytes; NULL: no range filter */
     lsm_tombs *tombs;
     lsm_cell *cells; /* a data block each, when the index is whole; NULL: the cache is asked by offset, or there is none */
     const uint8_t *map; /* mapped mode */
@@ -44,5 +47,9 @@ int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, cons
 int lsm_unpack_block(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block **out, lsm_error *e);
 /* A partition of a two-level index, parsed; alive as long as the pin. */
 int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_index_part **out, lsm_pin *pin, lsm_error *e);
+/* table_range.c */
+lsm_handle lsm_range_handle(const lsm_table_props *p);
+int lsm_load_range_filter(lsm_table *t, lsm_error *e);
+void lsm_drop_range_filter(lsm_table *t);
 uint32_t lsm_table_find(const lsm_table *t, const uint8_t *key, size_t n); /* in the index, or the top of a two-level one */
 #endif

@@ -55,6 +55,8 @@ static int check_entry(walk *w, const lsm_entry *e, lsm_handle h, const uint8_t 
     if (lsm_compare_keys(e->key, e->key_len, sep, sep_len) > 0) return damaged(w, h.offset, "a key behind its block's separator");
     if (t->filter_bytes && !t->filter->may_contain(t->filter_bytes, t->footer.filter.size, t->filter->hash(e->key, e->key_len)))
         return damaged(w, h.offset, "the filter denies a key of the table");
+    if (t->range && !t->range_ops->may_contain(t->range, e->key, e->key_len))
+        return damaged(w, h.offset, "the range filter denies a key of the table");
     if (lsm_compare_keys(e->key, e->key_len, t->props.smallest, t->props.smallest_len) < 0 ||
         lsm_compare_keys(e->key, e->key_len, t->props.largest, t->props.largest_len) > 0)
         return damaged(w, h.offset, "a key outside of the table's bounds");
@@ -141,6 +143,7 @@ int lsm_table_verify(lsm_table *t, lsm_error *error) {
     int status = t->footer.index_kind == LSM_INDEX_FULL ? walk_data(&w, t->index) : walk_two_level(&w);
     if (status == LSM_OK) status = walk_block(&w, t->footer.index, LSM_C_INDEX, NULL);
     if (status == LSM_OK && t->footer.filter.size) status = walk_block(&w, t->footer.filter, LSM_C_FILTER, NULL);
+    if (status == LSM_OK && t->range) status = walk_block(&w, lsm_range_handle(&t->props), LSM_C_RANGE_FILTER, NULL);
     if (status == LSM_OK && t->footer.tombs.size) status = walk_block(&w, t->footer.tombs, LSM_C_RANGEDEL, NULL);
     if (status == LSM_OK) status = walk_block(&w, t->footer.props, LSM_C_META, NULL);
     if (status == LSM_OK) status = check_totals(&w);

@@ -87,6 +87,7 @@ static int fill_run(lsm_version_run *to, const lsm_run *from) {
         to->tables[to->n] = t;
         to->prefixes[to->n++] = lsm_key_prefix(p->largest, p->largest_len);
         to->has_tombs |= lsm_table_tombs(t) != NULL;
+        to->has_range_filters |= lsm_table_has_range_filter(t);
     }
     return LSM_OK;
 }

@@ -39,6 +39,7 @@ settings = st.builds(
     index_kind=st.integers(0, 1),
     filter=st.sampled_from(["", "bloom", "blocked_bloom"]),
     bits_per_key=st.sampled_from([1.0, 10.0, 9.37]),
+    range_filter=st.sampled_from(["", "surf"]),
 )
 
 

@@ -27,6 +27,7 @@ RANGES = [Range(b"", b"a", 350), Range(b"key0010", b"key0020", 351)]
 SHAPES = {
     "table_v1_full.sst": Settings(block_size=600, restart_interval=4, hash_index=True, filter="blocked_bloom", bits_per_key=10.0),
     "table_v1_two_level.sst": Settings(block_size=300, restart_interval=16, index_kind=TWO_LEVEL, filter="bloom", bits_per_key=8.0),
+    "table_v1_range_filter.sst": Settings(block_size=600, restart_interval=4, filter="bloom", range_filter="surf"),
 }
 
 

@@ -32,8 +32,9 @@ class Lab:
         self.ledger = Ledger()
         self.codecs = {kind: load_codec(kind) for kind in ("none", "lz4", "zstd")}
         filters = [indexes.filter_ops_address(kind) for kind in indexes.filter_kinds()]
+        ranges = [indexes.range_ops_address("surf")]
         crc = recovery.crc32c_address()
-        self.env = Env(self.fs, crc, self.cache, None, self.ledger, self.database, list(self.codecs.values()), filters)
+        self.env = Env(self.fs, crc, self.cache, None, self.ledger, self.database, list(self.codecs.values()), filters, ranges)
 
     def settings(self, twin: Settings | None = None, *, codec: str = "", search: str = "", mapped: bool = False) -> TableSettings:
         """Return what C takes for the twin's settings."""
@@ -49,6 +50,8 @@ class Lab:
         }
         if s.filter:
             fields["filter"] = indexes.filter_ops_address(s.filter)
+        if s.range_filter:
+            fields["range_filter"] = indexes.range_ops_address(s.range_filter)
         if codec:
             fields["codec"] = self.codecs[codec].address
         if search:
@@ -75,6 +78,7 @@ SHAPES: dict[str, tuple[Settings, dict[str, Any]]] = {
     "hash index": (Settings(block_size=400, restart_interval=4, hash_index=True, filter="blocked_bloom"), {"search": "binary"}),
     "two levels": (Settings(block_size=100, restart_interval=2, index_kind=TWO_LEVEL), {"search": "fence"}),
     "two levels, tiny": (Settings(block_size=1, restart_interval=1, index_kind=TWO_LEVEL, filter="bloom", hash_index=True), {}),
+    "range filter": (Settings(block_size=300, filter="bloom", range_filter="surf"), {"search": "learned"}),
     "lz4": (Settings(block_size=500, restart_interval=4), {"codec": "lz4"}),
     "zstd, two levels": (Settings(block_size=300, index_kind=TWO_LEVEL, filter="blocked_bloom"), {"codec": "zstd"}),
 }

@@ -67,7 +67,7 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "bench kv", "bench cache", "cache run", "cache verify"])
+@pytest.mark.parametrize("command", [*COMMANDS, "bench kv", "bench cache", "bench ranges", "cache run", "cache verify"])
 def test_help_shows_an_example(command: str) -> None:
     assert re.search(rf"Example:\s+lsmlab {command.split(maxsplit=1)[0]}", lsmlab(*command.split(), "--help"))
 

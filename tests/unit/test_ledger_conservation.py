@@ -17,6 +17,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "default": {},
     "zstd two-level": {"codec": "zstd", "index": "two_level", "filter": "bloom"},
     "lz4 hash": {"codec": "lz4", "hash_index": True, "restart_interval": 4},
+    "ranges": {"range_filter": "surf", "search": "learned"},
     "mapped": {"codec": "none", "read_mode": "mapped"},
     "mapped zstd two-level": {"codec": "zstd", "read_mode": "mapped", "index": "two_level"},
 }
