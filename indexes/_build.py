@@ -12,6 +12,7 @@ HEADERS = [
     "hashed.h",
     "memory.h",
     "bitmap.h",
+    "bitslice.h",
 ]
 SOURCES = [
     "hash.c",
@@ -31,5 +32,8 @@ SOURCES = [
     "memory.c",
     "elias_fano.c",
     "bitmap.c",
+    "slices.c",
+    "bitslice.c",
+    "bitslice_write.c",
 ]
 INCLUDES: list[str] = []

@@ -119,11 +119,16 @@ def sorted_entries(keys: Keys, rows: Any, hashed: bool) -> Cursor:
     return Cursor(handle, (packed, ids))
 
 
+def hide_sets(hide: Sequence[NativeRowSet | None] | None, n: int) -> list[Any]:
+    """Return the native sets of hidden rows of n components. ValueError when there are not as many."""
+    if hide is not None and len(hide) != n:
+        raise ValueError(f"{n} components and {len(hide)} hide sets; allowed: as many")
+    return [ffi.NULL if h is None else h._set for h in hide or [None] * n]
+
+
 def merged(parts: Sequence[Cursor], hide: Sequence[NativeRowSet | None] | None = None) -> Cursor:
     """Return the entries of all parts in order, equal ones once, without those of part i whose rows are in hide[i]."""
-    if hide is not None and len(hide) != len(parts):
-        raise ValueError(f"{len(parts)} components and {len(hide)} hide sets; allowed: as many")
-    sets = [ffi.NULL if h is None else h._set for h in hide or [None] * len(parts)]
+    sets = hide_sets(hide, len(parts))
     handle = lib.idx_cursor_merge([p.give() for p in parts], sets, len(parts))
     return Cursor(handle, (parts, hide))
 

@@ -63,6 +63,30 @@ int container_copy(const container *a, container *out, arena *mem) {
     return 0;
 }
 
+int container_compact(const container *a, container *out, arena *mem) {
+    if (container_copy(a, out, mem)) return -1;
+    return a->type == BITMAP ? container_of_words((word *)(uintptr_t)out->data, a->card, out, mem) : 0;
+}
+
+static int sound_runs(const container *c) {
+    uint32_t card = 0, next = 0; /* the least that a run may begin with */
+    for (uint32_t i = 0; i < c->runs; i++) {
+        if (run_first(c, i) < next || run_last(c, i) >= SPAN) return 0;
+        next = run_last(c, i) + 2;
+        card += run_last(c, i) - run_first(c, i) + 1;
+    }
+    return c->runs && card == c->card;
+}
+
+int container_sound(const container *c) {
+    if (c->type == BITMAP) return words_count(c->data) == c->card;
+    if (c->type == RUN) return sound_runs(c);
+    const low *list = c->data;
+    uint32_t bad = 0;
+    for (uint32_t i = 1; i < c->card; i++) bad |= list[i - 1] >= list[i];
+    return !bad;
+}
+
 int container_of_words(word *words, uint32_t card, container *out, arena *mem) {
     *out = (container){.data = words, .card = card, .type = BITMAP};
     if (card <= FEW) {

@@ -35,6 +35,10 @@ void arena_reset(arena *a); /* forget what was taken, keep the last chunk */
 void arena_free(arena *a);
 size_t arena_size(const arena *a);
 
+/* Copy into the arena; a bitmap in the form that container_of_words chooses. */
+int container_compact(const container *a, container *out, arena *mem);
+/* Is the content what the form promises: ascending, apart, within 65,536, as many as card? */
+int container_sound(const container *c);
 /* a op b into *out (card 0: empty), its data in the arena. 0, or -1: out of memory. */
 int container_combine(setop op, const container *a, const container *b, container *out, arena *mem);
 uint32_t container_and_count(const container *a, const container *b);
