@@ -63,7 +63,8 @@ def from_ordered(numbers: Rows, kind: int) -> Column:
     if kind == 0:
         return (numbers ^ np.uint64(_SIGN)).view(np.int64)
     bits: Rows = np.where(numbers >> np.uint64(63), numbers ^ np.uint64(_SIGN), ~numbers)
-    return bits.view(np.float64)
+    column: Column = bits.view(np.float64)
+    return column
 
 
 def as_column(values: Any) -> Column:
@@ -146,7 +147,8 @@ class BitSlicedView(NativeSlices):
         if self._kind == 0:
             count, total = self._sum(among)
             return total - count * _SIGN
-        return math.fsum(float(batch.values.sum()) for batch in self.entries(among))
+        with np.errstate(invalid="ignore", over="ignore"):  # of opposite infinities the sum is NaN
+            return float(np.sum([batch.values.sum() for batch in self.entries(among)], dtype=np.float64))
 
     def mean(self, among: RowSet | None = None) -> float | None:
         """Return the mean value; None without rows."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ._native import ffi, lib
 from .native_entries import Cursor, hide_sets, key_of, opened, taken, told
-from .native_rowset import NativeRowSet, Rows, pointer
+from .native_rowset import NativeRowSet, Rows, u8s, u64s
 from .rowset import RowSet
 
 WHAT = "a bitmap segment"
@@ -58,7 +58,7 @@ class NativeBitmap:
 
     def _union(self, places: Sequence[int], start: int, stop: int) -> RowSet:
         error, array = ffi.new("int *"), np.array(places, np.uint64)
-        return self._adopted(lib.idx_bitmap_union(self._view, pointer("uint64_t *", array), len(array), start, stop, error), error)
+        return self._adopted(lib.idx_bitmap_union(self._view, u64s(array), len(array), start, stop, error), error)
 
     def cursor(self) -> Cursor:
         """Return all entries in the order of the values."""
@@ -112,7 +112,7 @@ class NativeSlices:
     def _top(self, k: int, largest: bool, among: RowSet | None) -> tuple[Rows, Rows]:
         rows, values = np.empty(k, np.uint64), np.empty(k, np.uint64)
         filtered = ffi.NULL if among is None else among._set
-        n = lib.idx_slices_top(self._view, filtered, k, largest, pointer("uint64_t *", rows), pointer("uint64_t *", values))
+        n = lib.idx_slices_top(self._view, filtered, k, largest, u64s(rows), u64s(values))
         told(min(n, 0), SLICES)
         return rows[:n], values[:n]
 
@@ -120,7 +120,7 @@ class NativeSlices:
         values, found = np.empty(len(rows), np.uint64), np.empty(len(rows), np.bool_)
         told(
             lib.idx_slices_values(
-                self._view, pointer("uint64_t *", rows), len(rows), pointer("uint64_t *", values), pointer("uint8_t *", found)
+                self._view, u64s(rows), len(rows), u64s(values), u8s(found)
             ),
             SLICES,
         )
@@ -130,7 +130,7 @@ class NativeSlices:
         chunk, filtered = ffi.new("uint64_t *"), ffi.NULL if among is None else among._set
         while True:
             rows, values = np.empty(_ROOM, np.uint64), np.empty(_ROOM, np.uint64)
-            n = lib.idx_slices_decode(self._view, filtered, chunk, pointer("uint64_t *", rows), pointer("uint64_t *", values), _ROOM)
+            n = lib.idx_slices_decode(self._view, filtered, chunk, u64s(rows), u64s(values), _ROOM)
             told(min(n, 0), SLICES)
             if n == 0:
                 return
@@ -140,7 +140,7 @@ class NativeSlices:
 def write_slices(rows: Rows, values: Rows, kind: int) -> bytes:
     """Return a bit-sliced segment of values[i] of rows[i]. ValueError: a row comes twice."""
     error, which = ffi.new("int *"), ffi.new("uint64_t *")
-    buffer = lib.idx_slices_write(pointer("uint64_t *", rows), pointer("uint64_t *", values), len(rows), kind, error, which)
+    buffer = lib.idx_slices_write(u64s(rows), u64s(values), len(rows), kind, error, which)
     if error[0] == lib.IDX_TWICE:
         raise ValueError(f"row {which[0]} has two values; allowed: one")
     return taken(buffer, error, SLICES)

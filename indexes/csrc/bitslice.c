@@ -123,7 +123,7 @@ void slices_decode(const slices_chunk *c, slices_words *w, low *lows, uint64_t *
         return;
     }
     slices_expand(c, w);
-    words_list(w->exists, lows, c->count);
+    words_list(w->exists, lows);
     for (uint32_t i = 0; i < c->count; i++) values[i] = digits_at(c, w, lows[i]);
 }
 
@@ -291,7 +291,7 @@ static uint32_t query_decode(query *q, const container *filter, uint64_t *rows, 
     uint32_t n;
     if (q->c.sliced) {
         n = query_words(q, filter);
-        words_rows(q->among, base, rows, n);
+        words_rows(q->among, base, rows);
         for (uint32_t i = 0; i < n; i++) values[i] = digits_at(&q->c, &q->w, (uint32_t)(rows[i] & 65535));
         return n;
     }

@@ -210,7 +210,7 @@ static int merge_into(writer *w, idx_slices *const *views, const idx_rowset *con
             lay(r, &c, hidden_at(hide ? hide[i] : NULL, key));
             at[i]++;
         }
-        const uint32_t m = words_list(r->there, r->lows, SPAN);
+        const uint32_t m = words_list(r->there, r->lows);
         for (uint32_t i = 0; i < m; i++) r->values[i] = r->merged[r->lows[i]];
         if (m && put_chunk(w, key, r->lows, r->values, m)) return IDX_MEMORY;
     }

@@ -25,9 +25,10 @@ typedef struct {
 typedef struct arena_chunk arena_chunk;
 typedef struct {
     arena_chunk *head;
+    size_t first; /* bytes of the first chunk, when more than usual */
 } arena;
 
-/* size bytes at a 32-byte boundary, until arena_free; NULL: out of memory. */
+/* size bytes, at a cache line's boundary when they are many,, until arena_free; NULL: out of memory. */
 void *arena_take(arena *a, size_t size);
 /* Give back all but `used` bytes of the last take. */
 void arena_trim(arena *a, const void *last, size_t used);
@@ -59,6 +60,11 @@ uint32_t container_rows(const container *c, uint64_t base, uint64_t *out);
 int container_same(const container *a, const container *b);
 /* How many maximal runs it has. */
 uint32_t container_runs(const container *c);
+
+/* Ask for the first lines: the machine fetches the rest when it sees the stream, but not before. */
+static inline void container_ahead(const container *c) {
+    for (int line = 0; line < 512; line += 64) __builtin_prefetch((const uint8_t *)c->data + line);
+}
 
 static inline uint32_t run_first(const container *c, uint32_t i) { return ((const low *)c->data)[2 * i]; }
 static inline uint32_t run_last(const container *c, uint32_t i) { return run_first(c, i) + ((const low *)c->data)[2 * i + 1]; }

@@ -54,7 +54,7 @@ void container_store(const container *c, int type, uint32_t runs, uint8_t *out) 
     if (c->type == type) {
         memcpy(out, c->data, type == RUN ? 4 * (size_t)runs : stored_bytes(type, c->card, runs));
     } else if (type == ARRAY && c->type == BITMAP) {
-        words_list(c->data, (low *)out, c->card);
+        words_list(c->data, (low *)out);
     } else if (type == BITMAP) {
         container_words(c, (word *)out);
     } else if (type == ARRAY) { /* of runs */
