@@ -13,6 +13,7 @@ import typer
 
 from . import bench_kv, crashtest, plots, report, results, runner
 from . import suite as suites
+from .bench_bitmap import bench as bench_bitmap_
 from .bench_worker import WORKLOADS
 from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
@@ -30,6 +31,7 @@ bench_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bench
 app.add_typer(bench_app, name="bench")
 app.add_typer(cache_app, name="cache")
 bench_app.command("cache")(bench_cache_)
+bench_app.command("bitmap")(bench_bitmap_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

@@ -143,6 +143,9 @@ class NativeRowSet:
     def _combine(self, op: int, other: NativeRowSet) -> Self:
         return self.adopt(lib.idx_rowset_combine(op, self._set, other._set))
 
+    def _expand(self, least: int) -> Self:
+        return self.adopt(lib.idx_rowset_expand(self._set, least))
+
     def _and_count(self, other: NativeRowSet) -> int:
         return int(lib.idx_rowset_and_count(self._set, other._set))
 

@@ -82,6 +82,26 @@ uint64_t idx_rowset_and_count(const idx_rowset *a, const idx_rowset *b) {
     return count;
 }
 
+idx_rowset *idx_rowset_expand(const idx_rowset *set, uint32_t least) {
+    idx_rowset *out = rowset_new(set->n);
+    int failed = !out;
+    if (out) out->mem.first = set->n * (size_t)WORDS_BYTES;
+    for (size_t i = 0; i < set->n && !failed; i++) {
+        const container *c = &set->slots[i];
+        if (c->card < least || c->card == SPAN || c->type == BITMAP) {
+            failed = push_copy(out, set->keys[i], c);
+            continue;
+        }
+        word *words = arena_take(&out->mem, WORDS_BYTES);
+        if (words) container_words(c, words);
+        const container wide = {.data = words, .card = c->card, .type = BITMAP};
+        failed = !words || rowset_push(out, set->keys[i], &wide);
+    }
+    if (!failed) return out;
+    idx_rowset_free(out);
+    return NULL;
+}
+
 /* --- many --- */
 
 /* All of the containers of one key (n >= 2, those of the smaller sets first) into *out; with count_only just its card is of use. */
