@@ -13,6 +13,7 @@ import typer
 
 from . import bench_kv, crashtest, plots, report, results, runner
 from . import suite as suites
+from .bench_bitmap import bench as bench_bitmap_
 from .bench_spatial import command as bench_spatial_
 from .bench_worker import WORKLOADS
 from .cli_cache import bench as bench_cache_
@@ -36,6 +37,7 @@ bench_app.command("cache")(bench_cache_)
 bench_app.command("filters")(bench_filters_)
 bench_app.command("spatial")(bench_spatial_)
 bench_app.command("ranges")(bench_ranges_)
+bench_app.command("bitmap")(bench_bitmap_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

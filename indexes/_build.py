@@ -17,6 +17,7 @@ HEADERS = [
     "range_filter.h",
     "ranges.h",
     "pgm.h",
+    "bitslice.h",
 ]
 SOURCES = [
     "hash.c",
@@ -61,5 +62,8 @@ SOURCES = [
     "pgm.c",
     "pgm_build.c",
     "learned.c",
+    "slices.c",
+    "bitslice.c",
+    "bitslice_write.c",
 ]
 INCLUDES: list[str] = []

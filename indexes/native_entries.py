@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ._native import ffi, lib
-from .native_rowset import NativeRowSet, Rows, as_rows, pointer, read_only
+from .native_rowset import NativeRowSet, Rows, as_rows, read_only, u8s, u64s
 
 LONGEST_KEY: int = lib.IDX_LONGEST_KEY
 _BATCH = 4096
 _FIRST_ROOM = 64
+_U64S, _U64 = ffi.typeof("uint64_t[]"), ffi.typeof("uint64_t *")
 
 
 class Packed(NamedTuple):
@@ -95,9 +96,7 @@ class Cursor:
         room, need = 64 * n, ffi.new("size_t *")
         while True:
             keys, offsets, rows = np.empty(room, np.uint8), np.empty(n + 1, np.uint64), np.empty(n, np.uint64)
-            got = lib.idx_cursor_batch(
-                self.handle, n, pointer("uint8_t *", keys), room, pointer("uint64_t *", offsets), pointer("uint64_t *", rows), need
-            )
+            got = lib.idx_cursor_batch(self.handle, n, u8s(keys), room, u64s(offsets), u64s(rows), need)
             if got < 0:
                 told(int(got), "a segment")
             if got:
@@ -113,17 +112,20 @@ def sorted_entries(keys: Keys, rows: Any, hashed: bool) -> Cursor:
     packed, ids = pack(keys), as_rows(rows)
     if len(packed.offsets) - 1 != len(ids):
         raise ValueError(f"{len(packed.offsets) - 1} keys and {len(ids)} row ids; allowed: as many")
-    handle = lib.idx_cursor_arrays(
-        pointer("uint8_t *", packed.data), pointer("uint64_t *", packed.offsets), pointer("uint64_t *", ids), len(ids), hashed
-    )
+    handle = lib.idx_cursor_arrays(u8s(packed.data), u64s(packed.offsets), u64s(ids), len(ids), hashed)
     return Cursor(handle, (packed, ids))
+
+
+def hide_sets(hide: Sequence[NativeRowSet | None] | None, n: int) -> list[Any]:
+    """Return the native sets of hidden rows of n components. ValueError when there are not as many."""
+    if hide is not None and len(hide) != n:
+        raise ValueError(f"{n} components and {len(hide)} hide sets; allowed: as many")
+    return [ffi.NULL if h is None else h._set for h in hide or [None] * n]
 
 
 def merged(parts: Sequence[Cursor], hide: Sequence[NativeRowSet | None] | None = None) -> Cursor:
     """Return the entries of all parts in order, equal ones once, without those of part i whose rows are in hide[i]."""
-    if hide is not None and len(hide) != len(parts):
-        raise ValueError(f"{len(parts)} components and {len(hide)} hide sets; allowed: as many")
-    sets = [ffi.NULL if h is None else h._set for h in hide or [None] * len(parts)]
+    sets = hide_sets(hide, len(parts))
     handle = lib.idx_cursor_merge([p.give() for p in parts], sets, len(parts))
     return Cursor(handle, (parts, hide))
 
@@ -156,6 +158,43 @@ def opened(function: Any, free: Any, data: Any, what: str) -> tuple[Any, Any]:
     return ffi.gc(handle, free), buffer
 
 
+def looked_up(function: Any, view: Any, key: bytes, what: str) -> Rows:
+    """Return the rows that a native lookup gives, in one call unless they are many."""
+    room = _FIRST_ROOM
+    while True:
+        out = np.empty(room, np.uint64)
+        n = function(view, key, len(key), ffi.from_buffer(_U64S, out), room)
+        if 0 <= n <= room:
+            return out[:n]
+        told(min(n, 0), what)
+        room = n
+
+
+def first_of(function: Any, view: Any, key: bytes, what: str) -> int | None:
+    """Return the least row of the key."""
+    out = ffi.new(_U64)
+    n = function(view, key, len(key), out, 1)
+    if n == 1:
+        return int(out[0])
+    told(min(n, 0), what)
+    return int(looked_up(function, view, key, what)[0]) if n else None
+
+
+def many_looked_up(function: Any, view: Any, keys: Keys, what: str) -> tuple[Rows, Rows]:
+    """Return (ends, rows) that a native batch lookup gives."""
+    packed = pack(keys)
+    n = len(packed.offsets) - 1
+    room, total, ends = 2 * n, ffi.new(_U64), np.zeros(n + 1, np.uint64)
+    while True:
+        out = np.empty(room, np.uint64)
+        told(function(view, u8s(packed.data), u64s(packed.offsets), n, u64s(ends[1:]), u64s(out), room, total), what)
+        if total[0] <= room:
+            break
+        room = total[0]
+    np.cumsum(ends, out=ends)
+    return ends, out[: total[0]]
+
+
 class NativeOrdered:
     """A view of an ordered segment: immutable, any number of threads."""
 
@@ -163,7 +202,6 @@ class NativeOrdered:
         self._view, self._buffer = opened(lib.idx_ordered_open, lib.idx_ordered_free, data, "ordered segment")
         self.size = len(self._buffer)
         self._count = int(lib.idx_ordered_count(self._view))
-        self._place_out = ffi.typeof("uint64_t *")
 
     def __len__(self) -> int:
         return self._count
@@ -174,28 +212,27 @@ class NativeOrdered:
 
     def place(self, key: bytes, after: bool = False) -> int:
         """Return the place of the first entry with a key >= (after: >) the given one. O(log n)."""
-        out = ffi.new(self._place_out)
+        out = ffi.new("uint64_t *")
         told(lib.idx_ordered_place(self._view, key_of(key), len(key), after, out), "an ordered segment")
         return int(out[0])
+
+    def lookup(self, key: bytes) -> Rows:
+        """Return the row ids of the key, ascending. O(log n)."""
+        return looked_up(lib.idx_ordered_lookup, self._view, key, "an ordered segment")
+
+    def first(self, key: bytes) -> int | None:
+        """Return the least row id of the key, None when there is none: the quickest for unique keys."""
+        return first_of(lib.idx_ordered_lookup, self._view, key, "an ordered segment")
 
     def rows_at(self, start: int, stop: int) -> Rows:
         """Return the row ids at these places, in the order of the keys."""
         out = np.empty(max(0, stop - start), np.uint64)
-        told(lib.idx_ordered_rows(self._view, start, stop, pointer("uint64_t *", out)), "an ordered segment")
+        told(lib.idx_ordered_rows(self._view, start, stop, u64s(out)), "an ordered segment")
         return out
 
-    def lookup_many(self, keys: Keys) -> tuple[npt.NDArray[np.uint64], Rows]:
-        """Return (ends, rows): the rows of key i are rows[ends[i]:ends[i + 1]]."""
-        packed = pack(keys)
-        n = len(packed.offsets) - 1
-        start, stop, ends = np.empty(n, np.uint64), np.empty(n, np.uint64), np.zeros(n + 1, np.uint64)
-        data, offsets = pointer("uint8_t *", packed.data), pointer("uint64_t *", packed.offsets)
-        a, b = pointer("uint64_t *", start), pointer("uint64_t *", stop)
-        told(lib.idx_ordered_places(self._view, data, offsets, n, a, b), "an ordered segment")
-        np.cumsum(np.maximum(stop, start) - start, out=ends[1:])
-        rows = np.empty(int(ends[-1]), np.uint64)
-        told(lib.idx_ordered_rows_many(self._view, a, b, n, pointer("uint64_t *", rows)), "an ordered segment")
-        return ends, rows
+    def lookup_many(self, keys: Keys) -> tuple[Rows, Rows]:
+        """Return (ends, rows): the rows of key i are rows[ends[i]:ends[i + 1]]. The keys' cache misses overlap."""
+        return many_looked_up(lib.idx_ordered_lookup_many, self._view, keys, "an ordered segment")
 
     def cursor(self, start: int, stop: int, backward: bool = False) -> Cursor:
         """Return the entries at these places."""
@@ -208,7 +245,6 @@ class NativeHashed:
     def __init__(self, data: Any) -> None:
         self._view, self._buffer = opened(lib.idx_hashed_open, lib.idx_hashed_free, data, "hashed segment")
         self.size = len(self._buffer)
-        self._count_out = ffi.typeof("uint64_t *")
 
     def __len__(self) -> int:
         return int(lib.idx_hashed_count(self._view))
@@ -224,40 +260,15 @@ class NativeHashed:
 
     def lookup(self, key: bytes) -> Rows:
         """Return the key's row ids, ascending. O(1) and its rows."""
-        room, count = _FIRST_ROOM, ffi.new(self._count_out)
-        while True:
-            out = np.empty(room, np.uint64)
-            error = lib.idx_hashed_rows(self._view, key_of(key), len(key), pointer("uint64_t *", out), room, count)
-            if error:
-                told(error, "a hashed segment")
-            if count[0] <= room:
-                return out[: count[0]]
-            room = count[0]
+        return looked_up(lib.idx_hashed_lookup, self._view, key, "a hashed segment")
 
-    def lookup_many(self, keys: Keys) -> tuple[npt.NDArray[np.uint64], Rows]:
-        """Return (ends, rows): the rows of key i are rows[ends[i]:ends[i + 1]]."""
-        packed = pack(keys)
-        n = len(packed.offsets) - 1
-        room, total, counts = 2 * n, ffi.new(self._count_out), np.empty(n, np.uint64)
-        while True:
-            out = np.empty(room, np.uint64)
-            error = lib.idx_hashed_rows_many(
-                self._view,
-                pointer("uint8_t *", packed.data),
-                pointer("uint64_t *", packed.offsets),
-                n,
-                pointer("uint64_t *", counts),
-                pointer("uint64_t *", out),
-                room,
-                total,
-            )
-            told(error, "a hashed segment")
-            if total[0] <= room:
-                break
-            room = total[0]
-        ends = np.zeros(n + 1, np.uint64)
-        np.cumsum(counts, out=ends[1:])
-        return ends, out[: total[0]]
+    def first(self, key: bytes) -> int | None:
+        """Return the least row id of the key, None when there is none: the quickest for unique keys."""
+        return first_of(lib.idx_hashed_lookup, self._view, key, "a hashed segment")
+
+    def lookup_many(self, keys: Keys) -> tuple[Rows, Rows]:
+        """Return (ends, rows): the rows of key i are rows[ends[i]:ends[i + 1]]. The keys' cache misses overlap."""
+        return many_looked_up(lib.idx_hashed_lookup_many, self._view, keys, "a hashed segment")
 
     def cursor(self) -> Cursor:
         """Return all entries, in the order of the keys' hashes."""
@@ -285,8 +296,8 @@ class NativeMemory:
         packed, ids = pack(keys), as_rows(rows)
         if len(packed.offsets) - 1 != len(ids):
             raise ValueError(f"{len(packed.offsets) - 1} keys and {len(ids)} row ids; allowed: as many")
-        data, offsets = pointer("uint8_t *", packed.data), pointer("uint64_t *", packed.offsets)
-        told(lib.idx_memory_add_many(self._memory, data, offsets, pointer("uint64_t *", ids), len(ids)), "a memory component")
+        data, offsets = u8s(packed.data), u64s(packed.offsets)
+        told(lib.idx_memory_add_many(self._memory, data, offsets, u64s(ids), len(ids)), "a memory component")
 
     def delete(self, key: bytes, row: int) -> bool:
         """Remove an entry; tell whether it was there."""
@@ -312,7 +323,7 @@ class NativeMemory:
         bounds, room = self._between(low, high, after_low, with_high), _FIRST_ROOM
         while True:
             out = np.empty(room, np.uint64)
-            n = lib.idx_memory_rows(self._memory, *bounds, pointer("uint64_t *", out), room)
+            n = lib.idx_memory_rows(self._memory, *bounds, u64s(out), room)
             if n <= room:
                 return out[:n]
             room = n

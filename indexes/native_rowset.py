@@ -44,9 +44,14 @@ def _whole(numbers: list[Any]) -> Rows:
         raise ValueError(f"row id {bad!r}; allowed: whole numbers from 0 to 2**64 - 1") from None
 
 
-def pointer(ctype: str, array: npt.NDArray[Any]) -> Any:
-    """Return the address of an array as a C pointer."""
-    return ffi.cast(ctype, array.ctypes.data)
+def u64s(array: npt.NDArray[Any]) -> Any:
+    """Return a contiguous array of 8-byte items as what C takes; it keeps the array alive."""
+    return ffi.from_buffer("uint64_t[]", array)
+
+
+def u8s(array: npt.NDArray[Any]) -> Any:
+    """Return a contiguous array of bytes as what C takes; it keeps the array alive."""
+    return ffi.from_buffer("uint8_t[]", array)
 
 
 def read_only(data: Any) -> Any:
@@ -72,7 +77,7 @@ class NativeRowSet:
         return self
 
     def _fill(self, rows: Rows) -> None:
-        made = NativeRowSet.adopt(lib.idx_rowset_of(pointer("uint64_t *", rows), len(rows)))
+        made = NativeRowSet.adopt(lib.idx_rowset_of(u64s(rows), len(rows)))
         self._set, self._buffer = made._set, None
 
     @classmethod
@@ -106,7 +111,7 @@ class NativeRowSet:
 
     def _rows(self, skip: int, limit: int) -> Rows:
         out = np.empty(limit, np.uint64)
-        n = lib.idx_rowset_rows(self._set, skip, pointer("uint64_t *", out), limit)
+        n = lib.idx_rowset_rows(self._set, skip, u64s(out), limit)
         return out[:n]
 
     def _has(self, row: int) -> bool:
@@ -114,7 +119,7 @@ class NativeRowSet:
 
     def _has_many(self, rows: Rows) -> npt.NDArray[np.bool_]:
         out = np.empty(len(rows), np.bool_)
-        lib.idx_rowset_has_many(self._set, pointer("uint64_t *", rows), len(rows), pointer("uint8_t *", out))
+        lib.idx_rowset_has_many(self._set, u64s(rows), len(rows), u8s(out))
         return out
 
     def _rank(self, row: int) -> int:
@@ -122,7 +127,7 @@ class NativeRowSet:
 
     def _rank_many(self, rows: Rows) -> Rows:
         out = np.empty(len(rows), np.uint64)
-        lib.idx_rowset_rank_many(self._set, pointer("uint64_t *", rows), len(rows), pointer("uint64_t *", out))
+        lib.idx_rowset_rank_many(self._set, u64s(rows), len(rows), u64s(out))
         return out
 
     def _select(self, i: int) -> int | None:
@@ -137,6 +142,9 @@ class NativeRowSet:
 
     def _combine(self, op: int, other: NativeRowSet) -> Self:
         return self.adopt(lib.idx_rowset_combine(op, self._set, other._set))
+
+    def _expand(self, least: int) -> Self:
+        return self.adopt(lib.idx_rowset_expand(self._set, least))
 
     def _and_count(self, other: NativeRowSet) -> int:
         return int(lib.idx_rowset_and_count(self._set, other._set))
@@ -189,12 +197,12 @@ class NativeEdit:
     def add_many(self, rows: Any) -> None:
         """Add an array of row ids, in any order."""
         array = as_rows(rows)
-        _done(lib.idx_edit_add_many(self._edit, pointer("uint64_t *", array), len(array)))
+        _done(lib.idx_edit_add_many(self._edit, u64s(array), len(array)))
 
     def remove_many(self, rows: Any) -> None:
         """Remove an array of row ids; those that are not there do not matter."""
         array = as_rows(rows)
-        _done(lib.idx_edit_remove_many(self._edit, pointer("uint64_t *", array), len(array)))
+        _done(lib.idx_edit_remove_many(self._edit, u64s(array), len(array)))
 
     def _merge(self, op: int, other: NativeRowSet) -> None:
         _done(lib.idx_edit_merge(self._edit, op, other._set))

@@ -26,10 +26,6 @@ Hidden = Sequence[RowSet | Rows | None]
 class OrderedView(NativeOrdered):
     """A segment, read in place. Any number of threads. Wrong bytes raise ValueError where they are met, at the latest by `verify`."""
 
-    def lookup(self, key: bytes) -> Rows:
-        """Return the row ids of the key, ascending. O(log n)."""
-        return self.rows_at(self.place(key), self.place(key, after=True))
-
     def _places(self, low: bytes | None, high: bytes | None, after_low: bool, with_high: bool) -> tuple[int, int]:
         start = 0 if low is None else self.place(low, after_low)
         stop = len(self) if high is None else self.place(high, with_high)

@@ -1,7 +1,7 @@
 #include "indexes/csrc/container.h"
 #include <stdlib.h>
 
-enum { ALIGN = 32, FIRST_CHUNK = 1 << 10, LARGEST_CHUNK = 1 << 20, WORDS_FROM = 512 };
+enum { ALIGN = 64, LARGE = 256, FIRST_CHUNK = 1 << 10, LARGEST_CHUNK = 1 << 21, WORDS_FROM = 512 };
 
 struct arena_chunk {
     arena_chunk *next;
@@ -9,25 +9,28 @@ struct arena_chunk {
     _Alignas(ALIGN) uint8_t bytes[];
 };
 
+/* Where the next take begins: what is large at a cache line's boundary. */
+static size_t start_of(const arena_chunk *chunk, size_t size) {
+    const size_t align = size < LARGE ? 8 : ALIGN;
+    return (chunk->used + align - 1) & ~(align - 1);
+}
+
 void *arena_take(arena *a, size_t size) {
-    size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if (!a->head || a->head->size - a->head->used < size) {
-        size_t room = a->head ? a->head->size * 2 : FIRST_CHUNK;
-        if (room > LARGEST_CHUNK) room = LARGEST_CHUNK;
-        if (room < size) room = size;
+    if (!a->head || start_of(a->head, size) > a->head->size || a->head->size - start_of(a->head, size) < size) {
+        size_t room = a->head ? a->head->size * 2 : a->first > FIRST_CHUNK ? a->first : FIRST_CHUNK;
+        room = room > LARGEST_CHUNK ? LARGEST_CHUNK : room;
+        room = ((room < size ? size : room) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
         arena_chunk *chunk = aligned_alloc(ALIGN, sizeof *chunk + room); /* both are multiples of ALIGN */
         if (!chunk) return NULL;
         chunk->next = a->head, chunk->used = 0, chunk->size = room;
         a->head = chunk;
     }
-    void *p = a->head->bytes + a->head->used;
-    a->head->used += size;
-    return p;
+    const size_t start = start_of(a->head, size);
+    a->head->used = start + size;
+    return a->head->bytes + start;
 }
 
-void arena_trim(arena *a, const void *last, size_t used) {
-    a->head->used = (size_t)((const uint8_t *)last - a->head->bytes) + ((used + ALIGN - 1) & ~(size_t)(ALIGN - 1));
-}
+void arena_trim(arena *a, const void *last, size_t used) { a->head->used = (size_t)((const uint8_t *)last - a->head->bytes) + used; }
 
 void arena_free(arena *a) {
     while (a->head) {
@@ -39,7 +42,7 @@ void arena_free(arena *a) {
 
 void arena_reset(arena *a) {
     if (!a->head) return;
-    arena old = {a->head->next};
+    arena old = {.head = a->head->next};
     a->head->next = NULL, a->head->used = 0;
     arena_free(&old);
 }
@@ -63,11 +66,35 @@ int container_copy(const container *a, container *out, arena *mem) {
     return 0;
 }
 
+int container_compact(const container *a, container *out, arena *mem) {
+    if (container_copy(a, out, mem)) return -1;
+    return a->type == BITMAP ? container_of_words((word *)(uintptr_t)out->data, a->card, out, mem) : 0;
+}
+
+static int sound_runs(const container *c) {
+    uint32_t card = 0, next = 0; /* the least that a run may begin with */
+    for (uint32_t i = 0; i < c->runs; i++) {
+        if (run_first(c, i) < next || run_last(c, i) >= SPAN) return 0;
+        next = run_last(c, i) + 2;
+        card += run_last(c, i) - run_first(c, i) + 1;
+    }
+    return c->runs && card == c->card;
+}
+
+int container_sound(const container *c) {
+    if (c->type == BITMAP) return words_count(c->data) == c->card;
+    if (c->type == RUN) return sound_runs(c);
+    const low *list = c->data;
+    uint32_t bad = 0;
+    for (uint32_t i = 1; i < c->card; i++) bad |= list[i - 1] >= list[i];
+    return !bad;
+}
+
 int container_of_words(word *words, uint32_t card, container *out, arena *mem) {
     *out = (container){.data = words, .card = card, .type = BITMAP};
     if (card <= FEW) {
         low list[FEW];
-        words_list(words, list, card);
+        words_list(words, list);
         memcpy(words, list, 2 * card);
         arena_trim(mem, words, 2 * card);
         out->type = ARRAY;
@@ -158,7 +185,7 @@ uint16_t container_select(const container *c, uint32_t i) {
 }
 
 uint32_t container_rows(const container *c, uint64_t base, uint64_t *out) {
-    if (c->type == BITMAP) return words_rows(c->data, base, out, c->card);
+    if (c->type == BITMAP) return words_rows(c->data, base, out);
     if (c->type == ARRAY) {
         const low *list = c->data;
         for (uint32_t i = 0; i < c->card; i++) out[i] = base + list[i];

@@ -25,9 +25,10 @@ typedef struct {
 typedef struct arena_chunk arena_chunk;
 typedef struct {
     arena_chunk *head;
+    size_t first; /* bytes of the first chunk, when more than usual */
 } arena;
 
-/* size bytes at a 32-byte boundary, until arena_free; NULL: out of memory. */
+/* size bytes, at a cache line's boundary when they are many,, until arena_free; NULL: out of memory. */
 void *arena_take(arena *a, size_t size);
 /* Give back all but `used` bytes of the last take. */
 void arena_trim(arena *a, const void *last, size_t used);
@@ -35,6 +36,10 @@ void arena_reset(arena *a); /* forget what was taken, keep the last chunk */
 void arena_free(arena *a);
 size_t arena_size(const arena *a);
 
+/* Copy into the arena; a bitmap in the form that container_of_words chooses. */
+int container_compact(const container *a, container *out, arena *mem);
+/* Is the content what the form promises: ascending, apart, within 65,536, as many as card? */
+int container_sound(const container *c);
 /* a op b into *out (card 0: empty), its data in the arena. 0, or -1: out of memory. */
 int container_combine(setop op, const container *a, const container *b, container *out, arena *mem);
 uint32_t container_and_count(const container *a, const container *b);
@@ -55,6 +60,11 @@ uint32_t container_rows(const container *c, uint64_t base, uint64_t *out);
 int container_same(const container *a, const container *b);
 /* How many maximal runs it has. */
 uint32_t container_runs(const container *c);
+
+/* Ask for the first lines: the machine fetches the rest when it sees the stream, but not before. */
+static inline void container_ahead(const container *c) {
+    for (int line = 0; line < 512; line += 64) __builtin_prefetch((const uint8_t *)c->data + line);
+}
 
 static inline uint32_t run_first(const container *c, uint32_t i) { return ((const low *)c->data)[2 * i]; }
 static inline uint32_t run_last(const container *c, uint32_t i) { return run_first(c, i) + ((const low *)c->data)[2 * i + 1]; }

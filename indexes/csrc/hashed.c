@@ -68,14 +68,14 @@ static int find(const idx_hashed *v, uint64_t hash, const uint8_t *key, size_t n
     return 0;
 }
 
-int idx_hashed_rows(const idx_hashed *v, const uint8_t *key, size_t n, uint64_t *out, size_t room, uint64_t *count) {
+int64_t idx_hashed_lookup(const idx_hashed *v, const uint8_t *key, size_t n, uint64_t *out, size_t room) {
     record r;
-    const int found = find(v, idx_xxh3(key, n), key, n, &r);
-    *count = found == 1 ? r.count : 0;
-    return found == 1 ? read_rows(&r, out, room) : found;
+    int found = find(v, idx_xxh3(key, n), key, n, &r);
+    if (found == 1) found = read_rows(&r, out, room) ? IDX_MALFORMED : 1;
+    return found == 1 ? (int64_t)r.count : found;
 }
 
-int idx_hashed_rows_many(const idx_hashed *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,
+int idx_hashed_lookup_many(const idx_hashed *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,
                          size_t room, uint64_t *total) {
     uint64_t hash[TOGETHER];
     *total = 0;

@@ -71,11 +71,35 @@ static inline int order_of(const block *b, uint32_t i, const uint8_t *rest, size
     return c ? c : (size > n) - (size < n);
 }
 
+/* Up to 8 bytes as a number in their order; those past n are 0. */
+static inline uint64_t big_endian(const uint8_t *p, size_t n) {
+    uint64_t v = 0;
+    for (size_t i = 0; i < 8; i++) v = v << 8 | (i < n ? p[i] : 0);
+    return v;
+}
+
+/* The first suffix of 1 to 8 bytes that is >= (after: >) the rest of the key, compared as numbers. */
+static uint32_t place_short(const block *b, const uint8_t *rest, size_t n, int after) {
+    const uint32_t width = b->suffix, shift = 64 - 8 * width;
+    uint64_t least = big_endian(rest, n < width ? n : width) >> shift;
+    if (n > width || (after && n == width)) { /* equal ones are before the place */
+        if (least == UINT64_MAX >> shift) return b->n;
+        least++;
+    }
+    uint32_t from = 0;
+    for (uint32_t left = b->n; left > 1; left -= left / 2) { /* 8 bytes from any suffix are within the block and its padding */
+        const uint64_t v = __builtin_bswap64(idx_load64(b->suffixes + (size_t)(from + left / 2 - 1) * width)) >> shift;
+        from += v < least ? left / 2 : 0;
+    }
+    return from + (__builtin_bswap64(idx_load64(b->suffixes + (size_t)from * width)) >> shift < least);
+}
+
 /* The first entry of the block with a key >= (after: >) the given one. */
 static uint32_t place_in(const block *b, const uint8_t *key, size_t n, int after) {
     const size_t least = n < b->shared_size ? n : b->shared_size;
     const int c = least ? memcmp(b->shared, key, least) : 0;
     if (c || n < b->shared_size) return c < 0 ? b->n : 0; /* a key that ends within the shared part is before all */
+    if (b->form == 0 && b->suffix - 1 < 8) return place_short(b, key + b->shared_size, n - b->shared_size, after);
     uint32_t from = 0, to = b->n;
     while (from < to) {
         const uint32_t mid = (from + to) / 2;
@@ -121,43 +145,6 @@ int idx_ordered_place(const idx_ordered *v, const uint8_t *key, size_t n, int af
     return place_from(v, block_of_rank(v, rank), rank, key, n, after, place);
 }
 
-int idx_ordered_places(const idx_ordered *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *from, uint64_t *to) {
-    uint64_t rank[TOGETHER], base[TOGETHER];
-    for (size_t i = 0; i < m; i += TOGETHER) {
-        const size_t k = m - i < TOGETHER ? m - i : TOGETHER;
-        for (size_t j = 0; j < k; j++) {
-            rank[j] = key_rank(bytes + offsets[i + j], offsets[i + j + 1] - offsets[i + j], 0);
-            base[j] = 0;
-        }
-        for (uint64_t left = v->blocks; left > 1; left -= left / 2) /* step by step together: the misses overlap */
-            for (size_t j = 0; j < k; j++) base[j] += rank_at(v, base[j] + left / 2 - 1) < rank[j] ? left / 2 : 0;
-        for (size_t j = 0; j < k; j++) {
-            base[j] += v->blocks && rank_at(v, base[j]) < rank[j];
-            if (base[j]) {
-                const uint8_t *p = v->bytes + idx_load64(v->offsets + 8 * (base[j] - 1));
-                for (int line = 0; line < 512; line += 64) __builtin_prefetch(p + line);
-            }
-        }
-        for (size_t j = 0; j < k; j++) {
-            const uint8_t *key = bytes + offsets[i + j];
-            const size_t n = offsets[i + j + 1] - offsets[i + j];
-            int failed = place_from(v, base[j], rank[j], key, n, 0, &from[i + j]);
-            const uint64_t b = from[i + j] / BLOCK;
-            block here;
-            if (!failed && from[i + j] < v->n) { /* as a rule the key's entries end in the block they begin in */
-                failed = enter(v, b, &here);
-                const uint32_t end = failed ? 0 : place_in(&here, key, n, 1);
-                to[i + j] = b * BLOCK + end;
-                if (!failed && end == here.n) failed = place_from(v, base[j], rank[j], key, n, 1, &to[i + j]);
-            } else {
-                to[i + j] = from[i + j];
-            }
-            if (failed) return failed;
-        }
-    }
-    return 0;
-}
-
 int idx_ordered_rows(const idx_ordered *v, uint64_t from, uint64_t to, uint64_t *out) {
     if (to > v->n) return IDX_MALFORMED;
     while (from < to) {
@@ -169,11 +156,67 @@ int idx_ordered_rows(const idx_ordered *v, uint64_t from, uint64_t to, uint64_t 
     return 0;
 }
 
-int idx_ordered_rows_many(const idx_ordered *v, const uint64_t *from, const uint64_t *to, size_t m, uint64_t *out) {
-    for (size_t i = 0; i < m; i++) {
-        const int failed = idx_ordered_rows(v, from[i], to[i], out);
-        if (failed) return failed;
-        out += to[i] > from[i] ? to[i] - from[i] : 0;
+/* Fetch a block into the cache. */
+static inline void ask_for(const idx_ordered *v, uint64_t b) {
+    const uint64_t from = idx_load64(v->offsets + 8 * b), size = idx_load64(v->offsets + 8 * b + 8) - from;
+    for (uint64_t line = 0; line < size && line < 1024; line += 64) __builtin_prefetch(v->bytes + from + line);
+}
+
+/* The key's rows when they begin and end within block b, as nearly all do: how many; 0: look everywhere. */
+static uint32_t lookup_in(const block *b, const uint8_t *key, size_t n, uint64_t *out, size_t room) {
+    const uint32_t from = place_in(b, key, n, 0);
+    uint32_t to = from;
+    if (from == b->n || n < b->shared_size || (b->shared_size && memcmp(b->shared, key, b->shared_size) != 0)) return 0;
+    while (to < b->n && order_of(b, to, key + b->shared_size, n - b->shared_size) == 0) to++;
+    if (to == b->n || to - from > room) return 0;
+    for (uint32_t i = from; i < to; i++) out[i - from] = row_at(b, i);
+    return to - from;
+}
+
+/* The key's rows as far as there is room: how many. `at`: the first block with rank >= the key's. */
+static int64_t lookup(const idx_ordered *v, uint64_t at, uint64_t rank, const uint8_t *key, size_t n, uint64_t *out, size_t room) {
+    if (at > 0 && (at == v->blocks || rank_at(v, at) != rank)) {
+        block b;
+        if (enter(v, at - 1, &b)) return IDX_MALFORMED;
+        const uint32_t found = lookup_in(&b, key, n, out, room);
+        if (found) return found;
+    }
+    uint64_t from, to;
+    int failed = place_from(v, at, rank, key, n, 0, &from);
+    if (!failed) failed = place_from(v, at, rank, key, n, 1, &to);
+    if (failed || to <= from) return failed;
+    if (to - from <= room) failed = idx_ordered_rows(v, from, to, out);
+    return failed ? failed : (int64_t)(to - from);
+}
+
+int64_t idx_ordered_lookup(const idx_ordered *v, const uint8_t *key, size_t n, uint64_t *out, size_t room) {
+    const uint64_t rank = key_rank(key, n, 0);
+    return lookup(v, block_of_rank(v, rank), rank, key, n, out, room);
+}
+
+int idx_ordered_lookup_many(const idx_ordered *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,
+                            size_t room, uint64_t *total) {
+    uint64_t rank[TOGETHER], base[TOGETHER];
+    *total = 0;
+    for (size_t i = 0; i < m; i += TOGETHER) {
+        const size_t k = m - i < TOGETHER ? m - i : TOGETHER;
+        for (size_t j = 0; j < k; j++) {
+            rank[j] = key_rank(bytes + offsets[i + j], offsets[i + j + 1] - offsets[i + j], 0);
+            base[j] = 0;
+        }
+        for (uint64_t left = v->blocks; left > 1; left -= left / 2) /* step by step together: the misses overlap */
+            for (size_t j = 0; j < k; j++) base[j] += rank_at(v, base[j] + left / 2 - 1) < rank[j] ? left / 2 : 0;
+        for (size_t j = 0; j < k; j++) {
+            base[j] += v->blocks && rank_at(v, base[j]) < rank[j];
+            if (base[j]) ask_for(v, base[j] - 1);
+        }
+        for (size_t j = 0; j < k; j++) {
+            const size_t n = offsets[i + j + 1] - offsets[i + j];
+            const int64_t got = lookup(v, base[j], rank[j], bytes + offsets[i + j], n, *total < room ? out + *total : out, *total < room ? room - *total : 0);
+            if (got < 0) return (int)got;
+            counts[i + j] = (uint64_t)got;
+            *total += (uint64_t)got;
+        }
     }
     return 0;
 }

@@ -43,6 +43,8 @@ int idx_rowset_select(const idx_rowset *set, uint64_t i, uint64_t *row); /* the 
 int idx_rowset_equal(const idx_rowset *a, const idx_rowset *b);
 int idx_rowset_subset(const idx_rowset *a, const idx_rowset *b);
 
+/* A copy whose containers of `least` rows or more are words. */
+idx_rowset *idx_rowset_expand(const idx_rowset *set, uint32_t least);
 idx_rowset *idx_rowset_combine(idx_setop op, const idx_rowset *a, const idx_rowset *b);
 uint64_t idx_rowset_and_count(const idx_rowset *a, const idx_rowset *b);
 idx_rowset *idx_rowset_and_many(const idx_rowset *const *sets, size_t n); /* n >= 1 */

@@ -147,7 +147,7 @@ int idx_edit_remove(idx_rows_edit *e, uint64_t row) {
         if (p->card - 1 < BACK_TO_LIST) {
             low *list = malloc(MOST_ARRAY * sizeof *list);
             if (list) {
-                words_list(p->data, list, p->card - 1);
+                words_list(p->data, list);
                 free(p->data);
                 p->data = list, p->room = MOST_ARRAY; /* as many bytes as the words */
             }

@@ -54,7 +54,7 @@ void container_store(const container *c, int type, uint32_t runs, uint8_t *out) 
     if (c->type == type) {
         memcpy(out, c->data, type == RUN ? 4 * (size_t)runs : stored_bytes(type, c->card, runs));
     } else if (type == ARRAY && c->type == BITMAP) {
-        words_list(c->data, (low *)out, c->card);
+        words_list(c->data, (low *)out);
     } else if (type == BITMAP) {
         container_words(c, (word *)out);
     } else if (type == ARRAY) { /* of runs */
@@ -115,22 +115,6 @@ void idx_rowset_store(const idx_rowset *set, uint8_t *out) {
     idx_store64(out, parts);
 }
 
-static int sound_list(const low *list, uint32_t n) {
-    uint32_t bad = 0;
-    for (uint32_t i = 1; i < n; i++) bad |= list[i - 1] >= list[i];
-    return !bad;
-}
-
-static int sound_runs(const container *c) {
-    uint32_t card = 0, next = 0; /* the least that a run may begin with */
-    for (uint32_t i = 0; i < c->runs; i++) {
-        if (run_first(c, i) < next || run_last(c, i) >= SPAN) return 0;
-        next = run_last(c, i) + 2;
-        card += run_last(c, i) - run_first(c, i) + 1;
-    }
-    return c->runs && card == c->card;
-}
-
 /* A container with this many rows at `left` bytes of p: its bytes in *used. */
 static int read_container(const uint8_t *p, size_t left, int is_run, int trusted, container *c, size_t *used) {
     c->type = is_run ? RUN : c->card <= MOST_ARRAY ? ARRAY : BITMAP;
@@ -143,8 +127,7 @@ static int read_container(const uint8_t *p, size_t left, int is_run, int trusted
     *used = stored_bytes(c->type, c->card, c->runs);
     if (left < *used) return MALFORMED;
     if (trusted) return GOOD;
-    const int sound = is_run ? sound_runs(c) : c->type == ARRAY ? sound_list(c->data, c->card) : words_count(c->data) == c->card;
-    return sound ? GOOD : MALFORMED;
+    return container_sound(c) ? GOOD : MALFORMED;
 }
 
 /* The set32 at p; *used: its bytes, or where it is malformed. */

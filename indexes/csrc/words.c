@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define AVX2 __attribute__((target("avx2,popcnt")))
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vpopcntdq")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vpopcntdq,popcnt")))
 #endif
 
 static inline uint64_t combine_word(setop op, uint64_t x, uint64_t y) {
@@ -126,6 +126,45 @@ uint32_t words_combine(setop op, word *dst, const word *a, const word *b) {
     return combine_portable(op, dst, a, b);
 }
 
+/* Eight words at a time: a register of AVX-512, two of AVX2, four of SSE2; the compiler does what the function's target allows. */
+typedef uint64_t lane __attribute__((vector_size(64), aligned(1), may_alias));
+
+static inline __attribute__((always_inline)) void fold(setop op, word *dst, const word *const *src, size_t n) {
+    for (int i = 0; i < WORDS; i += 16) {
+        lane x = *(const lane *)(src[0] + i), y = *(const lane *)(src[0] + i + 8);
+        for (size_t s = 1; s < n; s++) {
+            if (op == SET_AND)
+                x &= *(const lane *)(src[s] + i), y &= *(const lane *)(src[s] + i + 8);
+            else
+                x |= *(const lane *)(src[s] + i), y |= *(const lane *)(src[s] + i + 8);
+        }
+        *(lane *)(dst + i) = x, *(lane *)(dst + i + 8) = y;
+    }
+}
+
+#if defined(__x86_64__)
+AVX512 static void fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
+    op == SET_AND ? fold(SET_AND, dst, src, n) : fold(SET_OR, dst, src, n);
+}
+
+AVX2 static void fold_avx2(setop op, word *dst, const word *const *src, size_t n) {
+    op == SET_AND ? fold(SET_AND, dst, src, n) : fold(SET_OR, dst, src, n);
+}
+#endif
+
+uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n) {
+    if (n == 2) return words_combine(op, dst, src[0], src[1]);
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw"))
+        fold_avx512(op, dst, src, n);
+    else if (__builtin_cpu_supports("avx2"))
+        fold_avx2(op, dst, src, n);
+    else
+#endif
+        fold(op, dst, src, n);
+    return words_count(dst);
+}
+
 uint32_t words_count(const word *a) { return words_combine(SET_AND, NULL, a, a); }
 
 uint32_t words_runs(const word *a) {
@@ -139,23 +178,62 @@ uint32_t words_runs(const word *a) {
     return runs;
 }
 
-uint32_t words_list(const word *a, low *out, uint32_t room) {
+/* Words that are not 0, and where they are: a pass without branches on the data, so that sparse words cost little. */
+static uint32_t nonzero_portable(const word *a, uint64_t *values, uint16_t *places) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < WORDS; i++)
-        for (uint64_t v = a[i]; v; v &= v - 1) {
-            if (n == room) return n;
-            out[n++] = (uint16_t)(i << 6 | (uint32_t)__builtin_ctzll(v));
-        }
+    for (uint32_t i = 0; i < WORDS; i++) {
+        values[n] = a[i], places[n] = (uint16_t)(i << 6);
+        n += a[i] != 0;
+    }
     return n;
 }
 
-uint32_t words_rows(const word *a, uint64_t base, uint64_t *out, uint32_t room) {
+#if defined(__x86_64__)
+AVX512 static uint32_t nonzero_avx512(const word *a, uint64_t *values, uint16_t *places) {
+    const __m512i step = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < WORDS; i++)
-        for (uint64_t v = a[i]; v; v &= v - 1) {
-            if (n == room) return n;
-            out[n++] = base + (i << 6 | (uint32_t)__builtin_ctzll(v));
-        }
+    for (uint32_t i = 0; i < WORDS; i += 8) {
+        const __m512i v = _mm512_loadu_si512(a + i);
+        const __mmask8 mask = _mm512_test_epi64_mask(v, v);
+        _mm512_storeu_si512(values + n, _mm512_maskz_compress_epi64(mask, v));
+        const __m512i at = _mm512_maskz_compress_epi64(mask, _mm512_add_epi64(step, _mm512_set1_epi64((long long)i << 6)));
+        _mm512_mask_cvtepi64_storeu_epi16(places + n, 255, at);
+        n += (uint32_t)__builtin_popcount(mask);
+    }
+    return n;
+}
+#endif
+
+static uint32_t nonzero(const word *a, uint64_t *values, uint16_t *places) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return nonzero_avx512(a, values, places);
+#endif
+    return nonzero_portable(a, values, places);
+}
+
+uint32_t words_list(const word *a, low *out) {
+    uint64_t values[WORDS + 8]; /* room for a whole register past the last */
+    uint16_t places[WORDS + 8];
+    const uint32_t m = nonzero(a, values, places);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m; i++) {
+        uint64_t v = values[i];
+        do out[n++] = (uint16_t)(places[i] | (uint32_t)__builtin_ctzll(v));
+        while (v &= v - 1);
+    }
+    return n;
+}
+
+uint32_t words_rows(const word *a, uint64_t base, uint64_t *out) {
+    uint64_t values[WORDS + 8];
+    uint16_t places[WORDS + 8];
+    const uint32_t m = nonzero(a, values, places);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m; i++) {
+        uint64_t v = values[i];
+        do out[n++] = base + (places[i] | (uint32_t)__builtin_ctzll(v));
+        while (v &= v - 1);
+    }
     return n;
 }
 
@@ -169,12 +247,13 @@ void words_range(setop op, word *a, uint32_t first, uint32_t last) {
 }
 
 void words_apply_list(setop op, word *a, const low *list, uint32_t n) {
+    uint8_t *bytes = (uint8_t *)a; /* neighbours in a list seldom share a byte: fewer stores wait for the one before than with words */
     if (op == SET_OR)
-        for (uint32_t i = 0; i < n; i++) a[list[i] >> 6] |= UINT64_C(1) << (list[i] & 63);
+        for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] |= (uint8_t)(1u << (list[i] & 7));
     else if (op == SET_XOR)
-        for (uint32_t i = 0; i < n; i++) a[list[i] >> 6] ^= UINT64_C(1) << (list[i] & 63);
+        for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] ^= (uint8_t)(1u << (list[i] & 7));
     else
-        for (uint32_t i = 0; i < n; i++) a[list[i] >> 6] &= ~(UINT64_C(1) << (list[i] & 63));
+        for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] &= (uint8_t) ~(1u << (list[i] & 7));
 }
 
 uint32_t list_seek(const low *list, uint32_t n, uint32_t from, uint32_t x) {
@@ -234,12 +313,30 @@ AVX2 static uint32_t and_avx2(low *out, const low *a, uint32_t na, const low *b,
         const __m128i hit = _mm_or_si128(_mm256_castsi256_si128(same), _mm256_extracti128_si256(same, 1));
         uint32_t mask = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(hit, _mm_setzero_si128()));
         const uint16_t last_a = a[i + 7], last_b = b[j + 7];
-        if (out)
-            for (; mask; mask &= mask - 1) out[count++] = a[i + (uint32_t)__builtin_ctz(mask)];
-        else
-            count += (uint32_t)__builtin_popcount(mask);
+        if (!out) count += (uint32_t)__builtin_popcount(mask);
+        for (; out && mask; mask &= mask - 1) out[count++] = a[i + (uint32_t)__builtin_ctz(mask)];
         i += last_a <= last_b ? 8 : 0;
         j += last_b <= last_a ? 8 : 0;
+    }
+    return and_merging(out, count, a + i, na - i, b + j, nb - j);
+}
+
+/* Sixteen against sixteen: lanes A0 A1 A0 A1 against B0 B1 B1 B0, whose eight rotations in their lanes meet every pair. */
+AVX512 static uint32_t and_avx512(low *out, const low *a, uint32_t na, const low *b, uint32_t nb) {
+    uint32_t count = 0, i = 0, j = 0;
+    while (i + 16 <= na && j + 16 <= nb) {
+        const __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i_u *)(a + i)));
+        const __m512i z = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i_u *)(b + j)));
+        const __m512i y = _mm512_shuffle_i64x2(z, z, 0x14);
+#define MEET(bytes) _mm512_cmpeq_epi16_mask(x, _mm512_alignr_epi8(y, y, bytes))
+        const uint32_t all = (MEET(0) | MEET(2)) | (MEET(4) | MEET(6)) | ((MEET(8) | MEET(10)) | (MEET(12) | MEET(14)));
+#undef MEET
+        uint32_t mask = (all | all >> 16) & 65535;
+        const int32_t order = (int32_t)a[i + 15] - (int32_t)b[j + 15];
+        if (!out) count += (uint32_t)__builtin_popcount(mask);
+        for (; out && mask; mask &= mask - 1) out[count++] = a[i + (uint32_t)__builtin_ctz(mask)];
+        i += (uint32_t)((order - 1) >> 31) & 16; /* no branch: it would be guessed wrong every other time */
+        j += (uint32_t)((-order - 1) >> 31) & 16;
     }
     return and_merging(out, count, a + i, na - i, b + j, nb - j);
 }
@@ -248,6 +345,7 @@ AVX2 static uint32_t and_avx2(low *out, const low *a, uint32_t na, const low *b,
 uint32_t list_and(low *out, const low *a, uint32_t na, const low *b, uint32_t nb) {
     if (na > nb / 32 && nb > na / 32) {
 #if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return and_avx512(out, a, na, b, nb);
         if (__builtin_cpu_supports("avx2")) return and_avx2(out, a, na, b, nb);
 #endif
         return and_merging(out, 0, a, na, b, nb);

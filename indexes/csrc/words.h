@@ -28,13 +28,14 @@ typedef enum { SET_AND, SET_OR, SET_XOR, SET_ANDNOT } setop;
 
 /* dst = a op b, and the number of its bits. dst may be a or b; NULL: count only. */
 uint32_t words_combine(setop op, word *dst, const word *a, const word *b);
+/* dst = src[0] op ... op src[n - 1] (n >= 1) in one pass; AND or OR. dst is none of them. */
+uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n);
 uint32_t words_count(const word *a);
 /* The number of maximal runs of ones. */
 uint32_t words_runs(const word *a);
-/* The bits as a list, at most room of them: returns how many. */
-uint32_t words_list(const word *a, low *out, uint32_t room);
-/* The bits as rows: base + bit, at most room of them. */
-uint32_t words_rows(const word *a, uint64_t base, uint64_t *out, uint32_t room);
+/* The bits as a list, as rows (base + bit): returns how many. The caller knows that there is room. */
+uint32_t words_list(const word *a, low *out);
+uint32_t words_rows(const word *a, uint64_t base, uint64_t *out);
 /* Set, clear or flip the bits first..last. */
 void words_range(setop op, word *a, uint32_t first, uint32_t last);
 /* OR sets the list's bits, XOR flips them, ANDNOT clears them. */

@@ -60,6 +60,7 @@ def test_bytes_and_answers(module: ModuleType, twin: ModuleType, entries: list[t
     asked = sorted({key for key, _ in entries} | {b"none", b""})
     want = [sorted({row for k, row in entries if k == key}) for key in asked]
     assert [view.lookup(key).tolist() for key in asked] == want == [memory.lookup(key).tolist() for key in asked]
+    assert [view.first(key) for key in asked] == [rows[0] if rows else None for rows in want]
     ends, rows = view.lookup_many(asked)
     assert [rows[int(a) : int(b)].tolist() for a, b in itertools.pairwise(ends)] == want
 

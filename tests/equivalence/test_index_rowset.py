@@ -209,3 +209,14 @@ def test_opened_in_place_keeps_its_buffer() -> None:
     opened = RowSet.from_bytes(memoryview(data)[3:])  # at an odd address
     del data
     assert opened == RowSet(range(0, 300_000, 3)) and opened.memory < 1000
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_expanded_is_the_same_set(shape: Callable[..., np.ndarray]) -> None:
+    ours, theirs = _both(shape(np.random.default_rng(8)))
+    wide = ours.expanded(1)
+    assert wide == ours and wide.to_bytes() == ours.to_bytes() and _equal(wide, theirs) and wide.forms["list"] == 0
+    other = RowSet(range(0, 1 << 18, 5))
+    assert (wide & other, wide | other, wide ^ other, wide - other) == (ours & other, ours | other, ours ^ other, ours - other)
+    with pytest.raises(ValueError, match="allowed: 1 to 65536"):
+        ours.expanded(0)
