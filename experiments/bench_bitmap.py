@@ -1,7 +1,8 @@
 """`lsmlab bench bitmap`: row sets, bitmap, bit-sliced, ordered and hashed components beside pyroaring, packed words, a numpy scan and pygm.
 
 One process, one thread; CPU time, the least of several repeats. A case goes through different sets in every repeat's rounds, so that no
-branch predictor learns one of them by heart. Every answer is checked against the first peer's. "target" is the study's: as quick as the best peer.
+branch predictor learns one of them by heart. Every answer is checked against the first peer's. "target" is the study's: as quick as the
+best peer.
 """
 
 from __future__ import annotations
