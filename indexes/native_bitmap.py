@@ -119,9 +119,7 @@ class NativeSlices:
     def _values(self, rows: Rows) -> tuple[Rows, npt.NDArray[np.bool_]]:
         values, found = np.empty(len(rows), np.uint64), np.empty(len(rows), np.bool_)
         told(
-            lib.idx_slices_values(
-                self._view, u64s(rows), len(rows), u64s(values), u8s(found)
-            ),
+            lib.idx_slices_values(self._view, u64s(rows), len(rows), u64s(values), u8s(found)),
             SLICES,
         )
         return values, found

@@ -96,9 +96,7 @@ class Cursor:
         room, need = 64 * n, ffi.new("size_t *")
         while True:
             keys, offsets, rows = np.empty(room, np.uint8), np.empty(n + 1, np.uint64), np.empty(n, np.uint64)
-            got = lib.idx_cursor_batch(
-                self.handle, n, u8s(keys), room, u64s(offsets), u64s(rows), need
-            )
+            got = lib.idx_cursor_batch(self.handle, n, u8s(keys), room, u64s(offsets), u64s(rows), need)
             if got < 0:
                 told(int(got), "a segment")
             if got:
@@ -114,9 +112,7 @@ def sorted_entries(keys: Keys, rows: Any, hashed: bool) -> Cursor:
     packed, ids = pack(keys), as_rows(rows)
     if len(packed.offsets) - 1 != len(ids):
         raise ValueError(f"{len(packed.offsets) - 1} keys and {len(ids)} row ids; allowed: as many")
-    handle = lib.idx_cursor_arrays(
-        u8s(packed.data), u64s(packed.offsets), u64s(ids), len(ids), hashed
-    )
+    handle = lib.idx_cursor_arrays(u8s(packed.data), u64s(packed.offsets), u64s(ids), len(ids), hashed)
     return Cursor(handle, (packed, ids))
 
 
