@@ -76,7 +76,7 @@ int64_t idx_hashed_lookup(const idx_hashed *v, const uint8_t *key, size_t n, uin
 }
 
 int idx_hashed_lookup_many(const idx_hashed *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,
-                         size_t room, uint64_t *total) {
+                           size_t room, uint64_t *total) {
     uint64_t hash[TOGETHER];
     *total = 0;
     for (size_t i = 0; i < m; i += TOGETHER) {

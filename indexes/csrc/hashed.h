@@ -30,7 +30,7 @@ int idx_hashed_verify(const idx_hashed *view);
 int64_t idx_hashed_lookup(const idx_hashed *view, const uint8_t *key, size_t n, uint64_t *out, size_t room);
 /* For m keys (bytes and offsets as in entries.h) one after the other; counts[i] rows of key i, *total of all, also when there was no room. */
 int idx_hashed_lookup_many(const idx_hashed *view, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,
-                         size_t room, uint64_t *total);
+                           size_t room, uint64_t *total);
 idx_cursor *idx_hashed_cursor(const idx_hashed *view);
 /* cdef:end */
 #endif

@@ -212,7 +212,8 @@ int idx_ordered_lookup_many(const idx_ordered *v, const uint8_t *bytes, const ui
         }
         for (size_t j = 0; j < k; j++) {
             const size_t n = offsets[i + j + 1] - offsets[i + j];
-            const int64_t got = lookup(v, base[j], rank[j], bytes + offsets[i + j], n, *total < room ? out + *total : out, *total < room ? room - *total : 0);
+            const int64_t got = lookup(v, base[j], rank[j], bytes + offsets[i + j], n, *total < room ? out + *total : out,
+                                       *total < room ? room - *total : 0);
             if (got < 0) return (int)got;
             counts[i + j] = (uint64_t)got;
             *total += (uint64_t)got;
