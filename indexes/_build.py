@@ -1,5 +1,42 @@
 """What the extension indexes._native is made of; read by native_build.py."""
 
-HEADERS = ["filter.h", "search.h", "hash.h", "kinds.h"]
-SOURCES = ["hash.c", "bloom.c", "blocked.c", "search.c", "kinds.c"]
+HEADERS = [
+    "filter.h",
+    "search.h",
+    "hash.h",
+    "kinds.h",
+    "text_status.h",
+    "postings.h",
+    "text_vocab.h",
+    "text_tokens.h",
+    "text_memory.h",
+    "text_segment.h",
+    "text_merge.h",
+    "text_query.h",
+    "text_score.h",
+    "text_search.h",
+]
+SOURCES = [
+    "hash.c",
+    "bloom.c",
+    "blocked.c",
+    "search.c",
+    "kinds.c",
+    "postings.c",
+    "text_chars.c",
+    "text_vocab.c",
+    "text_tokens.c",
+    "text_memory.c",
+    "text_freeze.c",
+    "text_writer.c",
+    "text_segment.c",
+    "text_cursor.c",
+    "text_merge.c",
+    "text_query.c",
+    "text_near.c",
+    "text_expand.c",
+    "text_score.c",
+    "text_rank.c",
+    "text_search.c",
+]
 INCLUDES: list[str] = []
