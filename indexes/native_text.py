@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -57,7 +58,12 @@ def _u8(array: npt.NDArray[np.uint8]) -> Any:
 
 def row_ids(rows: Any) -> Rows:
     """Return the row ids as an array of uint64. ValueError on ids that are no such numbers or not in one dimension."""
-    array = np.asarray(rows)
+    if not isinstance(rows, np.ndarray):
+        try:
+            return np.fromiter(map(index, rows), np.uint64, len(rows))
+        except (TypeError, OverflowError) as bad:
+            raise ValueError(f"row ids: {bad}; allowed: whole numbers from 0 to 2**64 - 1") from None
+    array = rows
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(f"row ids are {array.dtype} with {array.ndim} dimensions; allowed: whole numbers, one dimension")
     if array.dtype.kind == "i" and array.size and int(array.min()) < 0:

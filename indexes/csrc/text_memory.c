@@ -94,7 +94,7 @@ void idx_memory_unmapped_terms(const idx_text_memory *m, uint8_t *text, uint64_t
 int idx_memory_map(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint8_t *drop, size_t n) {
     if (n > m->raw.n - m->n_map) return IDX_TEXT_LIMIT;
     uint32_t *map = idx_grow(m->map, m->n_map, &m->map_cap, n, sizeof *map);
-    if (!map) return IDX_TEXT_MEMORY;
+    if (!map && n) return IDX_TEXT_MEMORY;
     m->map = map;
     for (size_t i = 0; i < n; i++) {
         uint32_t id = IDX_TERM_NONE;
@@ -151,7 +151,7 @@ static int assign(idx_text_memory *m, uint64_t row, uint32_t doc) {
 
 static int reserve_rows(idx_text_memory *m, size_t n) {
     uint64_t *touched = idx_grow(m->touched, m->n_touched, &m->touched_cap, n, sizeof *touched);
-    if (!touched) return IDX_TEXT_MEMORY;
+    if (!touched && n) return IDX_TEXT_MEMORY;
     m->touched = touched;
     return grow_slots(m, n);
 }
