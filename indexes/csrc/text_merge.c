@@ -46,7 +46,11 @@ static int map_rows(merge *m, const uint64_t *const *hide, const size_t *n_hide,
             if (least == m->n || here < row) least = i, row = here;
         }
         if (least == m->n) break;
-        if (m->n_docs && m->rows[m->n_docs - 1] >= row) *twice = row, failed = IDX_TEXT_QUERY;
+        if (m->n_docs && m->rows[m->n_docs - 1] >= row) { /* within one view rows ascend, unless it is damaged */
+            const uint32_t same_view = at[least] ? m->sources[least].map[at[least] - 1] : IDX_TERM_NONE;
+            failed = m->rows[m->n_docs - 1] > row || same_view == m->n_docs - 1 ? IDX_TEXT_DAMAGED : IDX_TEXT_QUERY;
+            *twice = row;
+        }
         m->rows[m->n_docs] = row;
         m->lengths[m->n_docs] = idx_segment_length(m->sources[least].segment, (uint32_t)at[least]);
         m->sources[least].map[at[least]++] = m->n_docs++;

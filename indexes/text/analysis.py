@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from ..native import xxh3
-from ..native_text import Rules, scan
+from ..native_text import TERM_MOST, Rules, scan
 
 Tokenizer: TypeAlias = Callable[[str], Iterable[tuple[str, int, int]]]
 BUILT_IN = ("unicode", "whitespace", "trigram")
@@ -128,6 +128,8 @@ class Analyzer:
         """Tokens before stop words and stemming, with offsets in characters."""
         if callable(self.tokenizer):
             return [(term.encode(), start, end) for term, start, end in self.tokenizer(text)]
+        if self.tokenizer == "unicode" and text.isascii() and text.isalnum():  # a word of a query: no need to ask
+            return [((text.lower() if self.fold else text)[:TERM_MOST].encode(), 0, len(text))]
         data = self.encode(text)
         found = scan(self.rules, data)
         spans = zip(found.ids.tolist(), found.starts.tolist(), found.ends.tolist(), strict=True)

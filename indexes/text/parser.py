@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .query import All, And, Fuzzy, Glob, Near, Not, Or, Phrase, Prefix, Query, QueryError, Word, weighted
+from .query import MOST_LEAVES, All, And, Fuzzy, Glob, Near, Not, Or, Phrase, Prefix, Query, QueryError, Word, weighted
 
 MOST_NESTING = 100
 _TOKEN = re.compile(
@@ -48,6 +48,8 @@ def _scan(text: str) -> list[_Token]:
         if kind == "boost" and not number:
             raise QueryError(f"the ^ at character {start} of {text[:80]!r} needs a number above 0")
         tokens.append(_Token(kind, found[kind], start, number))
+        if len(tokens) > 4 * MOST_LEAVES:
+            raise QueryError(f"the query has too many terms; allowed: at most {MOST_LEAVES}")
         if kind == "end":
             return tokens
         at = found.end()

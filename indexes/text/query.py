@@ -190,7 +190,7 @@ def _emit(query: Query, analyzer: Analyzer, out: list[Node], depth: int) -> bool
     for number, unit in enumerate(leaf.units):
         out.extend((TERM, term, 0, 0, number, place, 1.0) for term, place in unit)
     out.append((leaf.kind, leaf.text, sum(map(len, leaf.units)), leaf.number, 0, 0, leaf.boost))
-    if len(out) > 4 * MOST_LEAVES:
+    if len(out) > MOST_LEAVES:
         raise QueryError(f"the query has too many terms; allowed: at most {MOST_LEAVES}")
     return True
 

@@ -19,6 +19,10 @@ from .segment import TextView
 _LUCENE = Scoring()
 
 
+def _shown(signature: bytes) -> str:
+    return repr(signature.decode(errors="replace"))
+
+
 class Hits(NamedTuple):
     """A ranked answer: row ids and scores, best first; equal scores by ascending row id."""
 
@@ -48,7 +52,7 @@ class TextSearcher:
         self.analyzer = analyzer or (memory.analyzer if memory is not None else Analyzer())
         for signature in [*(view.signature for view in views), *([memory.analyzer.signature] if memory is not None else [])]:
             if signature != self.analyzer.signature:
-                raise ValueError(f"a component was made by the analyzer {signature.decode()!r}, not {self.analyzer.signature.decode()!r}")
+                raise ValueError(f"a component was made by the analyzer {_shown(signature)}, not {_shown(self.analyzer.signature)}")
         segments = [view.native for view in views]
         self._native = native_text.Searcher(
             segments, hide if hide is not None else [None] * len(views), memory.native if memory is not None else None

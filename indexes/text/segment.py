@@ -27,14 +27,23 @@ def build(rows: Any, texts: Sequence[str | bytes], analyzer: Analyzer = DEFAULT)
     return memory.freeze()
 
 
-def build_terms(entries: Iterable[tuple[int, Sequence[bytes | None]]], analyzer: Analyzer = DEFAULT) -> bytes:
-    """Return a segment of documents given by their terms, position by position (None: no term there), as `TextView.entries` gives them."""
+def build_terms(entries: Iterable[tuple[int, Sequence[tuple[int, bytes]]]], analyzer: Analyzer = DEFAULT) -> bytes:
+    """Return a segment of documents given by their terms: (position, term) with ascending positions, as `TextView.entries` gives them.
+
+    ValueError when positions do not ascend. A row id that comes again replaces the document before. Memory grows with the last position.
+    """
     rows, documents = [], []
     for row, terms in entries:
+        document: list[bytes | None] = []
+        for position, term in terms:
+            if position < len(document):
+                raise ValueError(f"position {position} of row {row} comes behind {len(document) - 1}; allowed: ascending")
+            document.extend([None] * (position - len(document)))
+            document.append(term)
         rows.append(row)
-        documents.append(terms)
+        documents.append(document)
     memory = TextMemory(analyzer, searchable=False)
-    memory.add_terms(np.array(rows, np.uint64), documents)
+    memory.add_terms(rows, documents)
     return memory.freeze()
 
 
@@ -89,10 +98,10 @@ class TextView:
         """Read everything. ValueError when anything does not fit together. O(bytes)."""
         self.native.check()
 
-    def entries(self) -> Iterator[tuple[int, tuple[bytes | None, ...]]]:
-        """Row ids, ascending, each with its terms by position; None where a term was left out. For scrubbing and rebuilding.
+    def entries(self) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
+        """Row ids, ascending, each with its terms as (position, term) by position. For scrubbing and rebuilding.
 
-        `build_terms` of it gives the same bytes, but for terms left out at the end of a document. O(tokens log tokens) once.
+        `build_terms` of it gives the same bytes. ValueError when the segment is damaged. O(tokens log tokens) once.
         """
         terms, _ = self.native.terms()
         ordinals, docs, positions = self.native.occurrences()
@@ -100,11 +109,7 @@ class TextView:
         starts = np.searchsorted(docs[order], np.arange(len(self) + 1))
         for at, row in enumerate(self.rows().tolist()):
             mine = order[starts[at] : starts[at + 1]]
-            places = positions[mine].tolist()
-            found: list[bytes | None] = [None] * (places[-1] + 1 if places else 0)
-            for place, ordinal in zip(places, ordinals[mine].tolist(), strict=True):
-                found[place] = terms[ordinal]
-            yield row, tuple(found)
+            yield row, [(place, terms[i]) for place, i in zip(positions[mine].tolist(), ordinals[mine].tolist(), strict=True)]
 
 
 def merge(views: Sequence[TextView], hide: Sequence[Any] | None = None) -> bytes:

@@ -169,7 +169,9 @@ def test_proximity_is_the_twins(documents: list[list[bytes | None]], texts: list
     model = twin.TextTwin()
     for row, terms in enumerate(documents):
         model.put(row, terms)
-    view = text.open(text.build_terms(enumerate(documents)))
+    view = text.open(
+        text.build_terms((row, [(at, t) for at, t in enumerate(terms) if t is not None]) for row, terms in enumerate(documents))
+    )
     memory = text.TextMemory()
     memory.add_terms(range(len(documents)), documents)
     units = [[(word.encode(), at) for at, word in enumerate(one.split())] for one in texts]
@@ -192,7 +194,7 @@ def test_fuzzy_terms_are_those_within_the_edit_distance(words: list[str], query:
     plain = text.Analyzer("whitespace", fold=False)
     documents = [[word.encode()] for word in words]
     want = [row for row, word in enumerate(words) if twin.edit_distance(query, word, distance) <= distance]
-    view = text.open(text.build_terms(enumerate(documents), plain))
+    view = text.open(text.build_terms(((row, [(0, words[0])]) for row, words in enumerate(documents)), plain))
     memory = text.TextMemory(plain)
     memory.add_terms(range(len(documents)), documents)
     for searcher in (text.TextSearcher([view], analyzer=plain), text.TextSearcher(memory=memory)):
