@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .native import ffi, lib
+from ._native import ffi, lib
 
 Rows: TypeAlias = "npt.NDArray[np.uint64]"
 Numbers: TypeAlias = "npt.NDArray[np.uint32]"
@@ -334,23 +334,13 @@ class Searcher:
 
     def rank(self, program: Program, scoring: Any, k: int, within: Rows | None, exhaustive: bool) -> tuple[Rows, npt.NDArray[np.float64]]:
         """The k best by score descending, row id ascending. `scoring` is what `native_scoring` gave."""
-        rows, scores, n = np.empty(k, np.uint64), np.empty(k, np.float64), ffi.new("size_t *")
+        both = np.empty(2 * k, np.uint64)  # one allocation and one address: they are a good part of a small query
+        to, n = ffi.from_buffer("uint64_t[]", both), ffi.new("size_t *")
         only, n_only = (ffi.NULL, 0) if within is None else (_u64(within), len(within))
-        _check(
-            lib.idx_searcher_rank(
-                self._handle,
-                *program.arguments,
-                only,
-                n_only,
-                scoring,
-                k,
-                int(exhaustive),
-                _u64(rows),
-                ffi.cast("double *", scores.ctypes.data),
-                n,
-            )
-        )
-        return rows[: n[0]], scores[: n[0]]
+        scores = ffi.cast("double *", to + k)
+        _check(lib.idx_searcher_rank(self._handle, *program.arguments, only, n_only, scoring, k, exhaustive, to, scores, n))
+        found = n[0]
+        return both[:found], both[k : k + found].view(np.float64)
 
     def df(self, program: Program) -> list[int]:
         """Live documents of each scored leaf, in the program's order."""

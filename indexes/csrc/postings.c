@@ -42,8 +42,10 @@ static void unpack_from(const uint8_t *in, size_t have, size_t from, size_t n, u
 }
 
 void idx_bits_unpack_portable(const uint8_t *in, size_t have, size_t n, unsigned width, uint32_t *out) {
-    if (width == 0) memset(out, 0, n * sizeof *out);
-    else unpack_from(in, have, 0, n, width, out);
+    if (width == 0)
+        memset(out, 0, n * sizeof *out);
+    else
+        unpack_from(in, have, 0, n, width, out);
 }
 
 uint32_t idx_gaps_sum_portable(uint32_t *v, size_t n, uint32_t previous) {
@@ -156,7 +158,9 @@ void idx_impacts(const uint32_t *frequencies, const uint32_t *lengths, size_t n,
         const int length = idx_impact_code(shortest[code]);
         if (length >= least) continue;
         least = length;
-        if (found < IDX_IMPACTS) out[found++] = (uint16_t)(code | length << 8);
-        else out[IDX_IMPACTS - 1] = (uint16_t)((out[IDX_IMPACTS - 1] & 0xff) | length << 8);
+        if (found < IDX_IMPACTS)
+            out[found++] = (uint16_t)(code | length << 8);
+        else
+            out[IDX_IMPACTS - 1] = (uint16_t)((out[IDX_IMPACTS - 1] & 0xff) | length << 8);
     }
 }

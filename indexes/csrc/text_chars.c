@@ -193,8 +193,10 @@ int idx_char_class(uint32_t cp, uint32_t *hint) {
         uint32_t lo = 0, hi = N_WORDS;
         while (hi - lo > 1) {
             const uint32_t mid = (lo + hi) / 2;
-            if (WORDS[mid].first <= cp) lo = mid;
-            else hi = mid;
+            if (WORDS[mid].first <= cp)
+                lo = mid;
+            else
+                hi = mid;
         }
         if (cp < WORDS[lo].first || cp > WORDS[lo].last) return IDX_CHAR_OTHER;
         *hint = at = lo;
@@ -207,8 +209,10 @@ uint32_t idx_char_fold(uint32_t cp) {
     uint32_t lo = 0, hi = N_FOLDS;
     while (hi - lo > 1) {
         const uint32_t mid = (lo + hi) / 2;
-        if (FOLDS[mid].first <= cp) lo = mid;
-        else hi = mid;
+        if (FOLDS[mid].first <= cp)
+            lo = mid;
+        else
+            hi = mid;
     }
     const fold *f = &FOLDS[lo];
     return cp >= f->first && cp <= f->last && (cp - f->first) % f->step == 0 ? (uint32_t)((int32_t)cp + f->delta) : cp;

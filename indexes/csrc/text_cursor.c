@@ -43,7 +43,8 @@ static int load_packed(idx_cursor *c, uint32_t block) {
     uint32_t before = IDX_TERM_NONE;
     if (c->n_postings == 1) {
         uint64_t doc;
-        if (!idx_varint(c->blocks, c->blocks + c->blocks_n, &doc) || doc >= c->n_docs || c->term.occurrences > UINT32_MAX) return damaged(c);
+        if (!idx_varint(c->blocks, c->blocks + c->blocks_n, &doc) || doc >= c->n_docs || c->term.occurrences > UINT32_MAX)
+            return damaged(c);
         c->docs[0] = (uint32_t)doc, c->frequencies[0] = (uint32_t)c->term.occurrences, c->has_frequencies = 1;
         return 0;
     }
@@ -103,8 +104,10 @@ uint32_t idx_cursor_block_with(const idx_cursor *c, uint32_t block, uint32_t tar
     }
     while (lo < hi) {
         const uint32_t mid = lo + (hi - lo) / 2;
-        if (idx_cursor_last(c, mid) < target) lo = mid + 1;
-        else hi = mid;
+        if (idx_cursor_last(c, mid) < target)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }

@@ -154,17 +154,22 @@ static int scan_memory(expansion *e) {
         const uint8_t *term = idx_vocab_term(&m->terms, id, &n);
         int hit;
         if (!m->lists[id].live) continue;
-        if (e->node->kind == IDX_NODE_FUZZY) fuzzy_term(e->fuzzy, term, n, 0, &hit);
-        else if (n < prefix || memcmp(term, e->text, prefix)) continue;
-        else hit = e->node->kind == IDX_NODE_PREFIX || glob_matches(e->text, e->text + e->n, term, term + n);
+        if (e->node->kind == IDX_NODE_FUZZY)
+            fuzzy_term(e->fuzzy, term, n, 0, &hit);
+        else if (n < prefix || memcmp(term, e->text, prefix))
+            continue;
+        else
+            hit = e->node->kind == IDX_NODE_PREFIX || glob_matches(e->text, e->text + e->n, term, term + n);
         if (hit && keep(e, NULL, id, m->lists[id].n)) return IDX_TEXT_MEMORY;
     }
     return IDX_TEXT_OK;
 }
 
 static int open_match(const expansion *e, const match *m, idx_cursor *c) {
-    if (e->tree->part.segment) idx_cursor_packed(c, e->tree->part.segment, &m->term);
-    else idx_cursor_memory(c, e->tree->part.memory, m->id);
+    if (e->tree->part.segment)
+        idx_cursor_packed(c, e->tree->part.segment, &m->term);
+    else
+        idx_cursor_memory(c, e->tree->part.memory, m->id);
     return c->failed;
 }
 
@@ -188,8 +193,10 @@ static int unite_sorted(const expansion *e, idx_made *out) {
     if (e->n_matches > 1) qsort(out->at, out->n, sizeof *out->at, by_doc);
     size_t kept = 0;
     for (size_t i = 0; i < out->n; i++) {
-        if (kept && out->at[kept - 1].doc == out->at[i].doc) out->at[kept - 1].frequency += out->at[i].frequency;
-        else out->at[kept++] = out->at[i];
+        if (kept && out->at[kept - 1].doc == out->at[i].doc)
+            out->at[kept - 1].frequency += out->at[i].frequency;
+        else
+            out->at[kept++] = out->at[i];
         if (out->at[kept - 1].frequency > out->most) out->most = out->at[kept - 1].frequency;
     }
     out->n = kept;
@@ -224,8 +231,10 @@ int idx_expand_make(idx_tree *t, uint32_t leaf, idx_made *out) {
         if (!(e.fuzzy = malloc(sizeof *e.fuzzy))) return IDX_TEXT_MEMORY;
         fuzzy_init(e.fuzzy, e.text, e.n, node->number);
     }
-    if (!t->part.segment) failed = scan_memory(&e);
-    else failed = node->kind == IDX_NODE_FUZZY ? scan_fuzzy(&e) : scan_sorted(&e);
+    if (!t->part.segment)
+        failed = scan_memory(&e);
+    else
+        failed = node->kind == IDX_NODE_FUZZY ? scan_fuzzy(&e) : scan_sorted(&e);
     if (!failed) failed = e.postings > t->part.n_docs / 64 + 16 ? unite_dense(&e, out) : unite_sorted(&e, out);
     free(e.fuzzy);
     free(e.matches);

@@ -123,8 +123,10 @@ static int near_run(near *q, const idx_docs *within, idx_made *out) {
         for (uint32_t i = 0; i < q->n_parts && doc == target; i++) doc = idx_cursor_seek(order[i], target);
         if (doc != target) continue; /* at the next document that one of them has */
         const int all = find_starts(q);
-        if (all < 0) failed = all;
-        else if (all && (found = clumps(q))) failed = idx_made_push(out, doc, found);
+        if (all < 0)
+            failed = all;
+        else if (all && (found = clumps(q)))
+            failed = idx_made_push(out, doc, found);
         doc++;
     }
     for (uint32_t i = 0; i < q->n_parts && !failed; i++) failed = q->parts[i].cursor.failed;

@@ -53,10 +53,14 @@ int idx_tree_init(idx_tree *t, const idx_text_node *nodes, uint32_t n, const uin
         const idx_text_node *node = &nodes[i];
         t->branches[i] = (idx_branch){node, IDX_TERM_NONE, IDX_TERM_NONE, t->n_slots, 0};
         if (node->kind < IDX_NODE_AND) t->n_slots++;
-        if (node->kind > IDX_NODE_ALL || (node->kind < IDX_NODE_AND && !leaf_fits(node, text_n))) failed = IDX_TEXT_QUERY;
-        else if (node->kind == IDX_NODE_NOT && node->children != 2) failed = IDX_TEXT_QUERY;
-        else if (node->children && (node->kind < IDX_NODE_NEAR || node->kind == IDX_NODE_ALL)) failed = IDX_TEXT_QUERY;
-        else failed = adopt(t, i, stack, depths, &top);
+        if (node->kind > IDX_NODE_ALL || (node->kind < IDX_NODE_AND && !leaf_fits(node, text_n)))
+            failed = IDX_TEXT_QUERY;
+        else if (node->kind == IDX_NODE_NOT && node->children != 2)
+            failed = IDX_TEXT_QUERY;
+        else if (node->children && (node->kind < IDX_NODE_NEAR || node->kind == IDX_NODE_ALL))
+            failed = IDX_TEXT_QUERY;
+        else
+            failed = adopt(t, i, stack, depths, &top);
     }
     if (!failed && top != 1) failed = IDX_TEXT_QUERY;
     free(stack);
@@ -103,8 +107,10 @@ int idx_tree_cursor(idx_tree *t, uint32_t leaf, idx_cursor *c) {
         const int got = idx_tree_find(t, leaf);
         if (got != 1) return got;
         const idx_found *f = &t->found[b->slot];
-        if (t->part.segment) idx_cursor_packed(c, t->part.segment, &f->term);
-        else idx_cursor_memory(c, t->part.memory, f->id);
+        if (t->part.segment)
+            idx_cursor_packed(c, t->part.segment, &f->term);
+        else
+            idx_cursor_memory(c, t->part.memory, f->id);
         return c->failed ? c->failed : 1;
     }
     idx_made *made = &t->made[b->slot];
@@ -131,8 +137,10 @@ static int64_t estimate(idx_tree *t, uint32_t at) {
     for (uint32_t child = b->first; child != IDX_TERM_NONE; child = t->branches[child].next) {
         const int64_t one = estimate(t, child);
         if (one < 0) return one;
-        if (!all) most += one;
-        else if (one < most) most = one;
+        if (!all)
+            most += one;
+        else if (one < most)
+            most = one;
         if (b->node->kind == IDX_NODE_NOT) break;
     }
     return most;
@@ -255,10 +263,14 @@ int idx_tree_match(idx_tree *t, uint32_t at, const idx_docs *within, idx_docs *o
     if (b->node->kind < IDX_NODE_AND) return match_leaf(t, at, within, out);
     idx_docs got = {0};
     int failed;
-    if (b->node->kind == IDX_NODE_ALL) failed = match_every(t, within, &got);
-    else if (b->node->kind == IDX_NODE_NOT) failed = match_difference(t, at, within, &got);
-    else if (b->node->kind == IDX_NODE_OR) failed = match_any_of(t, at, within, &got);
-    else failed = b->first == IDX_TERM_NONE ? match_every(t, within, &got) : match_all_of(t, at, within, &got);
+    if (b->node->kind == IDX_NODE_ALL)
+        failed = match_every(t, within, &got);
+    else if (b->node->kind == IDX_NODE_NOT)
+        failed = match_difference(t, at, within, &got);
+    else if (b->node->kind == IDX_NODE_OR)
+        failed = match_any_of(t, at, within, &got);
+    else
+        failed = b->first == IDX_TERM_NONE ? match_every(t, within, &got) : match_all_of(t, at, within, &got);
     free(out->at);
     *out = got;
     return failed;

@@ -59,7 +59,8 @@ static void complete(const rank *r, uint32_t doc, int64_t score, uint32_t n, con
         idx_cursor_frequencies(c);
         score += score_here(r, &r->lanes[i]);
     }
-    if (score >= idx_heap_floor(r->heap) && !idx_is_dead(&r->tree->part, doc)) idx_heap_offer(r->heap, score, idx_part_row(&r->tree->part, doc));
+    if (score >= idx_heap_floor(r->heap) && !idx_is_dead(&r->tree->part, doc))
+        idx_heap_offer(r->heap, score, idx_part_row(&r->tree->part, doc));
 }
 
 /* One essential lane: its documents of the window one by one. */
@@ -175,9 +176,7 @@ int idx_rank_any(idx_tree *t, const uint32_t *leaves, const idx_weight *weights,
     rank r = {.tree = t, .heap = heap};
     idx_cursor *cursors = malloc((n + 1) * sizeof *cursors);
     r.lanes = malloc((n + 1) * sizeof *r.lanes);
-    r.sums = calloc(WINDOW + LEAST_WINDOW, sizeof *r.sums);
-    r.marks = calloc((WINDOW + LEAST_WINDOW) / 64, sizeof *r.marks);
-    int failed = cursors && r.lanes && r.sums && r.marks ? IDX_TEXT_OK : IDX_TEXT_MEMORY;
+    int failed = cursors && r.lanes ? IDX_TEXT_OK : IDX_TEXT_MEMORY;
     for (uint32_t i = 0; i < n && !failed; i++) {
         const int got = idx_tree_cursor(t, leaves[i], &cursors[r.n]);
         if (got < 0) failed = got;
@@ -185,9 +184,16 @@ int idx_rank_any(idx_tree *t, const uint32_t *leaves, const idx_weight *weights,
         r.lanes[r.n] = (lane){.cursor = &cursors[r.n], .weight = &weights[i], .most = list_bound(&cursors[r.n], &weights[i])};
         r.n++;
     }
+    if (!failed && (r.n > 1 || exhaustive)) {
+        r.sums = calloc(WINDOW, sizeof *r.sums);
+        r.marks = calloc(WINDOW / 64, sizeof *r.marks);
+        if (!r.sums || !r.marks) failed = IDX_TEXT_MEMORY;
+    }
     if (!failed && r.n) {
-        if (exhaustive || r.n > MOST_PRUNED) everything(&r);
-        else pruned(&r);
+        if (exhaustive || r.n > MOST_PRUNED)
+            everything(&r);
+        else
+            pruned(&r);
         for (uint32_t i = 0; i < r.n && !failed; i++) failed = cursors[i].failed;
     }
     free(cursors);
@@ -215,7 +221,8 @@ int idx_rank_docs(idx_tree *t, const idx_docs *docs, const uint32_t *leaves, con
         failed = c.failed;
     }
     for (size_t i = 0; i < docs->n && !failed; i++)
-        if (!idx_is_dead(&t->part, docs->at[i]) && sums[i] >= idx_heap_floor(heap)) idx_heap_offer(heap, sums[i], idx_part_row(&t->part, docs->at[i]));
+        if (!idx_is_dead(&t->part, docs->at[i]) && sums[i] >= idx_heap_floor(heap))
+            idx_heap_offer(heap, sums[i], idx_part_row(&t->part, docs->at[i]));
     free(sums);
     return failed;
 }

@@ -5,13 +5,20 @@
 static double idf_of(uint32_t kind, double n, double df) {
     const double odds = (n - df + 0.5) / (df + 0.5);
     switch (kind) {
-    case IDX_IDF_ROBERTSON: return odds > 1 ? log(odds) : 0;
-    case IDX_IDF_LUCENE: return log(1 + odds);
-    case IDX_IDF_ATIRE: return log(n / df);
-    case IDX_IDF_BM25L: return log((n + 1) / (df + 0.5));
-    case IDX_IDF_BM25_PLUS: return log((n + 1) / df);
-    case IDX_IDF_FTS5: return odds > 1 ? log(odds) : 1e-6;
-    default: return 1;
+    case IDX_IDF_ROBERTSON:
+        return odds > 1 ? log(odds) : 0;
+    case IDX_IDF_LUCENE:
+        return log(1 + odds);
+    case IDX_IDF_ATIRE:
+        return log(n / df);
+    case IDX_IDF_BM25L:
+        return log((n + 1) / (df + 0.5));
+    case IDX_IDF_BM25_PLUS:
+        return log((n + 1) / df);
+    case IDX_IDF_FTS5:
+        return odds > 1 ? log(odds) : 1e-6;
+    default:
+        return 1;
     }
 }
 

@@ -18,21 +18,21 @@
 #define IDX_SCORE_BITS 40
 
 enum { /* tfc; c = frequency / (1 - b + b * length / average) */
-    IDX_TF_BM25 = 0, /* f / (f + k1 (1 - b + b length / average)) */
-    IDX_TF_BM25_K = 1, /* the same times k1 + 1 */
-    IDX_TF_BM25_PLUS = 2, /* the same plus delta */
-    IDX_TF_BM25L = 3, /* (k1 + 1) (c + delta) / (k1 + c + delta) */
-    IDX_TF_LOG = 4, /* 1 + ln f */
-    IDX_TF_LDP = 5 /* 1 + ln(1 + ln(c + delta)) */
+       IDX_TF_BM25 = 0, /* f / (f + k1 (1 - b + b length / average)) */
+       IDX_TF_BM25_K = 1, /* the same times k1 + 1 */
+       IDX_TF_BM25_PLUS = 2, /* the same plus delta */
+       IDX_TF_BM25L = 3, /* (k1 + 1) (c + delta) / (k1 + c + delta) */
+       IDX_TF_LOG = 4, /* 1 + ln f */
+       IDX_TF_LDP = 5 /* 1 + ln(1 + ln(c + delta)) */
 };
 enum { /* idf; R = (N - df + 0.5) / (df + 0.5) */
-    IDX_IDF_ROBERTSON = 0, /* ln max(1, R) */
-    IDX_IDF_LUCENE = 1, /* ln(1 + R) */
-    IDX_IDF_ATIRE = 2, /* ln(N / df) */
-    IDX_IDF_BM25L = 3, /* ln((N + 1) / (df + 0.5)) */
-    IDX_IDF_BM25_PLUS = 4, /* ln((N + 1) / df) */
-    IDX_IDF_FTS5 = 5, /* ln R, or 1e-6 where that is not above 0 */
-    IDX_IDF_ONE = 6 /* 1 */
+       IDX_IDF_ROBERTSON = 0, /* ln max(1, R) */
+       IDX_IDF_LUCENE = 1, /* ln(1 + R) */
+       IDX_IDF_ATIRE = 2, /* ln(N / df) */
+       IDX_IDF_BM25L = 3, /* ln((N + 1) / (df + 0.5)) */
+       IDX_IDF_BM25_PLUS = 4, /* ln((N + 1) / df) */
+       IDX_IDF_FTS5 = 5, /* ln R, or 1e-6 where that is not above 0 */
+       IDX_IDF_ONE = 6 /* 1 */
 };
 
 typedef struct {
@@ -66,9 +66,7 @@ static inline int64_t idx_weight_score(const idx_weight *w, uint32_t frequency, 
     return (int64_t)(score * (double)((int64_t)1 << IDX_SCORE_BITS));
 }
 
-static inline int idx_hit_worse(const idx_hit *a, const idx_hit *b) {
-    return a->score != b->score ? a->score < b->score : a->row > b->row;
-}
+static inline int idx_hit_worse(const idx_hit *a, const idx_hit *b) { return a->score != b->score ? a->score < b->score : a->row > b->row; }
 
 static inline int64_t idx_heap_floor(const idx_heap *h) { return h->n == h->most ? h->at[0].score : -1; } /* below it nothing enters */
 void idx_heap_offer(idx_heap *h, int64_t score, uint64_t row);

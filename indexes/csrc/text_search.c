@@ -48,8 +48,10 @@ static uint32_t doc_from(const idx_text_segment *s, uint32_t from, uint64_t row)
     }
     while (lo < hi) {
         const uint32_t mid = lo + (hi - lo) / 2;
-        if (idx_segment_row(s, mid) < row) lo = mid + 1;
-        else hi = mid;
+        if (idx_segment_row(s, mid) < row)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -81,8 +83,10 @@ int idx_searcher_new(const idx_text_segment *const *segments, size_t n, idx_text
         c->dead = calloc(segments[i]->n_docs / 64 + 1, sizeof *c->dead);
         failed = c->dead ? hide_rows(c, hide[i], n_hide[i]) : IDX_TEXT_MEMORY;
     }
-    if (failed) idx_searcher_free(s);
-    else *out = s;
+    if (failed)
+        idx_searcher_free(s);
+    else
+        *out = s;
     return failed;
 }
 
@@ -274,8 +278,10 @@ int idx_searcher_match(idx_text_searcher *s, const idx_text_node *nodes, uint32_
         docs.n = 0;
         if ((failed = match_part(&t, within, n_within, &docs))) break;
         uint64_t *grown = idx_grow(out, n_out, &cap, docs.n + 1, sizeof *out);
-        if (!grown) failed = IDX_TEXT_MEMORY;
-        else out = grown;
+        if (!grown)
+            failed = IDX_TEXT_MEMORY;
+        else
+            out = grown;
         for (size_t j = 0; j < docs.n && !failed; j++) out[n_out++] = idx_part_row(&t.part, docs.at[j]);
     }
     idx_tree_free(&t);
@@ -291,7 +297,8 @@ int idx_searcher_match(idx_text_searcher *s, const idx_text_node *nodes, uint32_
     return IDX_TEXT_OK;
 }
 
-int idx_searcher_count(idx_text_searcher *s, const idx_text_node *nodes, uint32_t n_nodes, const uint8_t *text, size_t text_n, uint64_t *n) {
+int idx_searcher_count(idx_text_searcher *s, const idx_text_node *nodes, uint32_t n_nodes, const uint8_t *text, size_t text_n,
+                       uint64_t *n) {
     idx_tree t;
     idx_docs docs = {0};
     int failed = refresh(s);
@@ -301,8 +308,10 @@ int idx_searcher_count(idx_text_searcher *s, const idx_text_node *nodes, uint32_
     for (size_t i = 0; i < n_parts(s) && !failed; i++) {
         const component *c = enter(s, &t, i);
         docs.n = 0;
-        if (nodes[t.root].kind == IDX_NODE_TERM) failed = term_df(s, &t, c, t.root, n);
-        else failed = match_part(&t, NULL, 0, &docs);
+        if (nodes[t.root].kind == IDX_NODE_TERM)
+            failed = term_df(s, &t, c, t.root, n);
+        else
+            failed = match_part(&t, NULL, 0, &docs);
         *n += docs.n;
     }
     idx_tree_free(&t);
@@ -394,7 +403,8 @@ int idx_searcher_rank(idx_text_searcher *s, const idx_text_node *nodes, uint32_t
     for (size_t i = 0; i < n_parts(s) && !failed; i++) {
         enter(s, &t, i);
         docs.n = 0;
-        if (any) failed = idx_rank_any(&t, q.leaves, q.weights, q.n, exhaustive, &heap);
+        if (any)
+            failed = idx_rank_any(&t, q.leaves, q.weights, q.n, exhaustive, &heap);
         else if (!(failed = match_part(&t, within, n_within, &docs)))
             failed = idx_rank_docs(&t, &docs, q.leaves, q.weights, q.n, &heap);
     }

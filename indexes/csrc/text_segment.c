@@ -55,8 +55,10 @@ uint32_t idx_segment_doc(const idx_text_segment *s, uint64_t row) {
     uint32_t lo = 0, hi = s->n_docs; /* the first document with a row id >= row is in [lo, hi] */
     while (lo < hi) {
         const uint32_t mid = lo + (hi - lo) / 2;
-        if (idx_segment_row(s, mid) < row) lo = mid + 1;
-        else hi = mid;
+        if (idx_segment_row(s, mid) < row)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo < s->n_docs && idx_segment_row(s, lo) == row ? lo : IDX_TERM_NONE;
 }
@@ -125,8 +127,10 @@ static int64_t block_of(const idx_text_segment *s, const uint8_t *term, size_t n
         uint64_t shared, rest;
         const uint8_t *p = idx_varint(dictionary + offset, end, &shared);
         if (!p || !(p = idx_varint(p, end, &rest)) || rest > (size_t)(end - p)) return -1;
-        if (compare(p, (size_t)rest, term, n) <= 0) lo = mid;
-        else hi = mid;
+        if (compare(p, (size_t)rest, term, n) <= 0)
+            lo = mid;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -136,7 +140,8 @@ int idx_dict_seek(idx_dict_iter *it, const uint8_t *term, size_t n) {
     const int64_t block = block_of(it->segment, term, n);
     if (block < 0 || to_block(it, (uint32_t)block)) return IDX_TEXT_DAMAGED;
     int got;
-    while ((got = idx_dict_next(it)) == 1 && compare(it->bytes, it->n, term, n) < 0) {}
+    while ((got = idx_dict_next(it)) == 1 && compare(it->bytes, it->n, term, n) < 0) {
+    }
     it->shared = 0; /* the caller did not see the terms passed over */
     return got;
 }

@@ -60,7 +60,8 @@ static int flush_block(idx_writer *w) {
         return IDX_TEXT_MEMORY;
     const size_t positions = w->positions.n - w->positions_start;
     if (w->blocks.n > UINT32_MAX || positions > UINT32_MAX) return IDX_TEXT_LIMIT;
-    if (put_fixed(&w->skips, before, 4) || put_fixed(&w->skips, w->blocks.n, 4) || put_fixed(&w->skips, positions, 4)) return IDX_TEXT_MEMORY;
+    if (put_fixed(&w->skips, before, 4) || put_fixed(&w->skips, w->blocks.n, 4) || put_fixed(&w->skips, positions, 4))
+        return IDX_TEXT_MEMORY;
     for (int i = 0; i < IDX_IMPACTS; i++)
         if (put_fixed(&w->skips, impacts[i], 2)) return IDX_TEXT_MEMORY;
     w->last = before;
@@ -141,9 +142,10 @@ static uint8_t *put_columns(const idx_writer *w, uint8_t *to, uint64_t *tokens) 
 }
 
 int idx_writer_finish(idx_writer *w, uint8_t **bytes, size_t *n) {
-    const size_t rows = (size_t)w->n_docs * (w->flags & TEXT_ROWS_WIDE ? 8 : 4), lengths = (size_t)w->n_docs * (w->flags & TEXT_LENGTHS_WIDE ? 4 : 2);
-    const size_t sizes[TEXT_SECTIONS] = {TEXT_HEADER,     w->signature.n,  rows,         lengths, w->fence.n,
-                                         w->dictionary.n, w->postings.n, w->positions.n};
+    const size_t rows = (size_t)w->n_docs * (w->flags & TEXT_ROWS_WIDE ? 8 : 4),
+                 lengths = (size_t)w->n_docs * (w->flags & TEXT_LENGTHS_WIDE ? 4 : 2);
+    const size_t sizes[TEXT_SECTIONS] = {TEXT_HEADER, w->signature.n,  rows,          lengths,
+                                         w->fence.n,  w->dictionary.n, w->postings.n, w->positions.n};
     size_t total = 8;
     for (int i = 0; i < TEXT_SECTIONS; i++) total += sizes[i];
     uint8_t *out = malloc(total), *to = out;

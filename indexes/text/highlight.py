@@ -73,7 +73,7 @@ def _hits(tokens: Sequence[tuple[bytes | None, int, int]], found: Iterable[Resol
     for at, (term, _, _) in enumerate(tokens):
         if term is not None:
             places.setdefault(term, []).append(at)
-    hits = []
+    hits: list[tuple[int, int, int]] = []
     for number, leaf in enumerate(found):
         if leaf.units:
             hits.extend((first, last, number) for first, last in _clumps(leaf.units, leaf.number, places))

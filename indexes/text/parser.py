@@ -118,15 +118,17 @@ class _Parser:
 
     def conjunction(self) -> Query:
         """Primaries joined by AND, AND NOT."""
-        keep, drop = [self.primary()], []
+        keep: list[Query] = [self.primary()]
+        drop: list[Query] = []
         while self.take("operator", "AND"):
             (drop if self.take("operator", "NOT") else keep).append(self.primary())
-        found = keep[0] if len(keep) == 1 else And(tuple(keep))
+        found: Query = keep[0] if len(keep) == 1 else And(tuple(keep))
         return Not(found, drop[0] if len(drop) == 1 else Or(tuple(drop))) if drop else found
 
     def primary(self) -> Query:
         found = self.operand()
-        texts, distance = [], 0
+        texts: list[str] = []
+        distance = 0
         while near := self.take("near") or self.take("operator", "NEAR"):
             if not texts:
                 texts.append(self.near_text(found))

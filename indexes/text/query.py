@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TypeAlias
 
 from ..native_text import ALL, AND, FUZZY, GLOB, NEAR, NOT, OR, PREFIX, QUERY_DEPTH, TERM, Program
@@ -201,14 +200,6 @@ def compile_query(query: Query, analyzer: Analyzer) -> Program:
     if not _emit(query, analyzer, nodes, 0):
         nodes = [(OR, b"", 0, 0, 0, 0, 1.0)]
     return Program(nodes)
-
-
-@lru_cache(256)
-def program(text: str, default: str, analyzer: Analyzer) -> Program:
-    """The program of a query string, remembered."""
-    from .parser import parse
-
-    return compile_query(parse(text, default=default), analyzer)
 
 
 def leaves(query: Query) -> Iterator[Leaf]:

@@ -12,11 +12,13 @@ from .. import native_text
 from ..native_text import Program, Rows, ascending
 from .analysis import Analyzer
 from .memory import TextMemory
-from .query import Query, compile_query, program
+from .parser import parse
+from .query import Query, compile_query
 from .scoring import Scoring
 from .segment import TextView
 
 _LUCENE = Scoring()
+_REMEMBERED = 256  # compiled query strings
 
 
 def _shown(signature: bytes) -> str:
@@ -53,13 +55,21 @@ class TextSearcher:
         for signature in [*(view.signature for view in views), *([memory.analyzer.signature] if memory is not None else [])]:
             if signature != self.analyzer.signature:
                 raise ValueError(f"a component was made by the analyzer {_shown(signature)}, not {_shown(self.analyzer.signature)}")
+        self._programs: dict[tuple[str, str], Program] = {}
         segments = [view.native for view in views]
         self._native = native_text.Searcher(
             segments, hide if hide is not None else [None] * len(views), memory.native if memory is not None else None
         )
 
     def _program(self, query: str | Query, default: str) -> Program:
-        return program(query, default, self.analyzer) if isinstance(query, str) else compile_query(query, self.analyzer)
+        if not isinstance(query, str):
+            return compile_query(query, self.analyzer)
+        found = self._programs.get((query, default))
+        if found is None:
+            if len(self._programs) >= _REMEMBERED:
+                self._programs.clear()
+            found = self._programs[query, default] = compile_query(parse(query, default=default), self.analyzer)
+        return found
 
     @property
     def documents(self) -> int:

@@ -243,9 +243,9 @@ def test_weights_that_overflow_are_refused() -> None:
         searcher.search("tree^2000000")
     with pytest.raises(ValueError, match="k is -1"):
         searcher.search("tree", -1)
-    with pytest.raises(ValueError, match="b is 2; allowed: 0 to 1"):
+    with pytest.raises(ValueError, match="b is 2; allowed"):
         text.bm25(b=2)
     with pytest.raises(ValueError, match="scoring is 'bm26'"):
         text.bm25("bm26")
-    with pytest.raises(ValueError, match="delta is 0.5; allowed: 1 to 1000"):
+    with pytest.raises(ValueError, match="delta is"):
         text.bm25("tf-ldp", delta=0.5)

@@ -110,7 +110,7 @@ def test_matches_are_those_of_fts5(fts: sqlite3.Connection, searcher: text.TextS
     got = searcher.match(query)
     assert got.tolist() == want
     assert searcher.count(query) == len(want)
-    half = np.array(want[::2] + [1, 2, 3], np.uint64)
+    half = np.array([*want[::2], 1, 2, 3], np.uint64)
     half.sort()
     assert searcher.match(query, within=half).tolist() == want[::2]
     hits = searcher.search(query, 10**6)
