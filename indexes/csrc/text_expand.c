@@ -1,8 +1,9 @@
 /* Leaves that stand for many terms of the dictionary: prefixes, patterns, and terms within an edit distance.
  *
  * The edit distance walks the sorted dictionary as if it were a trie: rows of the dynamic program stay valid for the bytes shared with the
- * term before, and a prefix all of whose cells exceed the distance is skipped with everything below it. Only the 2 k + 1 cells around the
- * diagonal are kept: Ukkonen, "Algorithms for approximate string matching", Information and Control 1985.
+ * term before, and a prefix all of whose cells exceed the distance is skipped with everything below it, to the next character that the
+ * query still has there. Only the 2 k + 1 cells around the diagonal are kept: Ukkonen, "Algorithms for approximate string matching",
+ * Information and Control 1985.
  */
 #include "indexes/csrc/text_chars.h"
 #include "indexes/csrc/text_query.h"
@@ -133,6 +134,25 @@ static int scan_sorted(expansion *e) {
     return got < 0 ? got : failed;
 }
 
+/* From a term whose first `dead` bytes are too far on to the next that may not be. The row before the last spent the whole distance, so
+ * only characters of the query in the band could have gone on: the least of them above the one that was there. */
+static int fuzzy_next(const fuzzy *f, idx_dict_iter *it, unsigned dead) {
+    const uint8_t *above = f->rows[f->depth - 1];
+    const unsigned parent = f->ends[f->depth - 1], i = f->depth;
+    uint32_t was, best = UINT32_MAX;
+    step_char(it->bytes + parent, it->bytes + dead, &was);
+    if (was > 0x10ffff) return idx_dict_skip_prefix(it, dead); /* no character has a place behind it */
+    for (unsigned d = 0; d <= 2 * f->most; d++) {
+        if (i + d <= f->most || i + d - f->most > f->n || above[d] > f->most) continue;
+        const uint32_t wanted = f->query[i + d - f->most - 1];
+        if (wanted > was && wanted < best) best = wanted;
+    }
+    if (best > 0x10ffff || parent + 4 > IDX_TERM_MOST) return idx_dict_skip_prefix(it, best == UINT32_MAX ? parent : dead);
+    uint8_t target[IDX_TERM_MOST + 4];
+    memcpy(target, it->bytes, parent);
+    return idx_dict_seek(it, target, parent + idx_utf8_put(best, target + parent));
+}
+
 static int scan_fuzzy(expansion *e) {
     idx_dict_iter it;
     idx_dict_first(&it, e->tree->part.segment);
@@ -141,7 +161,7 @@ static int scan_fuzzy(expansion *e) {
         int hit;
         const unsigned dead = fuzzy_term(e->fuzzy, it.bytes, it.n, it.shared, &hit);
         if (hit) failed = keep(e, &it.term, 0, it.term.documents);
-        got = dead ? idx_dict_skip_prefix(&it, dead) : idx_dict_next(&it);
+        got = dead ? fuzzy_next(e->fuzzy, &it, dead) : idx_dict_next(&it);
     }
     return got < 0 ? got : failed;
 }
