@@ -17,6 +17,7 @@ from .bench_worker import WORKLOADS
 from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
+from .cli_text import bench as bench_text_
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
 from .stores import STORES
 from .workloads import MIXES
@@ -30,6 +31,7 @@ bench_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bench
 app.add_typer(bench_app, name="bench")
 app.add_typer(cache_app, name="cache")
 bench_app.command("cache")(bench_cache_)
+bench_app.command("text")(bench_text_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

@@ -237,8 +237,17 @@ static int unite_dense(const expansion *e, idx_made *out) {
         }
         failed = c.failed;
     }
-    for (uint32_t doc = 0; doc < n_docs && !failed; doc++)
-        if (sums[doc]) failed = idx_made_push(out, doc, sums[doc]);
+    const size_t most = e->postings < n_docs ? (size_t)e->postings : n_docs;
+    idx_posting *at = failed ? NULL : idx_grow(out->at, 0, &out->cap, most + 1, sizeof *at);
+    if (!failed && !at) failed = IDX_TEXT_MEMORY;
+    if (!failed) {
+        out->at = at;
+        for (uint32_t doc = 0; doc < n_docs; doc++) { /* without a branch: which documents have any is hard to guess */
+            at[out->n] = (idx_posting){doc, sums[doc]};
+            out->n += sums[doc] != 0;
+            out->most = sums[doc] > out->most ? sums[doc] : out->most;
+        }
+    }
     free(sums);
     return failed;
 }
