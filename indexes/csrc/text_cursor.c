@@ -1,7 +1,7 @@
 /* Cursors over postings and the reading of positions. */
 #include "indexes/csrc/text_cursor.h"
 
-enum { WIDTHS = 2, MOST_BITS = 32 };
+enum { WIDTHS = 2, MOST_BITS = 32, STRIDE = 16 };
 
 static void reset(idx_cursor *c, uint32_t n_postings, uint32_t n_docs) {
     c->n_postings = n_postings, c->n_docs = n_docs;
@@ -82,7 +82,7 @@ int idx_cursor_load(idx_cursor *c, uint32_t block) {
         for (uint32_t i = 0; i < c->n; i++) c->docs[i] = from[i].doc, c->frequencies[i] = from[i].frequency;
         c->has_frequencies = 1;
     }
-    for (uint32_t i = c->n; i < IDX_BLOCK; i++) c->docs[i] = IDX_TERM_NONE; /* so that bisection needs no bound */
+    for (uint32_t i = c->n; i < c->n + STRIDE; i++) c->docs[i] = IDX_TERM_NONE;
     return 0;
 }
 
@@ -112,26 +112,35 @@ uint32_t idx_cursor_block_with(const idx_cursor *c, uint32_t block, uint32_t tar
     return lo;
 }
 
+/* The place of the first of the block's documents from `i` on that is >= target, n when there is none: by strides, then by counting, since
+ * where it is cannot be predicted. Behind the n documents stand numbers above all of them. */
+static uint32_t place_of(const idx_cursor *c, uint32_t i, uint32_t target) {
+    while (i + STRIDE <= c->n && c->docs[i + STRIDE - 1] < target) i += STRIDE;
+    uint32_t below = 0;
+    for (uint32_t k = 0; k < STRIDE; k++) below += c->docs[i + k] < target;
+    return i + below;
+}
+
 uint32_t idx_cursor_seek(idx_cursor *c, uint32_t target) {
     uint32_t block = 0;
     if (c->block < c->n_blocks) {
         if (c->docs[c->i] >= target) return c->docs[c->i];
         block = c->block;
         if (c->docs[c->n - 1] < target) block++;
-    } else if (c->n) {
+    } else if (c->n || !c->n_blocks) {
         return IDX_TERM_NONE;
     }
-    for (; (block = idx_cursor_block_with(c, block, target)) < c->n_blocks; block++) {
-        if (block != c->block && idx_cursor_load(c, block)) return IDX_TERM_NONE;
-        const uint32_t *base = c->docs; /* of the 128, by halving: the number that is below the target */
-        for (uint32_t step = IDX_BLOCK / 2; step; step /= 2) base += base[step - 1] < target ? step : 0;
-        const uint32_t i = (uint32_t)(base - c->docs) + (*base < target);
-        if (i < c->n) {
-            c->i = i;
-            if (c->docs[i] >= target) return c->docs[i];
-            damaged(c); /* not ascending */
-            return IDX_TERM_NONE;
+    for (;; block++) {
+        if (block != c->block) {
+            if ((block = idx_cursor_block_with(c, block, target)) >= c->n_blocks) break;
+            if (block != c->block && idx_cursor_load(c, block)) return IDX_TERM_NONE;
         }
+        const uint32_t i = place_of(c, c->i, target);
+        if (i >= c->n) continue;
+        c->i = i;
+        if (c->docs[i] >= target) return c->docs[i];
+        damaged(c); /* not ascending */
+        return IDX_TERM_NONE;
     }
     c->block = c->n_blocks, c->n = 1; /* n tells the end from the time before the first load */
     return IDX_TERM_NONE;

@@ -28,7 +28,7 @@ typedef struct {
     unsigned frequency_bits;
     const uint8_t *packed_frequencies;
     size_t packed_have;
-    uint32_t docs[IDX_BLOCK + 8], frequencies[IDX_BLOCK + 8];
+    uint32_t docs[IDX_BLOCK + 16], frequencies[IDX_BLOCK + 8]; /* behind the documents stand sixteen numbers above all */
 } idx_cursor;
 
 void idx_cursor_packed(idx_cursor *c, const idx_text_segment *segment, const idx_term *term);

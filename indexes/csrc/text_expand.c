@@ -161,7 +161,9 @@ static int scan_fuzzy(expansion *e) {
         int hit;
         const unsigned dead = fuzzy_term(e->fuzzy, it.bytes, it.n, it.shared, &hit);
         if (hit) failed = keep(e, &it.term, 0, it.term.documents);
+        const uint32_t before = it.next;
         got = dead ? fuzzy_next(e->fuzzy, &it, dead) : idx_dict_next(&it);
+        if (got == 1 && it.next <= before) got = IDX_TEXT_DAMAGED; /* back in a dictionary that does not ascend */
     }
     return got < 0 ? got : failed;
 }
@@ -223,32 +225,47 @@ static int unite_sorted(const expansion *e, idx_made *out) {
     return IDX_TEXT_OK;
 }
 
-/* Many: a sum for every document of the component. */
+/* Adds a list to the sums; marks tell which documents have one. */
+static int add_list(const expansion *e, const match *m, uint32_t *sums, uint64_t *marks) {
+    idx_cursor c;
+    if (open_match(e, m, &c)) return c.failed;
+    for (uint32_t block = 0; block < c.n_blocks && idx_cursor_load(&c, block) == 0; block++) {
+        const uint32_t *frequencies = idx_cursor_frequencies(&c);
+        for (uint32_t j = 0; j < c.n; j++) {
+            const uint32_t doc = c.docs[j];
+            const uint64_t bit = (uint64_t)1 << doc % 64, had = marks[doc / 64] & bit;
+            sums[doc] = frequencies[j] + (had ? sums[doc] : 0);
+            marks[doc / 64] |= bit;
+        }
+    }
+    return c.failed;
+}
+
+/* Many: a sum for every document of the component that has any. */
 static int unite_dense(const expansion *e, idx_made *out) {
     const uint32_t n_docs = e->tree->part.n_docs;
-    uint32_t *sums = calloc((size_t)n_docs + 1, sizeof *sums);
-    int failed = sums ? IDX_TEXT_OK : IDX_TEXT_MEMORY;
-    idx_cursor c;
-    for (size_t i = 0; i < e->n_matches && !failed; i++) {
-        if ((failed = open_match(e, &e->matches[i], &c))) break;
-        for (uint32_t block = 0; block < c.n_blocks && idx_cursor_load(&c, block) == 0; block++) {
-            const uint32_t *frequencies = idx_cursor_frequencies(&c);
-            for (uint32_t j = 0; j < c.n; j++) sums[c.docs[j]] += frequencies[j];
-        }
-        failed = c.failed;
-    }
-    const size_t most = e->postings < n_docs ? (size_t)e->postings : n_docs;
-    idx_posting *at = failed ? NULL : idx_grow(out->at, 0, &out->cap, most + 1, sizeof *at);
+    const size_t words = (size_t)n_docs / 64 + 1;
+    uint32_t *sums = malloc(((size_t)n_docs + 1) * sizeof *sums), most = 0;
+    uint64_t *marks = calloc(words, sizeof *marks);
+    int failed = sums && marks ? IDX_TEXT_OK : IDX_TEXT_MEMORY;
+    for (size_t i = 0; i < e->n_matches && !failed; i++) failed = add_list(e, &e->matches[i], sums, marks);
+    size_t n = 0;
+    for (size_t w = 0; w < words && !failed; w++) n += (size_t)__builtin_popcountll(marks[w]);
+    idx_posting *at = failed ? NULL : idx_grow(out->at, 0, &out->cap, n + 1, sizeof *at);
     if (!failed && !at) failed = IDX_TEXT_MEMORY;
     if (!failed) {
-        out->at = at;
-        for (uint32_t doc = 0; doc < n_docs; doc++) { /* without a branch: which documents have any is hard to guess */
-            at[out->n] = (idx_posting){doc, sums[doc]};
-            out->n += sums[doc] != 0;
-            out->most = sums[doc] > out->most ? sums[doc] : out->most;
+        out->at = at, out->n = n;
+        for (size_t w = 0; w < words; w++) {
+            for (uint64_t rest = marks[w]; rest; rest &= rest - 1) {
+                const uint32_t doc = (uint32_t)(w * 64 + (size_t)__builtin_ctzll(rest));
+                most = sums[doc] > most ? sums[doc] : most;
+                *at++ = (idx_posting){doc, sums[doc]};
+            }
         }
+        out->most = most;
     }
     free(sums);
+    free(marks);
     return failed;
 }
 
