@@ -45,15 +45,16 @@ def _check(status: int) -> None:
 
 
 def _u64(array: npt.NDArray[np.uint64]) -> Any:
-    return ffi.cast("uint64_t *", array.ctypes.data)
+    """The array as C takes it; what is returned keeps it alive, which matters for arrays that only a call holds."""
+    return ffi.from_buffer("uint64_t[]", array)
 
 
 def _u32(array: npt.NDArray[np.uint32]) -> Any:
-    return ffi.cast("uint32_t *", array.ctypes.data)
+    return ffi.from_buffer("uint32_t[]", array)
 
 
 def _u8(array: npt.NDArray[np.uint8]) -> Any:
-    return ffi.cast("uint8_t *", array.ctypes.data)
+    return ffi.from_buffer("uint8_t[]", array)
 
 
 def row_ids(rows: Any) -> Rows:

@@ -14,6 +14,7 @@ from indexes import text
 from indexes.native_text import Bits, Rules, scan
 from indexes.text.scoring import IDF_PART, TF_PART
 from indexes.twins import text as twin
+from indexes.twins import text_segment as segment_twin
 
 U32 = st.integers(0, 2**32 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.text(
@@ -199,3 +200,22 @@ def test_fuzzy_terms_are_those_within_the_edit_distance(words: list[str], query:
     memory.add_terms(range(len(documents)), documents)
     for searcher in (text.TextSearcher([view], analyzer=plain), text.TextSearcher(memory=memory)):
         assert searcher.match(text.Fuzzy(query, distance)).tolist() == want
+
+
+TERMS = st.sampled_from([b"", b"a", b"ab", b"abc", b"b", b"\xc3\xa9", b"x" * 255, b"x" * 254 + b"y"])
+
+
+@given(documents=st.dictionaries(st.integers(0, 2**64 - 1), st.lists(TERMS | st.none(), max_size=20), max_size=20))
+def test_segment_bytes_are_the_twins(documents: dict[int, list[bytes | None]]) -> None:
+    sparse = {row: [(at, term) for at, term in enumerate(terms) if term is not None] for row, terms in documents.items()}
+    assert text.build_terms(sparse.items()) == segment_twin.write(sparse, text.Analyzer().signature)
+
+
+def test_large_segment_bytes_are_the_twins() -> None:
+    rng = random.Random(9)
+    words = [f"w{i}".encode() for i in range(60)]
+    documents = {
+        row * 3: list(enumerate(rng.choices(words, [1 / (i + 1) for i in range(60)], k=rng.choice((1, 9, 40, 300))))) for row in range(400)
+    }
+    documents[5] = [(at, b"w0") for at in range(0, 140_000, 2)]  # longer than 16 bits tell
+    assert text.build_terms(documents.items()) == segment_twin.write(documents, text.Analyzer().signature)
