@@ -64,7 +64,7 @@ class Analyzer:
 
     def _stemmer(self) -> Any:
         """A new stemmer: it keeps state and must not be shared between threads."""
-        import Stemmer  # type: ignore[import-not-found, unused-ignore]
+        import Stemmer
 
         if self.stem not in Stemmer.algorithms():
             raise ValueError(f"stem is {self.stem!r}; allowed: {', '.join(Stemmer.algorithms())}")
