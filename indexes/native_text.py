@@ -143,21 +143,21 @@ class Memory:
     """Documents in memory. Changes by one thread at a time, with no query running."""
 
     def __init__(self, *, searchable: bool, mapped: bool) -> None:
-        handle = lib.idx_memory_new(int(searchable), int(mapped))
+        handle = lib.idx_text_memory_new(int(searchable), int(mapped))
         if handle == ffi.NULL:
             raise MemoryError("full-text index")
-        self.handle = ffi.gc(handle, lib.idx_memory_free)
-        self._facts = ffi.new("idx_memory_facts *")
+        self.handle = ffi.gc(handle, lib.idx_text_memory_free)
+        self._facts = ffi.new("idx_text_memory_facts *")
 
     def facts(self) -> dict[str, int]:
         """Live documents and their tokens, terms ever seen, touched rows, bytes."""
-        lib.idx_memory_facts_of(self.handle, self._facts)
+        lib.idx_text_memory_facts_of(self.handle, self._facts)
         return {name: int(getattr(self._facts, name)) for name in ("documents", "terms", "tokens", "touched", "bytes")}
 
     def tokenise(self, rules: Any, texts: Sequence[bytes]) -> None:
         """Take the texts apart; they are pending until `commit`. `rules` is what Rules.native gave."""
         packed, offsets = _pack(texts)
-        _check(lib.idx_memory_tokenise(self.handle, rules, ffi.from_buffer("uint8_t[]", packed), _u64(offsets), len(texts)))
+        _check(lib.idx_text_memory_tokenise(self.handle, rules, ffi.from_buffer("uint8_t[]", packed), _u64(offsets), len(texts)))
 
     def terms(self, documents: Iterable[Sequence[bytes | None]]) -> None:
         """The same with terms made elsewhere; None is a place without a term."""
@@ -168,48 +168,48 @@ class Memory:
             counts.append(len(document))
         packed, offsets = _pack([term or b"" for term in terms])
         offsets[:-1][np.fromiter((term is None for term in terms), bool, len(terms))] |= np.uint64(_HOLE)
-        _check(lib.idx_memory_terms(self.handle, packed, _u64(offsets), _u32(np.array(counts, np.uint32)), len(counts)))
+        _check(lib.idx_text_memory_terms(self.handle, packed, _u64(offsets), _u32(np.array(counts, np.uint32)), len(counts)))
 
     def unmapped(self) -> list[bytes]:
         """The distinct terms that came up and are not mapped yet."""
         size = ffi.new("size_t *")
-        n = lib.idx_memory_unmapped(self.handle, size)
+        n = lib.idx_text_memory_unmapped(self.handle, size)
         if n == 0:
             return []
         packed, offsets = np.empty(size[0], np.uint8), np.empty(n + 1, np.uint64)
-        lib.idx_memory_unmapped_terms(self.handle, _u8(packed), _u64(offsets))
+        lib.idx_text_memory_unmapped_terms(self.handle, _u8(packed), _u64(offsets))
         return _unpack(packed.tobytes(), offsets)
 
     def map(self, terms: Sequence[bytes | None]) -> None:
         """What the unmapped terms become, in their order; None drops a term and keeps its place."""
         packed, offsets = _pack([term or b"" for term in terms])
         drop = np.fromiter((term is None for term in terms), np.uint8, len(terms))
-        _check(lib.idx_memory_map(self.handle, packed, _u64(offsets), _u8(drop), len(terms)))
+        _check(lib.idx_text_memory_map(self.handle, packed, _u64(offsets), _u8(drop), len(terms)))
 
     def commit(self, rows: Rows) -> None:
         """Make the pending texts the documents of these rows."""
-        _check(lib.idx_memory_commit(self.handle, _u64(rows), len(rows)))
+        _check(lib.idx_text_memory_commit(self.handle, _u64(rows), len(rows)))
 
     def delete(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """Void these rows, here and in older components; which were here."""
         found = np.zeros(len(rows), np.uint8)
-        _check(lib.idx_memory_delete(self.handle, _u64(rows), len(rows), _u8(found)))
+        _check(lib.idx_text_memory_delete(self.handle, _u64(rows), len(rows), _u8(found)))
         return found.astype(bool)
 
     def touched(self) -> Rows:
         """Every row ever changed here, in the order of the first change."""
         out = np.empty(self.facts()["touched"], np.uint64)
-        lib.idx_memory_touched(self.handle, _u64(out))
+        lib.idx_text_memory_touched(self.handle, _u64(out))
         return out
 
     def has(self, row: int) -> bool:
         """Whether the row has a document here."""
-        return bool(lib.idx_memory_has(self.handle, row))
+        return bool(lib.idx_text_memory_has(self.handle, row))
 
     def freeze(self, signature: bytes) -> bytes:
         """The live documents as a segment. O(tokens + terms log terms)."""
         out, size = ffi.new("uint8_t **"), ffi.new("size_t *")
-        _check(lib.idx_memory_freeze(self.handle, signature, len(signature), out, size))
+        _check(lib.idx_text_memory_freeze(self.handle, signature, len(signature), out, size))
         return _take_bytes(out, size)
 
 

@@ -54,10 +54,6 @@ static inline void idx_buf_free(idx_buf *b) {
     *b = (idx_buf){0};
 }
 
-static inline void idx_store32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
-}
-
 /* The byte behind the number at p; NULL when it does not end before `end` or does not fit. */
 static inline const uint8_t *idx_varint(const uint8_t *p, const uint8_t *end, uint64_t *v) {
     uint64_t got = 0;

@@ -3,13 +3,13 @@
 
 enum { WIDTHS = 2, MOST_BITS = 32, STRIDE = 16 };
 
-static void reset(idx_cursor *c, uint32_t n_postings, uint32_t n_docs) {
+static void reset(idx_text_cursor *c, uint32_t n_postings, uint32_t n_docs) {
     c->n_postings = n_postings, c->n_docs = n_docs;
     c->n_blocks = (n_postings + IDX_BLOCK - 1) / IDX_BLOCK;
     c->block = c->n_blocks, c->n = c->i = 0, c->failed = IDX_TEXT_OK, c->has_frequencies = 0;
 }
 
-void idx_cursor_packed(idx_cursor *c, const idx_text_segment *segment, const idx_term *term) {
+void idx_text_cursor_packed(idx_text_cursor *c, const idx_text_segment *segment, const idx_term *term) {
     c->segment = segment, c->memory = NULL, c->pairs = NULL, c->term = *term;
     reset(c, term->documents, segment->n_docs);
     const size_t skips = c->n_blocks > 1 ? (size_t)c->n_blocks * TEXT_SKIP : 0;
@@ -21,24 +21,24 @@ void idx_cursor_packed(idx_cursor *c, const idx_text_segment *segment, const idx
     c->blocks_n = term->postings_n - skips;
 }
 
-void idx_cursor_memory(idx_cursor *c, const idx_text_memory *memory, uint32_t id) {
+void idx_text_cursor_memory(idx_text_cursor *c, const idx_text_memory *memory, uint32_t id) {
     const idx_list *list = &memory->lists[id];
-    idx_cursor_pairs(c, list->at, list->n, list->most, (uint32_t)memory->n_docs);
+    idx_text_cursor_pairs(c, list->at, list->n, list->most, (uint32_t)memory->n_docs);
     c->memory = memory, c->id = id;
 }
 
-void idx_cursor_pairs(idx_cursor *c, const idx_posting *pairs, uint32_t n, uint32_t most, uint32_t n_docs) {
+void idx_text_cursor_pairs(idx_text_cursor *c, const idx_posting *pairs, uint32_t n, uint32_t most, uint32_t n_docs) {
     c->segment = NULL, c->memory = NULL, c->pairs = pairs, c->most = most;
     reset(c, n, n_docs);
 }
 
-static int damaged(idx_cursor *c) {
+static int damaged(idx_text_cursor *c) {
     c->failed = IDX_TEXT_DAMAGED;
     c->block = c->n_blocks;
     return -1;
 }
 
-static int load_packed(idx_cursor *c, uint32_t block) {
+static int load_packed(idx_text_cursor *c, uint32_t block) {
     size_t start = 0, end = c->blocks_n;
     uint32_t before = IDX_TERM_NONE;
     if (c->n_postings == 1) {
@@ -68,7 +68,7 @@ static int load_packed(idx_cursor *c, uint32_t block) {
     return 0;
 }
 
-int idx_cursor_load(idx_cursor *c, uint32_t block) {
+int idx_text_cursor_load(idx_text_cursor *c, uint32_t block) {
     if (block >= c->n_blocks) {
         c->block = c->n_blocks, c->n = c->i = 0;
         return -1;
@@ -86,7 +86,7 @@ int idx_cursor_load(idx_cursor *c, uint32_t block) {
     return 0;
 }
 
-const uint32_t *idx_cursor_frequencies(idx_cursor *c) {
+const uint32_t *idx_text_cursor_frequencies(idx_text_cursor *c) {
     if (!c->has_frequencies) {
         idx_bits_unpack(c->packed_frequencies, c->packed_have, c->n, c->frequency_bits, c->frequencies);
         for (uint32_t i = 0; i < c->n; i++) c->frequencies[i]++;
@@ -95,16 +95,16 @@ const uint32_t *idx_cursor_frequencies(idx_cursor *c) {
     return c->frequencies;
 }
 
-uint32_t idx_cursor_block_with(const idx_cursor *c, uint32_t block, uint32_t target) {
+uint32_t idx_text_cursor_block_with(const idx_text_cursor *c, uint32_t block, uint32_t target) {
     uint32_t step = 1, lo = block, hi = block; /* the answer is in [lo, hi] */
-    while (hi < c->n_blocks && idx_cursor_last(c, hi) < target) {
+    while (hi < c->n_blocks && idx_text_cursor_last(c, hi) < target) {
         lo = hi + 1;
         hi = c->n_blocks - hi > step ? hi + step : c->n_blocks;
         step *= 2;
     }
     while (lo < hi) {
         const uint32_t mid = lo + (hi - lo) / 2;
-        if (idx_cursor_last(c, mid) < target)
+        if (idx_text_cursor_last(c, mid) < target)
             lo = mid + 1;
         else
             hi = mid;
@@ -114,14 +114,14 @@ uint32_t idx_cursor_block_with(const idx_cursor *c, uint32_t block, uint32_t tar
 
 /* The place of the first of the block's documents from `i` on that is >= target, n when there is none: by strides, then by counting, since
  * where it is cannot be predicted. Behind the n documents stand numbers above all of them. */
-static uint32_t place_of(const idx_cursor *c, uint32_t i, uint32_t target) {
+static uint32_t place_of(const idx_text_cursor *c, uint32_t i, uint32_t target) {
     while (i + STRIDE <= c->n && c->docs[i + STRIDE - 1] < target) i += STRIDE;
     uint32_t below = 0;
     for (uint32_t k = 0; k < STRIDE; k++) below += c->docs[i + k] < target;
     return i + below;
 }
 
-uint32_t idx_cursor_seek(idx_cursor *c, uint32_t target) {
+uint32_t idx_text_cursor_seek(idx_text_cursor *c, uint32_t target) {
     uint32_t block = 0;
     if (c->block < c->n_blocks) {
         if (c->docs[c->i] >= target) return c->docs[c->i];
@@ -132,8 +132,8 @@ uint32_t idx_cursor_seek(idx_cursor *c, uint32_t target) {
     }
     for (;; block++) {
         if (block != c->block) {
-            if ((block = idx_cursor_block_with(c, block, target)) >= c->n_blocks) break;
-            if (block != c->block && idx_cursor_load(c, block)) return IDX_TERM_NONE;
+            if ((block = idx_text_cursor_block_with(c, block, target)) >= c->n_blocks) break;
+            if (block != c->block && idx_text_cursor_load(c, block)) return IDX_TERM_NONE;
         }
         const uint32_t i = place_of(c, c->i, target);
         if (i >= c->n) continue;
@@ -154,8 +154,8 @@ void idx_positions_init(idx_positions *p) {
 void idx_positions_free(idx_positions *p) { free(p->at); }
 
 /* Learns where the positions of the cursor's block are. */
-static int enter_block(idx_positions *p, idx_cursor *c) {
-    const uint32_t *frequencies = idx_cursor_frequencies(c);
+static int enter_block(idx_positions *p, idx_text_cursor *c) {
+    const uint32_t *frequencies = idx_text_cursor_frequencies(c);
     uint64_t sum = 0;
     for (uint32_t i = 0; i < c->n; i++) {
         p->before[i] = (uint32_t)sum;
@@ -176,7 +176,7 @@ static int enter_block(idx_positions *p, idx_cursor *c) {
     return IDX_TEXT_OK;
 }
 
-static int enter_group(idx_positions *p, const idx_cursor *c, uint32_t group) {
+static int enter_group(idx_positions *p, const idx_text_cursor *c, uint32_t group) {
     if (group >= p->n_groups) return IDX_TEXT_DAMAGED;
     size_t skip = 0;
     for (uint32_t g = 0; g < group; g++) skip += (size_t)p->widths[g] * (IDX_BLOCK / 8);
@@ -196,7 +196,7 @@ static int room(idx_positions *p, size_t n) {
     return IDX_TEXT_OK;
 }
 
-static int read_forward(idx_positions *p, const idx_cursor *c) {
+static int read_forward(idx_positions *p, const idx_text_cursor *c) {
     const idx_doc *doc = &c->memory->docs[c->docs[c->i]];
     const uint32_t *tokens = c->memory->tokens.ids + doc->at;
     p->n = 0;
@@ -206,7 +206,7 @@ static int read_forward(idx_positions *p, const idx_cursor *c) {
     return IDX_TEXT_OK;
 }
 
-int idx_positions_read(idx_positions *p, idx_cursor *c) {
+int idx_positions_read(idx_positions *p, idx_text_cursor *c) {
     if (!c->segment) return read_forward(p, c);
     if (p->block != c->block) {
         const int failed = enter_block(p, c);

@@ -29,21 +29,21 @@ typedef struct {
     const uint8_t *packed_frequencies;
     size_t packed_have;
     uint32_t docs[IDX_BLOCK + 16], frequencies[IDX_BLOCK + 8]; /* behind the documents stand sixteen numbers above all */
-} idx_cursor;
+} idx_text_cursor;
 
-void idx_cursor_packed(idx_cursor *c, const idx_text_segment *segment, const idx_term *term);
-void idx_cursor_memory(idx_cursor *c, const idx_text_memory *memory, uint32_t id);
-void idx_cursor_pairs(idx_cursor *c, const idx_posting *pairs, uint32_t n, uint32_t most, uint32_t n_docs);
+void idx_text_cursor_packed(idx_text_cursor *c, const idx_text_segment *segment, const idx_term *term);
+void idx_text_cursor_memory(idx_text_cursor *c, const idx_text_memory *memory, uint32_t id);
+void idx_text_cursor_pairs(idx_text_cursor *c, const idx_posting *pairs, uint32_t n, uint32_t most, uint32_t n_docs);
 
 /* Loads a block and stands on its first document; 0, or -1 at the end or after damage. */
-int idx_cursor_load(idx_cursor *c, uint32_t block);
-const uint32_t *idx_cursor_frequencies(idx_cursor *c); /* of the loaded block */
-uint32_t idx_cursor_seek(idx_cursor *c, uint32_t target); /* IDX_TERM_NONE: no such document */
+int idx_text_cursor_load(idx_text_cursor *c, uint32_t block);
+const uint32_t *idx_text_cursor_frequencies(idx_text_cursor *c); /* of the loaded block */
+uint32_t idx_text_cursor_seek(idx_text_cursor *c, uint32_t target); /* IDX_TERM_NONE: no such document */
 /* The block, from `block` on, whose last document is the first that is >= target; n_blocks when there is none. Loads nothing. */
-uint32_t idx_cursor_block_with(const idx_cursor *c, uint32_t block, uint32_t target);
+uint32_t idx_text_cursor_block_with(const idx_text_cursor *c, uint32_t block, uint32_t target);
 
 /* The last document of a block that is not loaded; an upper bound where a list has one block only. */
-static inline uint32_t idx_cursor_last(const idx_cursor *c, uint32_t block) {
+static inline uint32_t idx_text_cursor_last(const idx_text_cursor *c, uint32_t block) {
     if (!c->segment) {
         const uint64_t end = ((uint64_t)block + 1) * IDX_BLOCK;
         return c->pairs[end < c->n_postings ? end - 1 : c->n_postings - 1].doc;
@@ -51,12 +51,12 @@ static inline uint32_t idx_cursor_last(const idx_cursor *c, uint32_t block) {
     return c->n_blocks == 1 ? IDX_TERM_NONE - 1 : idx_load32(c->skips + (size_t)block * TEXT_SKIP);
 }
 
-static inline uint32_t idx_cursor_doc(const idx_cursor *c) { return c->block < c->n_blocks ? c->docs[c->i] : IDX_TERM_NONE; }
+static inline uint32_t idx_text_cursor_doc(const idx_text_cursor *c) { return c->block < c->n_blocks ? c->docs[c->i] : IDX_TERM_NONE; }
 
 /* Steps to the next document. */
-static inline uint32_t idx_cursor_next(idx_cursor *c) {
+static inline uint32_t idx_text_cursor_next(idx_text_cursor *c) {
     if (++c->i < c->n) return c->docs[c->i];
-    return idx_cursor_load(c, c->block + 1) ? IDX_TERM_NONE : c->docs[0];
+    return idx_text_cursor_load(c, c->block + 1) ? IDX_TERM_NONE : c->docs[0];
 }
 
 /* Reads the positions of the documents that a cursor stands on. */
@@ -71,7 +71,7 @@ typedef struct {
     size_t n, cap;
 } idx_positions;
 
-int idx_positions_read(idx_positions *p, idx_cursor *c); /* at[0 .. n) of the cursor's document; IDX_TEXT_OK or an error */
+int idx_positions_read(idx_positions *p, idx_text_cursor *c); /* at[0 .. n) of the cursor's document; IDX_TEXT_OK or an error */
 void idx_positions_init(idx_positions *p);
 void idx_positions_free(idx_positions *p);
 #endif

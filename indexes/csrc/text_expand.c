@@ -187,11 +187,11 @@ static int scan_memory(expansion *e) {
     return IDX_TEXT_OK;
 }
 
-static int open_match(const expansion *e, const match *m, idx_cursor *c) {
+static int open_match(const expansion *e, const match *m, idx_text_cursor *c) {
     if (e->tree->part.segment)
-        idx_cursor_packed(c, e->tree->part.segment, &m->term);
+        idx_text_cursor_packed(c, e->tree->part.segment, &m->term);
     else
-        idx_cursor_memory(c, e->tree->part.memory, m->id);
+        idx_text_cursor_memory(c, e->tree->part.memory, m->id);
     return c->failed;
 }
 
@@ -202,11 +202,11 @@ static int by_doc(const void *a, const void *b) {
 
 /* Few postings: all of them sorted, then those of one document added up. */
 static int unite_sorted(const expansion *e, idx_made *out) {
-    idx_cursor c;
+    idx_text_cursor c;
     for (size_t i = 0; i < e->n_matches; i++) {
         if (open_match(e, &e->matches[i], &c)) return c.failed;
-        for (uint32_t block = 0; block < c.n_blocks && idx_cursor_load(&c, block) == 0; block++) {
-            const uint32_t *frequencies = idx_cursor_frequencies(&c);
+        for (uint32_t block = 0; block < c.n_blocks && idx_text_cursor_load(&c, block) == 0; block++) {
+            const uint32_t *frequencies = idx_text_cursor_frequencies(&c);
             for (uint32_t j = 0; j < c.n; j++)
                 if (idx_made_push(out, c.docs[j], frequencies[j])) return IDX_TEXT_MEMORY;
         }
@@ -227,10 +227,10 @@ static int unite_sorted(const expansion *e, idx_made *out) {
 
 /* Adds a list to the sums; marks tell which documents have one. */
 static int add_list(const expansion *e, const match *m, uint32_t *sums, uint64_t *marks) {
-    idx_cursor c;
+    idx_text_cursor c;
     if (open_match(e, m, &c)) return c.failed;
-    for (uint32_t block = 0; block < c.n_blocks && idx_cursor_load(&c, block) == 0; block++) {
-        const uint32_t *frequencies = idx_cursor_frequencies(&c);
+    for (uint32_t block = 0; block < c.n_blocks && idx_text_cursor_load(&c, block) == 0; block++) {
+        const uint32_t *frequencies = idx_text_cursor_frequencies(&c);
         for (uint32_t j = 0; j < c.n; j++) {
             const uint32_t doc = c.docs[j];
             const uint64_t bit = (uint64_t)1 << doc % 64, had = marks[doc / 64] & bit;

@@ -56,7 +56,7 @@ static int order_documents(const idx_text_memory *m, inversion *v) {
         return IDX_TEXT_MEMORY;
     }
     for (uint32_t doc = 0; doc < m->n_docs; doc++)
-        if (!idx_memory_dead(m, doc)) pairs[v->n_docs++] = (row_doc){m->docs[doc].row, doc};
+        if (!idx_text_memory_dead(m, doc)) pairs[v->n_docs++] = (row_doc){m->docs[doc].row, doc};
     if (!m->ascending) qsort(pairs, v->n_docs, sizeof *pairs, by_row);
     for (uint32_t i = 0; i < v->n_docs; i++) {
         v->order[i] = pairs[i].doc, v->rows[i] = pairs[i].row;
@@ -133,7 +133,7 @@ static int write_terms(const inversion *v, idx_writer *w) {
     return IDX_TEXT_OK;
 }
 
-int idx_memory_freeze(const idx_text_memory *m, const uint8_t *signature, size_t n, uint8_t **bytes, size_t *size) {
+int idx_text_memory_freeze(const idx_text_memory *m, const uint8_t *signature, size_t n, uint8_t **bytes, size_t *size) {
     if (m->broken) return IDX_TEXT_MEMORY;
     inversion v = {0};
     idx_writer w = {0};

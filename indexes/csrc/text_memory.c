@@ -1,13 +1,13 @@
 /* The documents in memory: pending tokens, commits, deletions, the map of rows. */
 #include "indexes/csrc/text_memory.h"
 
-idx_text_memory *idx_memory_new(int searchable, int mapped) {
+idx_text_memory *idx_text_memory_new(int searchable, int mapped) {
     idx_text_memory *m = calloc(1, sizeof *m);
     if (m) m->searchable = searchable != 0, m->mapped = mapped != 0, m->ascending = 1;
     return m;
 }
 
-void idx_memory_free(idx_text_memory *m) {
+void idx_text_memory_free(idx_text_memory *m) {
     if (!m) return;
     idx_vocab_clear(&m->raw);
     idx_vocab_clear(&m->terms);
@@ -23,12 +23,12 @@ void idx_memory_free(idx_text_memory *m) {
     free(m);
 }
 
-void idx_memory_facts_of(const idx_text_memory *m, idx_memory_facts *out) {
+void idx_text_memory_facts_of(const idx_text_memory *m, idx_text_memory_facts *out) {
     size_t bytes = sizeof *m + idx_vocab_memory(&m->raw) + idx_vocab_memory(&m->terms) + m->list_bytes;
     bytes += m->map_cap * sizeof *m->map + m->tokens.cap * sizeof *m->tokens.ids + m->ends_cap * sizeof *m->ends;
     bytes += m->docs_cap * sizeof *m->docs + m->dead_cap * 8 + m->n_slots * sizeof *m->slots + m->touched_cap * 8;
     bytes += m->lists_cap * sizeof *m->lists;
-    *out = (idx_memory_facts){m->live_docs, (uint32_t)m->terms.n, m->live_tokens, m->n_touched, bytes};
+    *out = (idx_text_memory_facts){m->live_docs, (uint32_t)m->terms.n, m->live_tokens, m->n_touched, bytes};
 }
 
 static idx_vocab *incoming(idx_text_memory *m) { return m->mapped ? &m->raw : &m->terms; }
@@ -45,7 +45,7 @@ static int end_document(idx_text_memory *m) {
 
 static void drop_pending(idx_text_memory *m) { m->tokens.n = m->committed, m->n_ends = 0; }
 
-int idx_memory_tokenise(idx_text_memory *m, const idx_text_rules *rules, const uint8_t *text, const uint64_t *offsets, size_t n_docs) {
+int idx_text_memory_tokenise(idx_text_memory *m, const idx_text_rules *rules, const uint8_t *text, const uint64_t *offsets, size_t n_docs) {
     drop_pending(m);
     for (size_t i = 0; i < n_docs; i++) {
         if (idx_tokenise(rules, text + offsets[i], offsets[i + 1] - offsets[i], incoming(m), &m->tokens)) return IDX_TEXT_MEMORY;
@@ -55,7 +55,7 @@ int idx_memory_tokenise(idx_text_memory *m, const idx_text_rules *rules, const u
     return IDX_TEXT_OK;
 }
 
-int idx_memory_terms(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint32_t *counts, size_t n_docs) {
+int idx_text_memory_terms(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint32_t *counts, size_t n_docs) {
     const uint64_t hole = (uint64_t)1 << 63;
     drop_pending(m);
     for (size_t i = 0; i < n_docs; i++) {
@@ -72,14 +72,14 @@ int idx_memory_terms(idx_text_memory *m, const uint8_t *text, const uint64_t *of
     return IDX_TEXT_OK;
 }
 
-size_t idx_memory_unmapped(const idx_text_memory *m, size_t *bytes) {
+size_t idx_text_memory_unmapped(const idx_text_memory *m, size_t *bytes) {
     *bytes = 0;
     if (!m->mapped || m->n_map == m->raw.n) return 0;
     *bytes = m->raw.bytes.n - (size_t)(m->raw.terms[m->n_map] >> 8);
     return m->raw.n - m->n_map;
 }
 
-void idx_memory_unmapped_terms(const idx_text_memory *m, uint8_t *text, uint64_t *offsets) {
+void idx_text_memory_unmapped_terms(const idx_text_memory *m, uint8_t *text, uint64_t *offsets) {
     uint64_t at = 0;
     for (size_t i = m->n_map; i < m->raw.n; i++) {
         unsigned n;
@@ -91,7 +91,7 @@ void idx_memory_unmapped_terms(const idx_text_memory *m, uint8_t *text, uint64_t
     *offsets = at;
 }
 
-int idx_memory_map(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint8_t *drop, size_t n) {
+int idx_text_memory_map(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint8_t *drop, size_t n) {
     if (n > m->raw.n - m->n_map) return IDX_TEXT_LIMIT;
     uint32_t *map = idx_grow(m->map, m->n_map, &m->map_cap, n, sizeof *map);
     if (!map && n) return IDX_TEXT_MEMORY;
@@ -205,7 +205,7 @@ static int add_document(idx_text_memory *m, uint64_t row, size_t start, size_t e
     return IDX_TEXT_OK;
 }
 
-int idx_memory_commit(idx_text_memory *m, const uint64_t *rows, size_t n_docs) {
+int idx_text_memory_commit(idx_text_memory *m, const uint64_t *rows, size_t n_docs) {
     if (m->broken) return IDX_TEXT_MEMORY;
     if (n_docs != m->n_ends || (m->mapped && m->n_map != m->raw.n) || m->n_docs + n_docs >= INT32_MAX) return IDX_TEXT_LIMIT;
     idx_doc *docs = idx_grow(m->docs, m->n_docs, &m->docs_cap, n_docs, sizeof *docs);
@@ -227,20 +227,20 @@ int idx_memory_commit(idx_text_memory *m, const uint64_t *rows, size_t n_docs) {
     return IDX_TEXT_OK;
 }
 
-int idx_memory_delete(idx_text_memory *m, const uint64_t *rows, size_t n, uint8_t *found) {
+int idx_text_memory_delete(idx_text_memory *m, const uint64_t *rows, size_t n, uint8_t *found) {
     if (m->broken || reserve_rows(m, n)) return IDX_TEXT_MEMORY;
     for (size_t i = 0; i < n; i++) found[i] = (uint8_t)assign(m, rows[i], IDX_TERM_NONE);
     return IDX_TEXT_OK;
 }
 
-void idx_memory_touched(const idx_text_memory *m, uint64_t *out) {
+void idx_text_memory_touched(const idx_text_memory *m, uint64_t *out) {
     if (m->n_touched) memcpy(out, m->touched, m->n_touched * sizeof *out);
 }
 
-uint32_t idx_memory_doc(const idx_text_memory *m, uint64_t row) {
+uint32_t idx_text_memory_doc(const idx_text_memory *m, uint64_t row) {
     if (!m->n_slots) return IDX_TERM_NONE;
     const idx_row_slot *slot = &m->slots[slot_of(m, row)];
     return slot->used ? slot->doc : IDX_TERM_NONE;
 }
 
-int idx_memory_has(const idx_text_memory *m, uint64_t row) { return idx_memory_doc(m, row) != IDX_TERM_NONE; }
+int idx_text_memory_has(const idx_text_memory *m, uint64_t row) { return idx_text_memory_doc(m, row) != IDX_TERM_NONE; }

@@ -24,29 +24,30 @@ typedef struct {
     uint64_t tokens; /* of the live documents */
     uint64_t touched; /* rows ever inserted, replaced or deleted */
     uint64_t bytes; /* of memory */
-} idx_memory_facts;
+} idx_text_memory_facts;
 
-idx_text_memory *idx_memory_new(int searchable, int mapped); /* NULL: out of memory; mapped: raw terms go through idx_memory_map */
-void idx_memory_free(idx_text_memory *m);
-void idx_memory_facts_of(const idx_text_memory *m, idx_memory_facts *out);
+idx_text_memory *idx_text_memory_new(int searchable,
+                                     int mapped); /* NULL: out of memory; mapped: raw terms go through idx_text_memory_map */
+void idx_text_memory_free(idx_text_memory *m);
+void idx_text_memory_facts_of(const idx_text_memory *m, idx_text_memory_facts *out);
 /* Document i is text[offsets[i] .. offsets[i + 1]). What was pending before and not committed is dropped. */
-int idx_memory_tokenise(idx_text_memory *m, const idx_text_rules *rules, const uint8_t *text, const uint64_t *offsets, size_t n_docs);
+int idx_text_memory_tokenise(idx_text_memory *m, const idx_text_rules *rules, const uint8_t *text, const uint64_t *offsets, size_t n_docs);
 /* The same with the terms made by the caller: term i is text[offsets[i] .. offsets[i + 1]), document j has counts[j] of them; an offset with
  * the top bit set begins a hole. */
-int idx_memory_terms(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint32_t *counts, size_t n_docs);
+int idx_text_memory_terms(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint32_t *counts, size_t n_docs);
 /* Raw terms not mapped so far: how many, and their bytes together. */
-size_t idx_memory_unmapped(const idx_text_memory *m, size_t *bytes);
-void idx_memory_unmapped_terms(const idx_text_memory *m, uint8_t *text, uint64_t *offsets);
+size_t idx_text_memory_unmapped(const idx_text_memory *m, size_t *bytes);
+void idx_text_memory_unmapped_terms(const idx_text_memory *m, uint8_t *text, uint64_t *offsets);
 /* Maps the first n unmapped raw terms: to text[offsets[i] .. offsets[i + 1]), or to a hole where drop[i]. */
-int idx_memory_map(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint8_t *drop, size_t n);
+int idx_text_memory_map(idx_text_memory *m, const uint8_t *text, const uint64_t *offsets, const uint8_t *drop, size_t n);
 /* Makes the pending tokens documents of these rows; a row that is there is replaced. Every raw term must be mapped. */
-int idx_memory_commit(idx_text_memory *m, const uint64_t *rows, size_t n_docs);
+int idx_text_memory_commit(idx_text_memory *m, const uint64_t *rows, size_t n_docs);
 /* The row ids are void from here on; rows that were never here are remembered as touched. found[i] = 1 where a document went. */
-int idx_memory_delete(idx_text_memory *m, const uint64_t *rows, size_t n, uint8_t *found);
-void idx_memory_touched(const idx_text_memory *m, uint64_t *out); /* in the order of their first change */
-int idx_memory_has(const idx_text_memory *m, uint64_t row);
+int idx_text_memory_delete(idx_text_memory *m, const uint64_t *rows, size_t n, uint8_t *found);
+void idx_text_memory_touched(const idx_text_memory *m, uint64_t *out); /* in the order of their first change */
+int idx_text_memory_has(const idx_text_memory *m, uint64_t row);
 /* The live documents as a segment. */
-int idx_memory_freeze(const idx_text_memory *m, const uint8_t *signature, size_t n, uint8_t **bytes, size_t *size);
+int idx_text_memory_freeze(const idx_text_memory *m, const uint8_t *signature, size_t n, uint8_t **bytes, size_t *size);
 void idx_text_free_bytes(uint8_t *bytes);
 /* cdef:end */
 
@@ -98,7 +99,7 @@ struct idx_text_memory {
     size_t list_bytes;
 };
 
-uint32_t idx_memory_doc(const idx_text_memory *m, uint64_t row); /* IDX_TERM_NONE: none */
+uint32_t idx_text_memory_doc(const idx_text_memory *m, uint64_t row); /* IDX_TERM_NONE: none */
 
-static inline int idx_memory_dead(const idx_text_memory *m, uint32_t doc) { return m->dead[doc / 64] >> doc % 64 & 1; }
+static inline int idx_text_memory_dead(const idx_text_memory *m, uint32_t doc) { return m->dead[doc / 64] >> doc % 64 & 1; }
 #endif

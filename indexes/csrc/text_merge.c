@@ -8,7 +8,7 @@ typedef struct {
     uint32_t *map; /* ordinal here -> in the result, IDX_TERM_NONE: hidden */
     idx_dict_iter terms;
     int has_term, in_term; /* a term at hand; it is the one being written */
-    idx_cursor cursor;
+    idx_text_cursor cursor;
     idx_positions positions;
     uint32_t doc; /* of the cursor, as the result numbers it */
 } source;
@@ -62,12 +62,12 @@ static int map_rows(merge *m, const uint64_t *const *hide, const size_t *n_hide,
 /* Moves the source's cursor to its next document that is not hidden. */
 static void next_doc(source *s, int first) {
     if (first) {
-        if (idx_cursor_load(&s->cursor, 0)) s->in_term = 0;
-    } else if (idx_cursor_next(&s->cursor) == IDX_TERM_NONE) {
+        if (idx_text_cursor_load(&s->cursor, 0)) s->in_term = 0;
+    } else if (idx_text_cursor_next(&s->cursor) == IDX_TERM_NONE) {
         s->in_term = 0;
     }
     while (s->in_term && (s->doc = s->map[s->cursor.docs[s->cursor.i]]) == IDX_TERM_NONE)
-        if (idx_cursor_next(&s->cursor) == IDX_TERM_NONE) s->in_term = 0;
+        if (idx_text_cursor_next(&s->cursor) == IDX_TERM_NONE) s->in_term = 0;
 }
 
 static int write_term(merge *m, const idx_dict_iter *term, idx_writer *w) {
@@ -78,7 +78,7 @@ static int write_term(merge *m, const idx_dict_iter *term, idx_writer *w) {
         source *s = &m->sources[i];
         s->in_term = s->has_term && s->terms.n == n && memcmp(s->terms.bytes, bytes, n) == 0;
         if (!s->in_term) continue;
-        idx_cursor_packed(&s->cursor, s->segment, &s->terms.term);
+        idx_text_cursor_packed(&s->cursor, s->segment, &s->terms.term);
         s->positions.block = IDX_TERM_NONE;
         next_doc(s, 1);
         if (s->cursor.failed) return s->cursor.failed;
@@ -180,16 +180,16 @@ typedef int visit(void *state, const idx_dict_iter *term, uint32_t doc, const ui
 /* Every posting of the segment, by term and document; documents and positions were found to ascend. */
 static int visit_all(const idx_text_segment *segment, visit *each, void *state) {
     idx_dict_iter it;
-    idx_cursor c;
+    idx_text_cursor c;
     idx_positions p;
     int got, failed = IDX_TEXT_OK;
     idx_dict_first(&it, segment);
     idx_positions_init(&p);
     while (!failed && (got = idx_dict_next(&it)) == 1) {
         uint64_t before = 0, occurrences = 0;
-        idx_cursor_packed(&c, segment, &it.term);
+        idx_text_cursor_packed(&c, segment, &it.term);
         p.block = IDX_TERM_NONE;
-        for (uint32_t block = 0; !failed && block < c.n_blocks && idx_cursor_load(&c, block) == 0; block++) {
+        for (uint32_t block = 0; !failed && block < c.n_blocks && idx_text_cursor_load(&c, block) == 0; block++) {
             for (c.i = 0; c.i < c.n && !failed; c.i++) {
                 failed = idx_positions_read(&p, &c);
                 for (size_t i = 1; i < p.n && !failed; i++)
@@ -198,7 +198,7 @@ static int visit_all(const idx_text_segment *segment, visit *each, void *state) 
                 before = (uint64_t)c.docs[c.i] + 1, occurrences += p.n;
                 if (!failed) failed = each(state, &it, c.docs[c.i], p.at, p.n);
             }
-            if (!failed && c.n_blocks > 1 && idx_cursor_last(&c, block) != c.docs[c.n - 1]) failed = IDX_TEXT_DAMAGED;
+            if (!failed && c.n_blocks > 1 && idx_text_cursor_last(&c, block) != c.docs[c.n - 1]) failed = IDX_TEXT_DAMAGED;
         }
         if (!failed) failed = c.failed ? c.failed : occurrences == it.term.occurrences ? IDX_TEXT_OK : IDX_TEXT_DAMAGED;
     }

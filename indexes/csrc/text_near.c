@@ -2,7 +2,7 @@
 #include "indexes/csrc/text_query.h"
 
 typedef struct {
-    idx_cursor cursor;
+    idx_text_cursor cursor;
     idx_positions positions;
     uint32_t unit, place;
 } part;
@@ -101,12 +101,12 @@ static uint32_t clumps(near *q) {
 }
 
 static int by_documents(const void *a, const void *b) {
-    const idx_cursor *x = *(idx_cursor *const *)a, *y = *(idx_cursor *const *)b;
+    const idx_text_cursor *x = *(idx_text_cursor *const *)a, *y = *(idx_text_cursor *const *)b;
     return (x->n_postings > y->n_postings) - (x->n_postings < y->n_postings);
 }
 
 static int near_run(near *q, const idx_docs *within, idx_made *out) {
-    idx_cursor **order = malloc(q->n_parts * sizeof *order);
+    idx_text_cursor **order = malloc(q->n_parts * sizeof *order);
     if (!order) return IDX_TEXT_MEMORY;
     for (uint32_t i = 0; i < q->n_parts; i++) order[i] = &q->parts[i].cursor;
     qsort(order, q->n_parts, sizeof *order, by_documents);
@@ -120,7 +120,7 @@ static int near_run(near *q, const idx_docs *within, idx_made *out) {
             doc = within->at[w];
         }
         const uint32_t target = doc;
-        for (uint32_t i = 0; i < q->n_parts && doc == target; i++) doc = idx_cursor_seek(order[i], target);
+        for (uint32_t i = 0; i < q->n_parts && doc == target; i++) doc = idx_text_cursor_seek(order[i], target);
         if (doc != target) continue; /* at the next document that one of them has */
         const int all = find_starts(q);
         if (all < 0)

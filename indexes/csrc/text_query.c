@@ -101,16 +101,16 @@ int idx_tree_find(idx_tree *t, uint32_t leaf) {
     return got;
 }
 
-int idx_tree_cursor(idx_tree *t, uint32_t leaf, idx_cursor *c) {
+int idx_tree_cursor(idx_tree *t, uint32_t leaf, idx_text_cursor *c) {
     const idx_branch *b = &t->branches[leaf];
     if (b->node->kind == IDX_NODE_TERM) {
         const int got = idx_tree_find(t, leaf);
         if (got != 1) return got;
         const idx_found *f = &t->found[b->slot];
         if (t->part.segment)
-            idx_cursor_packed(c, t->part.segment, &f->term);
+            idx_text_cursor_packed(c, t->part.segment, &f->term);
         else
-            idx_cursor_memory(c, t->part.memory, f->id);
+            idx_text_cursor_memory(c, t->part.memory, f->id);
         return c->failed ? c->failed : 1;
     }
     idx_made *made = &t->made[b->slot];
@@ -119,7 +119,7 @@ int idx_tree_cursor(idx_tree *t, uint32_t leaf, idx_cursor *c) {
         if (failed) return failed;
         made->made = 1;
     }
-    idx_cursor_pairs(c, made->at, (uint32_t)made->n, made->most, t->part.n_docs);
+    idx_text_cursor_pairs(c, made->at, (uint32_t)made->n, made->most, t->part.n_docs);
     return made->n > 0;
 }
 
@@ -147,18 +147,18 @@ static int64_t estimate(idx_tree *t, uint32_t at) {
 }
 
 static int match_leaf(idx_tree *t, uint32_t at, const idx_docs *within, idx_docs *out) {
-    idx_cursor c;
+    idx_text_cursor c;
     const int got = idx_tree_cursor(t, at, &c);
     if (got != 1) return got;
     if (within) {
         for (size_t i = 0; i < within->n; i++)
-            if (idx_cursor_seek(&c, within->at[i]) == within->at[i] && idx_docs_push(out, within->at[i])) return IDX_TEXT_MEMORY;
+            if (idx_text_cursor_seek(&c, within->at[i]) == within->at[i] && idx_docs_push(out, within->at[i])) return IDX_TEXT_MEMORY;
         return c.failed;
     }
     uint32_t *room = idx_grow(out->at, out->n, &out->cap, (size_t)c.n_postings + 1, sizeof *room);
     if (!room) return IDX_TEXT_MEMORY;
     out->at = room;
-    for (uint32_t block = 0; block < c.n_blocks && idx_cursor_load(&c, block) == 0; block++, out->n += c.n)
+    for (uint32_t block = 0; block < c.n_blocks && idx_text_cursor_load(&c, block) == 0; block++, out->n += c.n)
         memcpy(out->at + out->n, c.docs, c.n * sizeof *c.docs);
     return c.failed;
 }

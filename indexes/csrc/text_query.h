@@ -103,7 +103,7 @@ static inline uint64_t idx_part_row(const idx_part *p, uint32_t doc) {
 /* Looks the leaf's term up in the component at hand: 1 there, 0 not, or an error. */
 int idx_tree_find(idx_tree *t, uint32_t leaf);
 /* Puts the cursor on the leaf's postings, made first where it is no term: 1, 0 when there are none, or an error. */
-int idx_tree_cursor(idx_tree *t, uint32_t leaf, idx_cursor *c);
+int idx_tree_cursor(idx_tree *t, uint32_t leaf, idx_text_cursor *c);
 /* The documents of the branch that are also in `within` (NULL: any). */
 int idx_tree_match(idx_tree *t, uint32_t branch, const idx_docs *within, idx_docs *out);
 /* The occurrences of a NEAR, of all documents or those in `within`. */

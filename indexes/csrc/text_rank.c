@@ -11,7 +11,7 @@
 enum { WINDOW = 4096, LEAST_WINDOW = 512, MOST_PRUNED = 48 };
 
 typedef struct {
-    idx_cursor *cursor;
+    idx_text_cursor *cursor;
     const idx_weight *weight;
     uint32_t shallow; /* the block that may hold the window's start */
     int64_t most; /* bound of the whole list where it has no impacts */
@@ -28,7 +28,7 @@ typedef struct {
 } rank;
 
 /* An upper bound of the list's scores from what is known of the whole of it. */
-static int64_t list_bound(const idx_cursor *c, const idx_weight *w) {
+static int64_t list_bound(const idx_text_cursor *c, const idx_weight *w) {
     uint64_t most = c->most;
     if (c->segment) most = c->term.occurrences - c->term.documents + 1;
     return idx_weight_score(w, most > UINT32_MAX ? UINT32_MAX : (uint32_t)most, 1) + 2; /* a document with the term has a length */
@@ -46,7 +46,7 @@ static int64_t block_bound(const lane *l, uint32_t block) {
 }
 
 static inline int64_t score_here(const rank *r, const lane *l) {
-    const idx_cursor *c = l->cursor;
+    const idx_text_cursor *c = l->cursor;
     return idx_weight_score(l->weight, c->frequencies[c->i], idx_part_length(&r->tree->part, c->docs[c->i]));
 }
 
@@ -54,9 +54,9 @@ static inline int64_t score_here(const rank *r, const lane *l) {
 static void complete(const rank *r, uint32_t doc, int64_t score, uint32_t n, const int64_t *below) {
     for (uint32_t i = n; i-- > 0;) {
         if (score + below[i] < idx_heap_floor(r->heap)) return;
-        idx_cursor *c = r->lanes[i].cursor;
-        if (idx_cursor_seek(c, doc) != doc) continue;
-        idx_cursor_frequencies(c);
+        idx_text_cursor *c = r->lanes[i].cursor;
+        if (idx_text_cursor_seek(c, doc) != doc) continue;
+        idx_text_cursor_frequencies(c);
         score += score_here(r, &r->lanes[i]);
     }
     if (score >= idx_heap_floor(r->heap) && !idx_is_dead(&r->tree->part, doc))
@@ -66,9 +66,9 @@ static void complete(const rank *r, uint32_t doc, int64_t score, uint32_t n, con
 /* One essential lane: its documents of the window one by one. */
 static void walk_one(const rank *r, uint32_t lo, uint32_t hi, uint32_t first, const int64_t *below) {
     const lane *l = &r->lanes[first];
-    idx_cursor *c = l->cursor;
-    for (uint32_t doc = idx_cursor_seek(c, lo); doc < hi; doc = idx_cursor_next(c)) {
-        idx_cursor_frequencies(c);
+    idx_text_cursor *c = l->cursor;
+    for (uint32_t doc = idx_text_cursor_seek(c, lo); doc < hi; doc = idx_text_cursor_next(c)) {
+        idx_text_cursor_frequencies(c);
         const int64_t score = score_here(r, l);
         if (first == 0) {
             if (score >= idx_heap_floor(r->heap) && !idx_is_dead(&r->tree->part, doc))
@@ -81,10 +81,10 @@ static void walk_one(const rank *r, uint32_t lo, uint32_t hi, uint32_t first, co
 
 /* Adds a lane's scores of the window to the sums. */
 static void add_lane(const rank *r, const lane *l, uint32_t lo, uint32_t hi) {
-    idx_cursor *c = l->cursor;
-    if (idx_cursor_seek(c, lo) >= hi) return;
+    idx_text_cursor *c = l->cursor;
+    if (idx_text_cursor_seek(c, lo) >= hi) return;
     do {
-        idx_cursor_frequencies(c);
+        idx_text_cursor_frequencies(c);
         uint32_t i = c->i;
         for (; i < c->n && c->docs[i] < hi; i++) {
             const uint32_t at = c->docs[i] - lo;
@@ -94,7 +94,7 @@ static void add_lane(const rank *r, const lane *l, uint32_t lo, uint32_t hi) {
         }
         c->i = i < c->n ? i : c->n - 1;
         if (i < c->n) return;
-    } while (idx_cursor_load(c, c->block + 1) == 0);
+    } while (idx_text_cursor_load(c, c->block + 1) == 0);
 }
 
 static void offer_sums(const rank *r, uint32_t lo, uint32_t hi, uint32_t first, const int64_t *below) {
@@ -114,9 +114,9 @@ static int choose_window(rank *r, uint32_t lo, uint32_t *hi) {
     uint32_t end = IDX_TERM_NONE;
     for (uint32_t i = 0; i < r->n; i++) {
         lane *l = &r->lanes[i];
-        l->shallow = idx_cursor_block_with(l->cursor, l->shallow, lo);
+        l->shallow = idx_text_cursor_block_with(l->cursor, l->shallow, lo);
         if (l->shallow == l->cursor->n_blocks) continue;
-        const uint32_t last = idx_cursor_last(l->cursor, l->shallow);
+        const uint32_t last = idx_text_cursor_last(l->cursor, l->shallow);
         if (last < end) end = last;
     }
     if (end == IDX_TERM_NONE) return 0;
@@ -129,7 +129,7 @@ static int choose_window(rank *r, uint32_t lo, uint32_t *hi) {
         for (uint32_t block = l->shallow; block < l->cursor->n_blocks; block++) {
             const int64_t bound = block_bound(l, block);
             if (bound > l->bound) l->bound = bound;
-            if (idx_cursor_last(l->cursor, block) >= *hi - 1) break;
+            if (idx_text_cursor_last(l->cursor, block) >= *hi - 1) break;
         }
     }
     return 1;
@@ -174,7 +174,7 @@ static void everything(rank *r) {
 
 int idx_rank_any(idx_tree *t, const uint32_t *leaves, const idx_weight *weights, uint32_t n, int exhaustive, idx_heap *heap) {
     rank r = {.tree = t, .heap = heap};
-    idx_cursor *cursors = malloc((n + 1) * sizeof *cursors);
+    idx_text_cursor *cursors = malloc((n + 1) * sizeof *cursors);
     r.lanes = malloc((n + 1) * sizeof *r.lanes);
     int failed = cursors && r.lanes ? IDX_TEXT_OK : IDX_TEXT_MEMORY;
     for (uint32_t i = 0; i < n && !failed; i++) {
@@ -206,16 +206,16 @@ int idx_rank_any(idx_tree *t, const uint32_t *leaves, const idx_weight *weights,
 int idx_rank_docs(idx_tree *t, const idx_docs *docs, const uint32_t *leaves, const idx_weight *weights, uint32_t n, idx_heap *heap) {
     int64_t *sums = calloc(docs->n + 1, sizeof *sums);
     int failed = sums ? IDX_TEXT_OK : IDX_TEXT_MEMORY;
-    idx_cursor c;
+    idx_text_cursor c;
     for (uint32_t leaf = 0; leaf < n && !failed; leaf++) {
         const int got = idx_tree_cursor(t, leaves[leaf], &c);
         if (got < 0) failed = got;
         if (got != 1) continue;
         for (size_t i = 0; i < docs->n; i++) {
-            const uint32_t doc = docs->at[i], at = idx_cursor_seek(&c, doc);
+            const uint32_t doc = docs->at[i], at = idx_text_cursor_seek(&c, doc);
             if (at == IDX_TERM_NONE) break;
             if (at != doc) continue;
-            idx_cursor_frequencies(&c);
+            idx_text_cursor_frequencies(&c);
             sums[i] += idx_weight_score(&weights[leaf], c.frequencies[c.i], idx_part_length(&t->part, doc));
         }
         failed = c.failed;

@@ -174,11 +174,11 @@ static int by_value(const void *a, const void *b) {
 
 /* How many of the deaths from `seen` on have the term. */
 static int count_dead(const component *c, const idx_term *term, size_t seen, uint32_t *dead) {
-    idx_cursor cursor;
-    idx_cursor_packed(&cursor, c->segment, term);
+    idx_text_cursor cursor;
+    idx_text_cursor_packed(&cursor, c->segment, term);
     const size_t n = c->n_dead - seen;
     if (seen == 0 && term->documents < 8 * n) {
-        for (uint32_t block = 0; block < cursor.n_blocks && idx_cursor_load(&cursor, block) == 0; block++)
+        for (uint32_t block = 0; block < cursor.n_blocks && idx_text_cursor_load(&cursor, block) == 0; block++)
             for (uint32_t i = 0; i < cursor.n; i++) *dead += c->dead[cursor.docs[i] / 64] >> cursor.docs[i] % 64 & 1;
         return cursor.failed;
     }
@@ -186,7 +186,7 @@ static int count_dead(const component *c, const idx_term *term, size_t seen, uin
     if (!docs) return IDX_TEXT_MEMORY;
     if (n) memcpy(docs, c->order + seen, n * sizeof *docs);
     qsort(docs, n, sizeof *docs, by_value);
-    for (size_t i = 0; i < n; i++) *dead += idx_cursor_seek(&cursor, docs[i]) == docs[i];
+    for (size_t i = 0; i < n; i++) *dead += idx_text_cursor_seek(&cursor, docs[i]) == docs[i];
     free(docs);
     return cursor.failed;
 }
@@ -222,7 +222,7 @@ static int term_df(idx_text_searcher *s, idx_tree *t, const component *c, uint32
 /* Live documents of a leaf of any kind in the component entered. */
 static int leaf_df(idx_text_searcher *s, idx_tree *t, const component *c, uint32_t leaf, uint64_t *df) {
     if (t->branches[leaf].node->kind == IDX_NODE_TERM) return term_df(s, t, c, leaf, df);
-    idx_cursor cursor;
+    idx_text_cursor cursor;
     const int got = idx_tree_cursor(t, leaf, &cursor);
     if (got != 1) return got;
     for (uint32_t i = 0; i < cursor.n_postings; i++) *df += !idx_is_dead(&t->part, cursor.pairs[i].doc);
@@ -238,7 +238,7 @@ static int docs_of_rows(const idx_tree *t, const uint64_t *rows, size_t n, idx_d
             if ((at = doc_from(t->part.segment, at, rows[i])) == t->part.n_docs) break;
             if (idx_segment_row(t->part.segment, at) == rows[i]) doc = at;
         } else {
-            doc = idx_memory_doc(t->part.memory, rows[i]);
+            doc = idx_text_memory_doc(t->part.memory, rows[i]);
         }
         if (doc != IDX_TERM_NONE && idx_docs_push(out, doc)) return IDX_TEXT_MEMORY;
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from ..native import xxh3
+from ..native_filter import xxh3
 from ..native_text import TERM_MOST, Rules, scan
 
 Tokenizer: TypeAlias = Callable[[str], Iterable[tuple[str, int, int]]]

@@ -1,6 +1,6 @@
 """Tables of rows with secondary indexes over keyspaces: begin with `DB.table`."""
 
-from . import bitmaps, ordered, spatial
+from . import bitmaps, fulltext, ordered, slices, spatial
 from .kinds import KINDS, IndexType, register_index
 from .predicate import Predicate, call, col, intersects, near, text, within
 from .table import Moment, Table, UniqueViolation
@@ -15,10 +15,12 @@ __all__ = [
     "bitmaps",
     "call",
     "col",
+    "fulltext",
     "intersects",
     "near",
     "ordered",
     "register_index",
+    "slices",
     "spatial",
     "text",
     "within",

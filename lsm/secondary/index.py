@@ -28,7 +28,7 @@ class Index:
         """ValueError: a kind or parameters that are not known. KeyError: a function that is not given."""
         self.id, self.name = int(definition["id"]), str(definition["name"])
         self.definition, self.columns, self.where = definition, columns, where
-        self.type: IndexType = make_type(definition["kind"], columns, definition["params"])
+        self.type: IndexType = make_type(definition["kind"], columns, functions, definition["params"])
         self.unique = bool(definition["unique"])
         self.state, self.since, self.parts, self.resume = state, since, list(parts), resume
         self._functions = functions

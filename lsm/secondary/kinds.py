@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from indexes.rowset import RowSet
 
-from .predicate import NEGATIVE, Leaf
+from .predicate import NEGATIVE, Functions, Leaf
 
 Row = Mapping[Any, Any]
 Entries = Sequence[tuple[int, Any]]  # (row id, payload), row ids ascending
@@ -38,6 +38,11 @@ class IndexType:
         if params:
             raise TypeError(f"a {self.kind} index takes no {', '.join(params)}")
         self.columns = columns
+
+    @classmethod
+    def make(cls, columns: tuple[Any, ...], functions: Functions, params: Mapping[str, Any]) -> Self:
+        """Return the type of an index; functions: those that the table was given. By default without them."""
+        return cls(columns, **params)
 
     def payloads(self, row: Row) -> Sequence[Any]:
         """Return what the index keeps of a row; nothing when the row is not in it. By default the value of its column, unless NULL.
@@ -122,13 +127,13 @@ def register_index(cls: type[IndexType]) -> type[IndexType]:
     return cls
 
 
-def make_type(kind: str, columns: tuple[Any, ...], params: Mapping[str, Any]) -> IndexType:
+def make_type(kind: str, columns: tuple[Any, ...], functions: Functions, params: Mapping[str, Any]) -> IndexType:
     """Make the type of an index. ValueError for an unknown kind names the near ones."""
     if kind not in KINDS:
         near = difflib.get_close_matches(str(kind), KINDS, 3)
         hint = f"; near: {', '.join(near)}" if near else ""
         raise ValueError(f"kind is {kind!r}{hint}; allowed: {', '.join(sorted(KINDS))}")
-    return KINDS[kind](columns, **params)
+    return KINDS[kind].make(columns, functions, params)
 
 
 def by_row(entries: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, list[Any]]]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
+
+from indexes.rowset import RowSet
 
 from .. import keys as key_code
 from .predicate import _OPPOSITE, And, Column, Expression, Functions, Leaf, Not, Operand, Or, Predicate, leaf_value
 from .values import kind_of
 
 Node = Predicate
-Check = Callable[[Mapping[str, Any]], bool | None]
+Check = Callable[..., bool | None]  # of a row, and its row id where there are sets
 
 
 def tree_of(p: Predicate) -> Node:
@@ -91,28 +94,40 @@ def value_of(column: Column, row: Mapping[str, Any], functions: Functions) -> An
     return functions[column.function](*[row.get(c) for c in column.columns])
 
 
-def evaluator(nodes: Sequence[Node], functions: Functions) -> Check:
-    """Return a function that checks all of the nodes on a row: True, False or None for unknown."""
-    return _check_of(nodes[0] if len(nodes) == 1 else And(tuple(nodes)), functions)
+def leaves_of(nodes: Iterable[Node]) -> Iterator[Leaf]:
+    """Yield the leaves of trees."""
+    for node in nodes:
+        if isinstance(node, Leaf):
+            yield node
+        else:
+            yield from leaves_of((node.part,) if isinstance(node, Not) else getattr(node, "parts", ()))
 
 
-def _check_of(node: Node, functions: Functions) -> Check:
+def evaluator(nodes: Sequence[Node], functions: Functions, sets: Mapping[Leaf, RowSet] = MappingProxyType({})) -> Check:
+    """Return a function that checks all of the nodes on a row: True, False or None for unknown. ``sets``: rows for which a leaf is true."""
+    return _check_of(nodes[0] if len(nodes) == 1 else And(tuple(nodes)), functions, sets)
+
+
+def _check_of(node: Node, functions: Functions, sets: Mapping[Leaf, RowSet]) -> Check:
     if isinstance(node, Leaf):
         column, leaf = node.column, node
+        if leaf in sets:
+            rows = sets[leaf]
+            return lambda _, row_id: row_id in rows
         if isinstance(column, str):
-            return lambda row: leaf_value(leaf, row.get(column))
-        return lambda row: leaf_value(leaf, value_of(column, row, functions))
+            return lambda row, _=0: leaf_value(leaf, row.get(column))
+        return lambda row, _=0: leaf_value(leaf, value_of(column, row, functions))
     if isinstance(node, Not):
-        part = _check_of(node.part, functions)
-        return lambda row: None if (r := part(row)) is None else not r
+        part = _check_of(node.part, functions, sets)
+        return lambda row, row_id=0: None if (r := part(row, row_id)) is None else not r
     assert isinstance(node, And | Or)
-    parts = [_check_of(p, functions) for p in node.parts]
+    parts = [_check_of(p, functions, sets) for p in node.parts]
     decides = isinstance(node, Or)
 
-    def check(row: Mapping[str, Any]) -> bool | None:
+    def check(row: Mapping[str, Any], row_id: int = 0) -> bool | None:
         unknown = False
         for p in parts:
-            r = p(row)
+            r = p(row, row_id)
             if r is decides:
                 return decides
             unknown = unknown or r is None

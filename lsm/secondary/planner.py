@@ -12,7 +12,7 @@ that rows changed since count twice). In the manner of Selinger et al., SIGMOD 1
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from indexes.rowset import RowSet
 from . import order
 from .covering import covered
 from .index import Index
-from .leaves import Node, columns_of, evaluator, tree_of
+from .leaves import Check, Node, columns_of, evaluator, leaves_of, tree_of
 from .predicate import And, Leaf, Or, Predicate
 
 if TYPE_CHECKING:
@@ -218,16 +218,29 @@ def _implied(index: Index, leaves: Sequence[Leaf]) -> bool:
 
 def rows_of(table: Table, plan: Plan, node: Node | None, moment: Moment) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (row id, row) of those that satisfy the condition, by row id."""
-    check: Callable[[dict[str, Any]], bool | None] | None = evaluator(plan.residual, table.functions) if plan.residual else None
+    check = _checker(table, plan, moment)
     if plan.source is None:
         source: Iterator[tuple[int, dict[str, Any]]] = table.scan(moment.snapshot)
     else:
         source = _fetched(table, plan.source.run(moment).rows(), moment)
     for row_id, row in source:
         plan.read += 1
-        if check is None or check(row) is True:
+        if check is None or check(row, row_id) is True:
             plan.kept += 1
             yield row_id, row
+
+
+def _checker(table: Table, plan: Plan, moment: Moment) -> Check | None:
+    """What checks the residual. Conditions that only an index can answer are answered once, as sets."""
+    if not plan.residual:
+        return None
+    sets = {}
+    for leaf in leaves_of(plan.residual):
+        if leaf.op in ("text", "not_text"):
+            for index in moment.indexes.values():
+                if index.where is None and (query := index.type.match(leaf)) is not None:
+                    sets[leaf] = moment.stack.search(index.id, index.type, query)
+    return evaluator(plan.residual, table.functions, sets)
 
 
 def _fetched(table: Table, ids: np.ndarray[Any, Any], moment: Moment) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -294,7 +307,7 @@ def _in_index_order(
     if len(by) > 1 or index is None or len(index.columns) > 1 or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
         return None
     allowed = plan.source.run(moment) if plan.source is not None else None
-    check = evaluator(plan.residual, table.functions) if plan.residual else None
+    check = _checker(table, plan, moment)
     plan.note = f"in the order of {index.name}"
     streams = [_walk(view, hidden, descends, allowed) for view, hidden in moment.stack.views(index.id, index.type)]
     rows: list[dict[str, Any]] = []
@@ -319,10 +332,10 @@ def _walk(view: Any, hidden: RowSet | None, descends: bool, allowed: RowSet | No
                 yield key, row_id
 
 
-def _checked(table: Table, plan: Plan, ids: list[int], check: Any, moment: Moment) -> list[dict[str, Any]]:
-    found = [row for row in table.rows_at(ids, moment.snapshot) if row is not None]
+def _checked(table: Table, plan: Plan, ids: list[int], check: Check | None, moment: Moment) -> list[dict[str, Any]]:
+    found = [(i, row) for i, row in zip(ids, table.rows_at(ids, moment.snapshot), strict=True) if row is not None]
     plan.read += len(found)
-    kept = [row for row in found if check is None or check(row) is True]
+    kept = [row for i, row in found if check is None or check(row, i) is True]
     plan.kept += len(kept)
     return kept
 

@@ -19,19 +19,22 @@ import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+from indexes.text import Scoring
 
 from .. import keys as key_code
 from ..batch import Batch
 from ..errors import Error, ReadOnlyError
 from ..native import SEALED as FULL
 from ..native import STALLED
-from . import building, catalog, leaves, planner, scrubbing
+from . import building, catalog, leaves, planner, ranked, scrubbing
 from .component import Stack
 from .index import Index
 from .predicate import Predicate
+from .ranked import Ranked
 from .record import Names, decode, encode
 from .riding import Changes, Payloads, Riding
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from ..db import DB
     from ..snapshot import Snapshot
 
+T = TypeVar("T")
 MAX_ROW_ID = (1 << 63) - 1
 _ROW_ID = struct.Struct(">Q")
 
@@ -321,6 +325,43 @@ class Table:
     def count(self, where: Predicate | None = None, *, at: Moment | None = None) -> int:
         """Return how many rows satisfy a predicate; without reading rows where indexes answer it."""
         return planner.count(self, where, at)
+
+    def best(
+        self,
+        column: str,
+        query: Any,
+        k: int = 10,
+        *,
+        where: Predicate | None = None,
+        scoring: Scoring | str = "lucene",
+        default: str = "or",
+        at: Moment | None = None,
+    ) -> Ranked:
+        """Return the k rows whose text matches a query best, with their scores; ``where``: of those that satisfy it. Needs a text index.
+
+        ``scoring``: one of `indexes.text.SCORINGS`, or a `Scoring`. Statistics are those of live rows, exactly; equal scores by row id.
+        """
+        return self._at(at, lambda m: ranked.best(self, column, query, k, where, scoring, default, m))
+
+    def nearest(
+        self, column: str, point: Sequence[float], k: int = 10, *, where: Predicate | None = None, at: Moment | None = None
+    ) -> Ranked:
+        """Return the k rows nearest to a point, with their distances. Needs an R-tree index on the column."""
+        return self._at(at, lambda m: ranked.nearest(self, column, point, k, where, m))
+
+    def top(self, column: str, k: int = 10, *, where: Predicate | None = None, largest: bool = True, at: Moment | None = None) -> Ranked:
+        """Return the k rows with the largest (smallest) numbers, with these. Needs a sliced index on the column."""
+        return self._at(at, lambda m: ranked.top(self, column, k, where, largest, m))
+
+    def total(self, column: str, *, where: Predicate | None = None, at: Moment | None = None) -> tuple[float, int]:
+        """Return the sum of a column of numbers and how many there are, without reading rows. Needs a sliced index on the column."""
+        return self._at(at, lambda m: ranked.total(self, column, where, m))
+
+    def _at(self, at: Moment | None, query: Callable[[Moment], T]) -> T:
+        if at is not None:
+            return query(at)
+        with self.moment() as moment:
+            return query(moment)
 
     def explain(self, where: Predicate | None = None, **how: Any) -> str:
         """Return how find would go about it, with rows estimated and actual, a line a step."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from indexes import text
-from indexes.native import xxh3
+from indexes.native_filter import xxh3
 
 ROWS = [3, 5, 8, 13, 2**63]
 VALUES = ["the lsm tree", "a log, structured; merge tree", "", "tree tree tree bloom", "x"]
