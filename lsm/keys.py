@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -313,5 +314,6 @@ if TYPE_CHECKING:
 
     def encode(*parts: Part) -> bytes: ...
     def decode(data: bytes) -> tuple[Any, ...]: ...
+    def indexed(values: Iterable[Any], other: Callable[[Any], Any]) -> list[Any]: ...
 else:
-    encode, decode = bind_keys(Desc, python_encode, python_decode)
+    encode, decode, indexed = bind_keys(Desc, python_encode, python_decode)

@@ -23,7 +23,7 @@ _SHARED += ("tzinfo", "days", "seconds", "microseconds", "int", _BITS)
 
 
 def bind_keys(desc: type, encode: Callable[..., Any], decode: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
-    """Return (encode, decode) in C, which leave to these functions what they do not do. desc: the type with a `part`."""
+    """Return (encode, decode, indexed) in C, which leave to these functions what they do not do. desc: the type with a `part`."""
     bound: tuple[Callable[..., Any], ...] = builtins.bind_keys((*_SHARED, desc, "part", encode, decode))
     return bound
 

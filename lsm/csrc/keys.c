@@ -334,6 +334,42 @@ static PyObject *key_decode(PyObject *self, PyObject *const *args, Py_ssize_t n,
     return parts || !typed_try_slow() ? parts : typed_slow(t, K_DECODE, args, n, NULL);
 }
 
+/* A value of a row as the key of an index: equal values give equal keys, so a float of whole value counts as an int; lists are not for C. */
+static int put_indexed(const typed *t, scratch *s, PyObject *o) {
+    if (Py_TYPE(o) == &PyTuple_Type || (PyObject *)Py_TYPE(o) == t->o[K_DESC]) return SLOW;
+    if (Py_TYPE(o) != &PyFloat_Type) return put_part(t, s, o, 0);
+    double x = PyFloat_AsDouble(o);
+    if (!(fabs(x) < 0x1p63) || trunc(x) != x) return put_float(s, x);
+    uint8_t form[MAX_NUMBER];
+    size_t n = int_form(form, (uint64_t)fabs(x), x < 0);
+    uint8_t *at = scratch_take(s, n);
+    return at ? memcpy(at, form, n), DONE : FAILED;
+}
+
+static PyObject *key_indexed(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    const typed *t = typed_of(self);
+    if (names || n != 2) return PyErr_Format(PyExc_TypeError, "indexed takes values and a function, not %zd arguments", n), NULL;
+    PyObject *values = PySequence_Tuple(args[0]), *keys = values ? PyList_New(PyTuple_Size(values)) : NULL;
+    scratch s;
+    scratch_begin(&s);
+    for (Py_ssize_t i = 0; keys && i < PyTuple_Size(values); i++) {
+        PyObject *value = PyTuple_GetItem(values, i), *key = NULL;
+        s.used = 0;
+        int status = put_indexed(t, &s, value);
+        if (status == DONE)
+            key = PyBytes_FromStringAndSize((const char *)s.data, (Py_ssize_t)s.used);
+        else if (status == SLOW || typed_try_slow())
+            key = PyObject_CallFunctionObjArgs(args[1], value, NULL);
+        if (!key)
+            Py_CLEAR(keys);
+        else
+            PyList_SetItem(keys, i, key);
+    }
+    scratch_end(&s);
+    Py_XDECREF(values);
+    return keys;
+}
+
 static PyMethodDef methods[] = {
     {"encode", METHOD(key_encode), METH_FASTCALL | METH_KEYWORDS,
      "encode(*parts)\n--\n\nReturn the key of a tuple. KeyTypeError, KeyValueError. O(bytes).\n\n"
@@ -341,6 +377,10 @@ static PyMethodDef methods[] = {
     {"decode", METHOD(key_decode), METH_FASTCALL | METH_KEYWORDS,
      "decode(data)\n--\n\nReturn the parts of a key, the descending ones as plain values. KeyDecodeError unless `encode` made it. "
      "O(bytes)."},
+    {"indexed", METHOD(key_indexed), METH_FASTCALL | METH_KEYWORDS,
+     "indexed(values, other)\n--\n\nReturn the keys of values in an index, a list: equal values have equal keys, 1.0 that of 1.\n\n"
+     "What is not None, bool, int, float, bytes, str, UUID or datetime, or has no key, is left to `other`, which returns what takes its "
+     "place in the list."},
 };
 
 PyObject *bind_keys(PyObject *module, PyObject *objects) {

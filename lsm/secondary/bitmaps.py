@@ -11,8 +11,9 @@ from indexes import bitmap
 from indexes.rowset import RowSet
 
 from .. import keys as key_code
+from .changes import Gathered, Ids, Payloads
 from .kinds import Entries, IndexType, Row, register_index
-from .ordered import Range, elements, encoded, ranges_of
+from .ordered import Range, are_bytes, elements, encoded, keys_of, ranges_of
 from .predicate import Leaf
 
 
@@ -26,9 +27,21 @@ class BitmapIndex(IndexType):
         """Return the value, NULL too, or each element of a list once."""
         return elements(row.get(self.columns[0]))
 
+    def gather(self, rows: Sequence[Row]) -> Gathered:
+        """All values at once."""
+        keys = keys_of(rows, self.columns[0])
+        if are_bytes(keys):
+            return Gathered(None, keys)
+        pairs = [(place, k) for place, key in enumerate(keys) for k in (key if isinstance(key, list) else (key,))]
+        return Gathered([place for place, _ in pairs], [k for _, k in pairs])
+
     def build(self, entries: Entries) -> bytes:
         """Gather the rows of each value."""
-        return bitmap.build([p for _, p in entries], np.fromiter((r for r, _ in entries), np.uint64, len(entries)))
+        return self.build_many(np.fromiter((r for r, _ in entries), np.uint64, len(entries)), [p for _, p in entries])
+
+    def build_many(self, rows: Ids, payloads: Payloads) -> bytes:
+        """Gather the rows of each value."""
+        return bitmap.build(payloads, rows)
 
     def open(self, data: Any) -> bitmap.BitmapView:
         """Open the segment in place."""

@@ -10,6 +10,7 @@ SIGMOD 2019, section 6).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ from indexes.rowset import RowSet
 
 from ..errors import Error
 from . import catalog
+from .changes import Changes, joined
 from .component import Component, merge_components, read_component, remove
-from .index import Index
+from .index import Index, changes_of
 from .predicate import Predicate
 
 if TYPE_CHECKING:
@@ -74,14 +76,14 @@ def run(table: Table, index: Index, progress: Callable[[int], None] | None) -> N
     """Scan, merge, make it ready."""
     riding, db = table.riding, table.db
     made = [read_component(db.fs, db.path, n) for n in index.parts]
-    last: list[tuple[int, Any]] = []
+    last = Changes(array("Q"))
     done = 0
-    for rows, entries, following in _stretches(table, index):
+    for rows, found, following in _stretches(table, index):
         done += rows
         if following is None:
-            last = entries
+            last = found
         else:
-            made.insert(0, _component(index, entries).write(db.fs, db.path, db.core.take_numbers(1)))
+            made.insert(0, _component(index, found).write(db.fs, db.path, db.core.take_numbers(1)))
             with db.executor.lock:
                 db.fs.sync_dir(db.path)
                 index.parts.insert(0, made[0].number)
@@ -101,22 +103,22 @@ def run(table: Table, index: Index, progress: Callable[[int], None] | None) -> N
         remove(db.fs, db.path, n)
 
 
-def _component(index: Index, entries: list[tuple[int, Any]]) -> Component:
-    return Component(index.since - 1, index.since - 1, RowSet(), {index.id: index.type.build(entries)}, main=False)
+def _component(index: Index, found: Changes) -> Component:
+    _, entries = joined([found], (index.id,))
+    return Component(index.since - 1, index.since - 1, RowSet(), {index.id: index.type.build_many(*entries[index.id])}, main=False)
 
 
-def _stretches(table: Table, index: Index) -> Iterator[tuple[int, list[tuple[int, Any]], int | None]]:
-    """Yield (rows, entries, the row id at which it goes on, or None at the end)."""
-    entries: list[tuple[int, Any]] = []
-    n = 0
+def _stretches(table: Table, index: Index) -> Iterator[tuple[int, Changes, int | None]]:
+    """Yield (rows, what they give, the row id at which it goes on, or None at the end)."""
+    ids, rows = list[int](), list[Any]()
     with table.db.snapshot() as snapshot:
         for row_id, row in table.scan(snapshot, index.resume):
-            if n == STRETCH:
-                yield n, entries, row_id
-                n, entries = 0, []
-            n += 1
-            entries += [(row_id, p) for p in index.payloads(row)]
-    yield n, entries, None
+            if len(rows) == STRETCH:
+                yield len(rows), changes_of(ids, rows, (index,)), row_id
+                ids, rows = [], []
+            ids.append(row_id)
+            rows.append(row)
+    yield len(rows), changes_of(ids, rows, (index,)), None
 
 
 def _check_unique(table: Table, index: Index, base: Component) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from .changes import Changes, Gathered
 from .kinds import IndexType, Row, make_type
 from .leaves import compile_rows, value_of
 from .predicate import Expression, Predicate
@@ -51,7 +53,24 @@ class Index:
         except Exception as e:
             raise ValueError(f"index {self.name!r} cannot take the row {dict(row)!r:.80}: {type(e).__name__}: {e}") from e
 
+    def gather(self, rows: Sequence[Row]) -> Gathered:
+        """Return what the index keeps of many rows. ValueError as `payloads`, of the first row that is refused."""
+        if self._holds is None and not self._computed:
+            try:
+                return self.type.gather(rows)
+            except Exception:
+                for row in rows:
+                    self.payloads(row)
+                raise
+        found = [(place, payload) for place, row in enumerate(rows) for payload in self.payloads(row)]
+        return Gathered([place for place, _ in found], [payload for _, payload in found])
+
     def to_row(self) -> dict[str, Any]:
         """Return plain values for the manifest."""
         row = {**self.definition, "name": self.name, "state": self.state}
         return row if self.state == "ready" else row | {"since": self.since, "parts": self.parts, "resume": self.resume}
+
+
+def changes_of(ids: Iterable[int], rows: Sequence[Row], indexes: Iterable[Index]) -> Changes:
+    """Return the changes that make the first of ids these rows, and delete the others."""
+    return Changes(array("Q", ids), {x.id: x.gather(rows) for x in indexes} if rows else {})

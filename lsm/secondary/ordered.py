@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import compress, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +14,10 @@ from indexes.rowset import RowSet
 
 from .. import keys as key_code
 from ..scan import prefix_end
+from .changes import Gathered, Ids, Payloads
 from .kinds import Entries, IndexType, Row, register_index
 from .predicate import Leaf
-from .record import Names, decode, encode
+from .record import Names, decode, encode, encode_many
 
 NULL, AFTER_NULL = b"\x02", b"\x03"
 _LIST = b"\x00"  # behind the key: its columns are elements of lists
@@ -57,6 +58,20 @@ def encoded(value: Any) -> bytes:
     elif isinstance(value, list):
         value = tuple(value)
     return key_code.encode(value)
+
+
+def keys_of(rows: Sequence[Row], column: Any) -> list[Any]:
+    """Return the key of a column of each row; of a list, the list of its keys."""
+    return key_code.indexed([row.get(column) for row in rows], _key_or_keys)
+
+
+def _key_or_keys(value: Any) -> bytes | list[bytes]:
+    return elements(value) if isinstance(value, list | tuple) else encoded(value)
+
+
+def are_bytes(keys: Iterable[Any]) -> bool:
+    """Tell whether there are no lists among them."""
+    return set(map(type, keys)) <= {bytes}
 
 
 def ranges_of(leaf: Leaf) -> list[Range] | None:
@@ -120,9 +135,22 @@ class OrderedIndex(IndexType):
         tail += encode({c: row.get(c) for c in self.include}, self._names) if self.include else b""
         return [b"".join(parts) + tail for parts in product(*heads)]
 
+    def gather(self, rows: Sequence[Row]) -> Gathered:
+        """Column by column, unless there are lists."""
+        heads = [keys_of(rows, c) for c in self.columns]
+        if not all(map(are_bytes, heads)):
+            return super().gather(rows)
+        if self.include:
+            heads.append(encode_many([{c: row.get(c) for c in self.include} for row in rows], self._names))
+        return Gathered(None, heads[0] if len(heads) == 1 else list(map(b"".join, zip(*heads, strict=True))))
+
     def build(self, entries: Entries) -> bytes:
         """Sort them."""
-        return ordered.build([p for _, p in entries], np.fromiter((r for r, _ in entries), np.uint64, len(entries)))
+        return self.build_many(np.fromiter((r for r, _ in entries), np.uint64, len(entries)), [p for _, p in entries])
+
+    def build_many(self, rows: Ids, payloads: Payloads) -> bytes:
+        """Sort them."""
+        return ordered.build(payloads, rows)
 
     def open(self, data: Any) -> ordered.OrderedView:
         """Open the segment in place."""
@@ -211,9 +239,21 @@ class HashIndex(IndexType):
         values = [row.get(c) for c in self.columns]
         return () if any(v is None for v in values) else (b"".join(map(encoded, values)),)
 
+    def gather(self, rows: Sequence[Row]) -> Gathered:
+        """Column by column."""
+        values = [[row.get(c) for row in rows] for c in self.columns]
+        keys = [key_code.indexed(v, encoded) for v in values]
+        joined = keys[0] if len(keys) == 1 else list(map(b"".join, zip(*keys, strict=True)))
+        full = [all(v is not None for v in row) for row in zip(*values, strict=True)]
+        return Gathered(None, joined) if all(full) else Gathered([i for i, f in enumerate(full) if f], list(compress(joined, full)))
+
     def build(self, entries: Entries) -> bytes:
         """Hash them."""
-        return hashed.build([p for _, p in entries], np.fromiter((r for r, _ in entries), np.uint64, len(entries)))
+        return self.build_many(np.fromiter((r for r, _ in entries), np.uint64, len(entries)), [p for _, p in entries])
+
+    def build_many(self, rows: Ids, payloads: Payloads) -> bytes:
+        """Hash them."""
+        return hashed.build(payloads, rows)
 
     def open(self, data: Any) -> hashed.HashedView:
         """Open the segment in place."""

@@ -22,6 +22,7 @@ from indexes.rowset import RowSet
 from ..errors import ReadOnlyError
 from ..memtable_twin import PUT
 from ..native_tables import scan
+from .changes import Changes, joined
 from .component import Component, Runs, Stack, in_order, merge_components, read_component, remove
 from .index import Index
 from .kinds import IndexType
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 FANOUT = 4  # components that are merged at once, in memory and in files
 MOST = 10  # components in files beyond which the smallest neighbours are merged
-
-Payloads = Mapping[int, Sequence[Any]]  # index id -> payloads of a row
-Changes = dict[int, Payloads | None]  # row id -> what it is now; None: deleted
 
 
 @dataclass
@@ -93,24 +91,18 @@ class Riding:
         self.pending.clear()
 
     def _push(self, group: list[tuple[int, Changes]], ends: Sequence[int]) -> None:
-        changes: Changes = {}
-        for _, some in group:
-            changes.update(some)
-        made = self.component_of(changes, group[0][0], group[-1][0])
+        made = self.component_of([some for _, some in group], group[0][0], group[-1][0])
         recent = list(self.recent)
         recent.insert(0, made)
         while len(recent) > 1 and _mergeable(recent[1], recent[0], ends) and recent[1].size < FANOUT * recent[0].size:
             recent[:2] = [merge_components(recent[:2], self.kinds, recent[0].epoch)]
         self.recent = tuple(recent)
-        self.counters["absorbed"] += len(changes)
+        self.counters["absorbed"] += sum(len(some) for _, some in group)
 
-    def component_of(self, changes: Changes, lo: int, hi: int) -> Component:
-        """Return a component of changes."""
-        rows = sorted(changes)
-        segments = {}
-        for i, index in self.indexes.items():
-            entries = [(r, p) for r in rows if (payloads := changes[r]) is not None for p in payloads.get(i, ())]
-            segments[i] = index.type.build(entries)
+    def component_of(self, batches: Sequence[Changes], lo: int, hi: int) -> Component:
+        """Return a component of batches of changes, in their order."""
+        rows, entries = joined(batches, self.indexes)
+        segments = {i: self.indexes[i].type.build_many(*of) for i, of in entries.items()}
         return Component(lo, hi, RowSet(rows), segments, self.epoch)
 
     # As a rider
@@ -235,7 +227,7 @@ class Riding:
         with self.db.executor.lock:
             components = list(self.runs.components)
             if changes:
-                made = self.component_of(changes, self.covered, seq - 1)
+                made = self.component_of([changes], self.covered, seq - 1)
                 components.insert(0, made.write(self.db.fs, self.db.path, self.db.core.take_numbers(1)))
                 self.db.fs.sync_dir(self.db.path)
             self.covered = max(self.covered, seq)

@@ -11,6 +11,7 @@ from indexes import rtree
 from indexes.native_rtree import box_array
 from indexes.rowset import RowSet
 
+from .changes import Gathered, Ids, Payloads
 from .component import Stack
 from .kinds import Entries, IndexType, Row, register_index
 from .predicate import Leaf
@@ -38,12 +39,26 @@ class RTreeIndex(IndexType):
         array, _ = box_array([value], self.dims)
         return (tuple(array[0].tolist()),)
 
+    def gather(self, rows: Sequence[Row]) -> Gathered:
+        """All boxes at once, as one array."""
+        values = [row.get(self.columns[0]) for row in rows]
+        places = [i for i, v in enumerate(values) if v is not None]
+        boxes = [v for v in values if v is not None]
+        if len({len(b) for b in boxes}) > 1:
+            return super().gather(rows)
+        array = box_array(boxes, self.dims)[0] if boxes else np.empty((0, 2 * self.dims))
+        return Gathered(None if len(boxes) == len(rows) else places, array)
+
     def build(self, entries: Entries) -> bytes:
         """Pack them."""
-        boxes = np.array([p for _, p in entries], np.float64).reshape(-1, 2 * self.dims)
+        return self.build_many(np.fromiter((r for r, _ in entries), np.uint64, len(entries)), [p for _, p in entries])
+
+    def build_many(self, rows: Ids, payloads: Payloads) -> bytes:
+        """Pack them."""
+        boxes = np.asarray(payloads, np.float64).reshape(-1, 2 * self.dims)
         if len(boxes) and bool((boxes[:, : self.dims] == boxes[:, self.dims :]).all()):
             boxes = boxes[:, : self.dims]
-        return rtree.build(np.fromiter((r for r, _ in entries), np.uint64, len(entries)), boxes)
+        return rtree.build(rows, boxes)
 
     def open(self, data: Any) -> rtree.RTreeSegment:
         """Open the segment in place; its checksum was verified with the file."""

@@ -31,12 +31,13 @@ from ..errors import Error, ReadOnlyError
 from ..native import SEALED as FULL
 from ..native import STALLED
 from . import building, catalog, leaves, planner, ranked, scrubbing
+from .changes import Changes
 from .component import Stack
-from .index import Index
+from .index import Index, changes_of
 from .predicate import Predicate
 from .ranked import Ranked
 from .record import Names, decode, encode
-from .riding import Changes, Payloads, Riding
+from .riding import Riding
 
 if TYPE_CHECKING:
     from ..db import DB
@@ -105,13 +106,12 @@ class Table:
         seq = self.db.state.flushed[self.space.number]
         if seq <= self.riding.covered:
             return
-        changes: Changes = {}
-        for raw, value in self.riding.missed().items():
-            row_id = _ROW_ID.unpack(raw)[0]
-            changes[row_id] = None if value is None else self.payloads(self.row_of(row_id, value))
+        missed = {_ROW_ID.unpack(raw)[0]: value for raw, value in self.riding.missed().items()}
+        rows = {i: self.row_of(i, value) for i, value in missed.items() if value is not None}
+        changes = changes_of([*rows, *(i for i in missed if i not in rows)], list(rows.values()), self.riding.indexes.values())
         if self.db.read_only:
             with self.riding.lock:
-                self.riding.recent = (self.riding.component_of(changes, self.riding.covered, seq - 1),)
+                self.riding.recent = (self.riding.component_of([changes], self.riding.covered, seq - 1),)
         else:
             self.riding.catch_up(changes, seq)
 
@@ -121,10 +121,6 @@ class Table:
         """Return a stored row."""
         row = decode(data, self.names)
         return {self.key: row_id, **row} if self.key_kind == "int" else row
-
-    def payloads(self, row: Mapping[str, Any]) -> Payloads:
-        """Return what each index keeps of a row."""
-        return {i: p for i, x in self.riding.indexes.items() if (p := x.payloads(row))}
 
     def _key_of(self, row: Mapping[str, Any]) -> Any:
         key = row.get(self.key)
@@ -203,16 +199,16 @@ class Table:
         riding = self.riding
         while True:
             of = riding.indexes
-            payloads = [self.payloads(r) for r in rows] if rows is not None else [None] * len(keys)
+            gathered = {i: x.gather(rows) for i, x in of.items()} if rows is not None else {}
             with riding.lock:
                 if riding.indexes is not of:  # one was made or dropped in between
                     continue
                 ids = self._row_ids(keys, create=data is not None)
-                changes: Changes = {i: p for i, p in zip(ids, payloads, strict=True) if i is not None}
+                changes = Changes(array("Q", [i for i in ids if i is not None]), gathered)
                 if not changes:
                     return
                 if rows is not None:
-                    self._check_unique(changes, dict(zip(ids, keys, strict=True)))
+                    self._check_unique(changes, keys)
                 before = self.db.core.sequence()
                 status = self._log(keys, ids, data, sync)
                 if status != STALLED:
@@ -244,23 +240,22 @@ class Table:
                 batch.put(name, raw, keyspace=self.key_space)
         return self.db.core.write(batch.payload(), sync)
 
-    def _check_unique(self, changes: Changes, keys: Mapping[int | None, Any]) -> None:
+    def _check_unique(self, changes: Changes, keys: Sequence[Any]) -> None:
         unique = [x for x in self.riding.indexes.values() if x.unique]
         if not unique:
             return
-        stack = self.riding.stack()
+        stack, last = self.riding.stack(), changes.last()
         for index in unique:
             taken: dict[Any, int] = {}
-            for row_id, payloads in changes.items():
-                for payload in (payloads or {}).get(index.id, ()):
-                    part = index.type.unique_part(payload)
-                    if part is None:
-                        continue
-                    if (other := taken.setdefault(part, row_id)) != row_id:
-                        raise UniqueViolation(index.name, index.type.shown(payload), keys[row_id], keys[other])
-                    for held in stack.search(index.id, index.type, index.type.same(payload)):
-                        if held not in changes:
-                            raise UniqueViolation(index.name, index.type.shown(payload), keys[row_id], self.key_at(held))
+            for place, payload in changes.gathered[index.id].items():
+                row_id = changes.ids[place]
+                if last[row_id] != place or (part := index.type.unique_part(payload)) is None:
+                    continue
+                if (other := taken.setdefault(part, row_id)) != row_id:
+                    raise UniqueViolation(index.name, index.type.shown(payload), keys[place], keys[last[other]])
+                for held in stack.search(index.id, index.type, index.type.same(payload)):
+                    if held not in last:
+                        raise UniqueViolation(index.name, index.type.shown(payload), keys[place], self.key_at(held))
 
     def key_at(self, row_id: int) -> Any:
         """Return the key of a row by its row id."""

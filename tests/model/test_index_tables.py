@@ -127,7 +127,9 @@ class Tables(RuleBasedStateMachine):
     def delete(self, data: st.DataObject, count: int) -> None:
         if not self.rows:
             return
-        keys = [self.keys(data) if data.draw(st.booleans()) else data.draw(st.sampled_from(sorted(self.rows, key=repr))) for _ in range(count)]
+        keys = [
+            self.keys(data) if data.draw(st.booleans()) else data.draw(st.sampled_from(sorted(self.rows, key=repr))) for _ in range(count)
+        ]
         self.table.delete_many(keys)
         self.became({k: r for k, r in self.rows.items() if k not in keys})
 

@@ -1,0 +1,94 @@
+"""What indexes gather from many rows at once is what they gather row by row; and keys in C are those of Python."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from array import array
+from uuid import UUID
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsm import keys
+from lsm.secondary.changes import Changes, Gathered, joined
+from lsm.secondary.kinds import IndexType, make_type
+from lsm.secondary.ordered import elements, encoded
+
+ZONES = st.sampled_from([datetime.UTC, datetime.timezone(datetime.timedelta(hours=5))])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.sampled_from([2.0**63, -(2.0**63), math.nextafter(2.0**63, 0), -0.0, 2.0**53, 1.5, math.nan, math.inf]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
+    st.binary(max_size=4),
+    st.uuids(),
+    st.dates(),
+    st.datetimes(timezones=ZONES, min_value=datetime.datetime(2, 1, 1)),
+    st.integers(-5, 5).map(np.int16),
+)
+VALUES = st.one_of(SCALARS, st.lists(st.integers(0, 9), max_size=3), st.tuples(st.integers(0, 9)))
+POINTS = st.none() | st.tuples(*[st.integers(-9, 9)] * 2) | st.tuples(*[st.integers(-9, 0)] * 2, *[st.integers(0, 9)] * 2).map(list)
+ROWS = st.lists(st.fixed_dictionaries({}, optional={"a": VALUES, "b": SCALARS, "at": POINTS}), max_size=8)
+SIMPLE = st.lists(st.fixed_dictionaries({}, optional={"a": SCALARS, "b": SCALARS, "at": POINTS}), max_size=8)
+TYPES = [
+    make_type("ordered", ("a",), {}),
+    make_type("ordered", ("a", "b"), {"include": ["b", "c"]}),
+    make_type("hash", ("a",), {}),
+    make_type("hash", ("b", "a"), {}),
+    make_type("bitmap", ("a",), {}),
+    make_type("rtree", ("at",), {}),
+]
+
+
+def plain(gathered: Gathered) -> list[tuple[int, object]]:
+    return [(place, tuple(p.tolist()) if isinstance(p, np.ndarray) else p) for place, p in gathered.items()]
+
+
+@given(ROWS | SIMPLE)
+def test_gathering_is_row_by_row(rows: list[dict[str, object]]) -> None:
+    for kind in TYPES:
+        assert plain(kind.gather(rows)) == plain(IndexType.gather(kind, rows)), kind.kind
+
+
+@given(st.lists(SCALARS, max_size=8))
+def test_keys_in_c_are_those_of_python(values: list[object]) -> None:
+    def twin(value: object) -> bytes:
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+            return keys.python_encode(int(value))
+        return encoded(value) if isinstance(value, datetime.date | np.generic) else keys.python_encode(value)  # type: ignore[arg-type]
+
+    assert keys.indexed(values, encoded) == list(map(twin, values)) == list(map(encoded, values))
+
+
+def test_what_has_no_key_is_left_to_the_other() -> None:
+    rare = [(1,), [2], {3}, "\ud800", keys.desc(1), 1 << 80]
+    assert keys.indexed(["a", *rare], lambda v: ("other", v)) == [keys.encode("a"), *(("other", v) for v in rare)]
+    assert keys.indexed([UUID(int=1), 5.0], elements) == [keys.encode(UUID(int=1)), keys.encode(5)]
+
+
+BATCH = st.lists(st.tuples(st.integers(0, 6), st.none() | st.lists(st.integers(0, 3), max_size=2)), min_size=1, max_size=5)
+
+
+@given(st.lists(BATCH, min_size=1, max_size=4))
+def test_joined_batches_are_what_rows_are_in_the_end(batches: list[list[tuple[int, list[int] | None]]]) -> None:
+    """Two indexes: of lists of payloads, and of the row id itself, which each row that is put has, as an array."""
+    changes, last = [], dict[int, list[int] | None]()
+    for batch in batches:
+        puts = [(row, p) for row, p in batch if p is not None]
+        gone = [row for row, p in batch if p is None]
+        last |= dict(puts) | dict.fromkeys(gone)
+        pairs = [(i, x) for i, (_, p) in enumerate(puts) for x in p]
+        own = Gathered(None if not gone else range(len(puts)), np.array([[row] for row, _ in puts]).reshape(-1, 1))
+        lists = Gathered([i for i, _ in pairs], [x for _, x in pairs])
+        changes.append(Changes(array("Q", [row for row, _ in puts] + gone), {1: lists, 2: own}))
+    rows, entries = joined(changes, (1, 2, 3))
+    assert rows.tolist() == sorted(last)
+    assert sorted(zip(entries[1][0].tolist(), entries[1][1], strict=True)) == sorted((r, x) for r, p in last.items() for x in p or ())
+    assert sorted(zip(entries[2][0].tolist(), np.ravel(entries[2][1]).tolist(), strict=True)) == [
+        (r, r) for r in sorted(last) if last[r] is not None
+    ]
+    assert len(entries[3][0]) == 0
