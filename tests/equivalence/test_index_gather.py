@@ -35,12 +35,12 @@ POINTS = st.none() | st.tuples(*[st.integers(-9, 9)] * 2) | st.tuples(*[st.integ
 ROWS = st.lists(st.fixed_dictionaries({}, optional={"a": VALUES, "b": SCALARS, "at": POINTS}), max_size=8)
 SIMPLE = st.lists(st.fixed_dictionaries({}, optional={"a": SCALARS, "b": SCALARS, "at": POINTS}), max_size=8)
 TYPES = [
-    make_type("ordered", ("a",), {}),
-    make_type("ordered", ("a", "b"), {"include": ["b", "c"]}),
-    make_type("hash", ("a",), {}),
-    make_type("hash", ("b", "a"), {}),
-    make_type("bitmap", ("a",), {}),
-    make_type("rtree", ("at",), {}),
+    make_type("ordered", ("a",), {}, {}),
+    make_type("ordered", ("a", "b"), {}, {"include": ["b", "c"]}),
+    make_type("hash", ("a",), {}, {}),
+    make_type("hash", ("b", "a"), {}, {}),
+    make_type("bitmap", ("a",), {}, {}),
+    make_type("rtree", ("at",), {}, {}),
 ]
 
 
