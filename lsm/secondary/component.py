@@ -121,7 +121,7 @@ class Stack:
 
     def __init__(self, recent: Sequence[Component], runs: Runs) -> None:
         """``recent`` are in memory, newest first; most often newer than all of runs."""
-        if recent and runs.components and recent[-1].hi < runs.components[0].hi:
+        if recent and runs.components and recent[-1].lo <= runs.components[0].hi:
             recent, runs = (), Runs(in_order((*recent, *runs.components)))
         self.recent, self.runs = tuple(recent), runs
         self._above = RowSet.union(*(c.touched for c in recent)) if recent else None

@@ -21,3 +21,14 @@ def test_rows_and_deletions_that_no_rider_saw() -> None:
         assert found.count(col("a") == 50) == 1
         assert found.count() == found.count(col("a").not_null()) == 67
     db.close()
+
+
+def test_what_is_in_memory_when_a_build_begins_does_not_hide_what_it_finds() -> None:
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put_many([{"id": i, "a": i % 7} for i in range(10)])
+        table.delete(77)  # the last change before the build takes one sequence number
+        table.create_index("a", "a")
+        table.create_index("b", "a", kind="bitmap")
+        assert table.count(col("a") == 3) == 2
+        assert table.scrub() == []
