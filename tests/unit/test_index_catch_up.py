@@ -26,7 +26,7 @@ def test_rows_and_deletions_that_no_rider_saw() -> None:
 def test_what_is_in_memory_when_a_build_begins_does_not_hide_what_it_finds() -> None:
     with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
         table = db.table("t")
-        table.put_many([{"id": i, "a": i % 7} for i in range(10)])
+        table.put_many([{"id": i, "a": i % 7} for i in range(11)])
         table.delete(77)  # the last change before the build takes one sequence number
         table.create_index("a", "a")
         table.create_index("b", "a", kind="bitmap")
