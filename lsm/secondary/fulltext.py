@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from indexes import text as kernel
 from indexes.rowset import RowSet
@@ -12,6 +12,15 @@ from indexes.rowset import RowSet
 from .component import Stack
 from .kinds import Entries, IndexType, Row, register_index
 from .predicate import Functions, Leaf
+
+FEW = 1000  # documents of a query's terms below which an estimate counts the matches
+
+
+class Opened(NamedTuple):
+    """A segment, and a searcher over it alone, which remembers queries."""
+
+    view: kernel.TextView
+    alone: kernel.TextSearcher
 
 
 @register_index
@@ -60,17 +69,18 @@ class TextIndex(IndexType):
         """Analyse and pack them."""
         return kernel.build([r for r, _ in entries], [p for _, p in entries], self.analyzer)
 
-    def open(self, data: Any) -> kernel.TextView:
+    def open(self, data: Any) -> Opened:
         """Open the segment in place; its checksum was verified with the file."""
-        return kernel.open(data, verify=False)
+        view = kernel.open(data, verify=False)
+        return Opened(view, kernel.TextSearcher([view], analyzer=self.analyzer))
 
-    def search(self, view: kernel.TextView, query: Any) -> RowSet:
+    def search(self, view: Opened, query: Any) -> RowSet:
         """Return the documents of one segment that match."""
-        return RowSet(kernel.TextSearcher([view], analyzer=self.analyzer).match(query))
+        return RowSet(view.alone.match(query))
 
-    def entries(self, view: kernel.TextView) -> Iterator[tuple[int, tuple[tuple[int, bytes], ...]]]:
+    def entries(self, view: Opened) -> Iterator[tuple[int, tuple[tuple[int, bytes], ...]]]:
         """Yield every document as its terms with their positions."""
-        return ((row, tuple(terms)) for row, terms in view.entries())
+        return ((row, tuple(terms)) for row, terms in view.view.entries())
 
     def kept(self, payload: str) -> tuple[tuple[int, bytes], ...]:
         """The terms of a text with their positions."""
@@ -78,7 +88,7 @@ class TextIndex(IndexType):
 
     def merge(self, views: Sequence[Any], hide: Sequence[RowSet | None]) -> bytes:
         """Merge term by term, in C."""
-        return kernel.merge(views, _arrays(hide))
+        return kernel.merge([v.view for v in views], _arrays(hide))
 
     def match(self, leaf: Leaf) -> Any | None:
         """Text conditions on the column, and what does not satisfy them."""
@@ -90,9 +100,10 @@ class TextIndex(IndexType):
         """Negations too: a row has one text."""
         return True
 
-    def estimate(self, view: kernel.TextView, query: Any) -> float:
-        """By counting the documents that match."""
-        return float(kernel.TextSearcher([view], analyzer=self.analyzer).count(query))
+    def estimate(self, view: Opened, query: Any) -> float:
+        """The documents of all its terms; where these are few, those that match."""
+        most = sum(view.alone.df(query))
+        return float(min(most, len(view.view)) if most > FEW else view.alone.count(query))
 
     def cost(self, query: Any, rows: float) -> float:
         """Postings are merged."""
@@ -101,7 +112,7 @@ class TextIndex(IndexType):
     def searcher(self, stack: Stack, index: int) -> kernel.TextSearcher:
         """Return a searcher over all components, with exact live statistics."""
         views = stack.views(index, self)
-        return kernel.TextSearcher([v for v, _ in views], _arrays([h for _, h in views]), analyzer=self.analyzer)
+        return kernel.TextSearcher([v.view for v, _ in views], _arrays([h for _, h in views]), analyzer=self.analyzer)
 
 
 def _arrays(hide: Sequence[RowSet | None]) -> list[Any]:
