@@ -73,4 +73,8 @@ class Index:
 
 def changes_of(ids: Iterable[int], rows: Sequence[Row], indexes: Iterable[Index]) -> Changes:
     """Return the changes that make the first of ids these rows, and delete the others."""
-    return Changes(array("Q", ids), {x.id: x.gather(rows) for x in indexes} if rows else {})
+    all_ids = array("Q", ids)
+    gathered = {x.id: x.gather(rows) for x in indexes} if rows else {}
+    if len(rows) < len(all_ids):
+        gathered = {i: g if g.places is not None else Gathered(range(len(rows)), g.payloads) for i, g in gathered.items()}
+    return Changes(all_ids, gathered)

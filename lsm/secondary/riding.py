@@ -164,6 +164,25 @@ class Riding:
             self.merging = False
         return True
 
+    def merge_all(self) -> None:
+        """Merge all components in files to one, or to as few as builds under way allow."""
+        with self.db.executor.lock:
+            while self.merging:
+                self.db.executor.idle.wait(0.05)
+            self.merging = True
+        try:
+            windows: list[list[Component]] = []
+            for c in self.runs.components:
+                if windows and not self._divides([*windows[-1], c]):
+                    windows[-1].append(c)
+                else:
+                    windows.append([c])
+            for window in windows:
+                if len(window) > 1:
+                    self._merge(window)
+        finally:
+            self.merging = False
+
     def _window(self) -> list[Component]:
         """Tiered: the longest row of neighbours, newest first, none bigger than those before it together; or the cheapest when they are
         many.

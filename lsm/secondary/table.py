@@ -387,3 +387,9 @@ class Table:
         if self.db.read_only:
             raise ReadOnlyError("the database was opened read-only")
         self.space.flush()
+
+    def compact(self) -> None:
+        """Flush, then merge the rows down, and the components of the indexes to one. Waits."""
+        self.db.check_writable()
+        self.space.compact()
+        self.riding.merge_all()
