@@ -21,7 +21,8 @@ import numpy as np
 import lsm
 from indexes import bitmap, ordered
 from lsm import keys as key_code
-from lsm.secondary import Predicate, Table, col, intersects
+from lsm.secondary import Table
+from lsm.secondary.predicate import Leaf
 
 BATCH = 1000
 SOME, MANY = 10_000, 100  # hits of a value
@@ -146,14 +147,14 @@ def _written(result: Result, put: Callable[[list[Row]], Any], settle: Callable[[
     return {what: 1e6 * (spent[what] / counts[what] + share) for what in spent}
 
 
-def _questions(way: Way, n: int, seed: int) -> list[Predicate]:
+def _questions(way: Way, n: int, seed: int) -> list[Leaf]:
     rng = np.random.default_rng(seed + 1)
     if way.kind == "rtree":
         side = math.sqrt(SOME / n)
-        return [intersects("at", (x, y, x + side, y + side)) for x, y in (rng.random((PROBES, 2)) * (1 - side)).tolist()]
+        return [Leaf("at", "intersects", ((x, y, x + side, y + side),)) for x, y in (rng.random((PROBES, 2)) * (1 - side)).tolist()]
     assert way.column is not None
     values = rng.integers(0, max(1, n // (SOME if way.column == "some" else MANY)), PROBES).tolist()
-    return [col(way.column) == v for v in values]
+    return [Leaf(way.column, "in", (v,)) for v in values]
 
 
 def _ours(way: Way, result: Result, folder: Path) -> dict[str, float]:
@@ -162,7 +163,7 @@ def _ours(way: Way, result: Result, folder: Path) -> dict[str, float]:
         if way.column is not None:
             table.put_many(rows_of(np.arange(1), result.n, np.random.default_rng(0)))  # an index is made of columns that there are
             table.create_index("index", way.column, kind=way.kind)
-        got = _written(result, table.put_many, lambda: (table.flush(), db.wait()))
+        got = _written(result, table.put_many, table.flush)
         if way.column is None:
             return got
         got["components"] = float(len(table.riding.runs.components))
@@ -179,7 +180,7 @@ def _ours(way: Way, result: Result, folder: Path) -> dict[str, float]:
 def _hits(table: Table, way: Way, result: Result) -> tuple[float, float]:
     """Nanoseconds a hit, and microseconds a query, of row sets: the index's part of a query."""
     index = table.index("index")
-    queries = [index.type.match(q) or next(iter(index.type.matches([q])))[0] for q in _questions(way, result.n, result.seed)]  # type: ignore[list-item]
+    queries = [next(iter(index.type.matches([leaf])))[0] for leaf in _questions(way, result.n, result.seed)]
     with table.moment() as moment:
         moment.stack.search(index.id, index.type, queries[0])  # what is made once for all is made
         best, hits = math.inf, 0
@@ -222,7 +223,7 @@ def _sqlite(way: Way, result: Result, folder: Path) -> dict[str, float]:
 
 
 def _sqlite_hits(db: sqlite3.Connection, way: Way, result: Result) -> tuple[float, float]:
-    values = [q.values[0] for q in _questions(way, result.n, result.seed)]  # type: ignore[attr-defined]
+    values = [q.values[0] for q in _questions(way, result.n, result.seed)]
     best, hits = math.inf, 0
     for _ in range(3):
         start = time.thread_time()
