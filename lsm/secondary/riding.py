@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..keyspace import Keyspace
 
 FANOUT = 4  # components that are merged at once, in memory and in files
+MOST_PENDING = 1 << 16  # rows that wait to be made a component: some 100 bytes an index and row
 MOST = 10  # components in files beyond which the smallest neighbours are merged
 
 
@@ -52,6 +53,7 @@ class Riding:
         self.db, self.space, self.indexes, self._describe = db, space, indexes, describe
         self.lock = threading.RLock()
         self.pending: list[tuple[int, Changes]] = []
+        self._waiting = 0
         self.recent: tuple[Component, ...] = ()
         self.epoch = 0
         self.covered = int(row.get("covered", 0))
@@ -69,6 +71,9 @@ class Riding:
     def add(self, before: int, changes: Changes) -> None:
         """Take a batch that was just written; the lock has been held since before the write."""
         self.pending.append((before, changes))
+        self._waiting += len(changes)
+        if self._waiting >= MOST_PENDING:
+            self.absorb()
 
     def stack(self) -> Stack:
         """Return what a query sees that begins now."""
@@ -89,6 +94,7 @@ class Riding:
             group.append(batch)
         self._push(group, ends)
         self.pending.clear()
+        self._waiting = 0
 
     def _push(self, group: list[tuple[int, Changes]], ends: Sequence[int]) -> None:
         made = self.component_of([some for _, some in group], group[0][0], group[-1][0])
@@ -163,6 +169,25 @@ class Riding:
         finally:
             self.merging = False
         return True
+
+    def merge_all(self) -> None:
+        """Merge all components in files to one, or to as few as builds under way allow."""
+        with self.db.executor.lock:
+            while self.merging:
+                self.db.executor.idle.wait(0.05)
+            self.merging = True
+        try:
+            windows: list[list[Component]] = []
+            for c in self.runs.components:
+                if windows and not self._divides([*windows[-1], c]):
+                    windows[-1].append(c)
+                else:
+                    windows.append([c])
+            for window in windows:
+                if len(window) > 1:
+                    self._merge(window)
+        finally:
+            self.merging = False
 
     def _window(self) -> list[Component]:
         """Tiered: the longest row of neighbours, newest first, none bigger than those before it together; or the cheapest when they are

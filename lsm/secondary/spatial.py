@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import le
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,17 @@ from .kinds import Entries, IndexType, Row, register_index
 from .predicate import Leaf
 
 _OPS = {"intersects": "window", "within": "within", "near": "radius"}
+
+
+FEW = 8  # boxes that are quicker to look at one by one than to make an array of
+
+
+def _plain_box(box: Any, dims: int) -> tuple[float, ...] | None:
+    """Return a box or point of plain numbers in order; None for those that `box_array` must look at."""
+    if type(box) not in (tuple, list) or len(box) not in (dims, 2 * dims) or not set(map(type, box)) <= {float, int}:
+        return None
+    low, high = tuple(map(float, box[:dims])), tuple(map(float, box[-dims:]))
+    return low + high if all(map(le, low, high)) else None
 
 
 @register_index
@@ -44,7 +56,9 @@ class RTreeIndex(IndexType):
         values = [row.get(self.columns[0]) for row in rows]
         places = [i for i, v in enumerate(values) if v is not None]
         boxes = [v for v in values if v is not None]
-        if len({len(b) for b in boxes}) > 1:
+        if len(boxes) <= FEW and None not in (plain := [_plain_box(b, self.dims) for b in boxes]):
+            return Gathered(None if len(boxes) == len(rows) else places, plain)
+        if len(set(map(len, boxes))) > 1:
             return super().gather(rows)
         array = box_array(boxes, self.dims)[0] if boxes else np.empty((0, 2 * self.dims))
         return Gathered(None if len(boxes) == len(rows) else places, array)

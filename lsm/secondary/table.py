@@ -36,7 +36,7 @@ from .component import Stack
 from .index import Index, changes_of
 from .predicate import Predicate
 from .ranked import Ranked
-from .record import Names, decode, encode
+from .record import Names, decode, encode_many
 from .riding import Riding
 
 if TYPE_CHECKING:
@@ -129,6 +129,14 @@ class Table:
         self._check_key(key)
         return key
 
+    def _keys_of(self, rows: list[Mapping[str, Any]]) -> list[Any]:
+        """Return _key_of of each."""
+        if self.key_kind == "int":
+            keys: list[Any] = [row.get(self.key) for row in rows]
+            if set(map(type, keys)) == {int} and min(keys) >= 0 and max(keys) <= MAX_ROW_ID:
+                return keys
+        return [self._key_of(row) for row in rows]
+
     def _check_key(self, key: Any) -> None:
         is_int = isinstance(key, int | np.integer) and not isinstance(key, bool)
         if self.key_kind is None:
@@ -169,11 +177,12 @@ class Table:
         rows = list(rows)
         if not rows:
             return
-        keys = [self._key_of(r) for r in rows]
+        keys = self._keys_of(rows)
         stored: Iterable[Mapping[str, Any]] = rows
         if self.key_kind == "int":
-            stored = [{c: v for c, v in r.items() if c != self.key} for r in rows]
-        data = [encode(r, self.names) for r in stored]
+            key = self.key
+            stored = [{c: v for c, v in r.items() if c != key} for r in rows]
+        data = encode_many(stored, self.names)
         if len(self.names) > self._saved_names:
             self._save_names()
         self._write(keys, data, rows, sync)
@@ -223,8 +232,8 @@ class Table:
     def _log(self, keys: list[Any], ids: Sequence[int | None], data: list[bytes] | None, sync: bool) -> int:
         core = self.space.core
         if self.key_kind == "int":
-            packed = np.array(ids, ">u8").tobytes()
-            lens = array("I", [8]) * len(ids)
+            packed = struct.pack(f">{len(ids)}Q", *ids)
+            lens = array("I", (8,)) * len(ids)
             values = b"" if data is None else b"".join(data)
             return core.put_many(len(ids), packed, lens, values, None if data is None else array("I", map(len, data)), sync)
         batch = Batch(table=True)
@@ -284,7 +293,7 @@ class Table:
 
     def data_at(self, ids: Sequence[int], snapshot: Snapshot | None = None) -> list[bytes | None]:
         """Return the stored rows of row ids."""
-        raw = np.array(ids, ">u8").tobytes()
+        raw = struct.pack(f">{len(ids)}Q", *ids)
         return self.space.get_many([raw[i : i + 8] for i in range(0, len(raw), 8)], snapshot=snapshot)
 
     def scan(self, snapshot: Snapshot | None = None, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -428,3 +437,9 @@ class Table:
         if self.db.read_only:
             raise ReadOnlyError("the database was opened read-only")
         self.space.flush()
+
+    def compact(self) -> None:
+        """Flush, then merge the rows down, and the components of the indexes to one. Waits."""
+        self.db.check_writable()
+        self.space.compact()
+        self.riding.merge_all()

@@ -1,0 +1,56 @@
+"""The commands `lsmlab bench secondary` and `lsmlab bench strategies`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import bench_secondary
+from .console import PROBLEMS, emit, guarded, out, print_table, progress
+
+COLUMNS = ("insert", "update", "components", "bytes", "hit before", "hit after", "query before", "query after")
+UNITS = ("µs", "µs", "", "B/row", "ns", "ns", "µs", "µs")
+
+
+def bench(
+    *,
+    n: Annotated[int, typer.Option("--n", min=20_000, help="Rows.")] = 200_000,
+    updates: Annotated[int, typer.Option("--updates", min=0, help="Updates of random rows.")] = 300_000,
+    only: Annotated[str, typer.Option("--only", help="Ways whose name holds one of these, with commas between; all unless given.")] = "",
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 1,
+    folder: Annotated[Path | None, typer.Option("--dir", help="Where the databases are made; a temporary folder unless given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What ordered, hash, bitmap and R-tree indexes add to writes, their size, and what a hit costs; SQLite beside; goals.
+
+    Example: lsmlab bench secondary --n 200000
+    """
+    with guarded():
+        wanted = [w for w in only.split(",") if w]
+        chosen = [w for w in bench_secondary.WAYS if not wanted or w.column is None or any(x in w.name for x in wanted)]
+        done = 0
+        with tempfile.TemporaryDirectory(prefix="lsmlab-bench-", dir=folder) as home, progress(len(chosen) + 1, "bench") as told:
+
+            def heard(text: str) -> None:
+                nonlocal done
+                told(text, done)
+                done += 1
+
+            r = bench_secondary.bench(chosen, bench_secondary.Result(n, updates, seed), Path(home), heard)
+        emit(r.to_dict(), as_json, lambda: _show(r))
+        if not all(goal["pass"] for goal in r.goals()):
+            raise typer.Exit(PROBLEMS)
+
+
+def _show(r: bench_secondary.Result) -> None:
+    rows = [[name, *(f"{got[c]:,.2f}" if c in got else "–" for c in COLUMNS)] for name, got in r.ways.items()]
+    title = (
+        f"{r.n:,} rows of 100 bytes, then {r.updates:,} updates; processor time of all threads; hits as row sets, before and after merging"
+    )
+    print_table(title, ["way", *(f"{c} {u}".strip() for c, u in zip(COLUMNS, UNITS, strict=True))], rows)
+    goals = [[g["what"], f"≤ {g['goal']:g} {g['unit']}", f"{g['got']:.2f} {g['unit']}", "PASS" if g["pass"] else "FAIL"] for g in r.goals()]
+    print_table("goals", ["what", "goal", "reached", ""], goals)
+    out.print(f"one ordered key with all its rows, kernel: {r.more['one key, rows']:.0f} ns", markup=False)
