@@ -21,8 +21,8 @@ from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
 from .cli_filters import bench as bench_filters_
 from .cli_ranges import bench as bench_ranges_
-from .cli_text import bench as bench_text_
 from .cli_secondary import bench as bench_secondary_
+from .cli_text import bench as bench_text_
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
 from .stores import STORES
 from .workloads import MIXES

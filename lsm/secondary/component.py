@@ -138,10 +138,15 @@ class Stack:
             else:
                 yield c, self._above if below is None else self._above | below
 
-    def search(self, index: int, kind: IndexType, query: Any) -> RowSet:
-        """Return the rows that match as of this stack."""
-        parts = [_minus(kind.search(c.view(index, kind), query), self._shadow_of_recent(i)) for i, c in self._with(self.recent, index)]
-        old = [_minus(kind.search(c.view(index, kind), query), self.runs.shadows[i]) for i, c in self._with(self.runs.components, index)]
+    def search(self, index: int, kind: IndexType, query: Any, among: RowSet | None = None) -> RowSet:
+        """Return the rows (of `among`) that match as of this stack."""
+
+        def hits(c: Component) -> RowSet:
+            view = c.view(index, kind)
+            return kind.search(view, query) if among is None else kind.search_among(view, query, among)
+
+        parts = [_minus(hits(c), self._shadow_of_recent(i)) for i, c in self._with(self.recent, index)]
+        old = [_minus(hits(c), self.runs.shadows[i]) for i, c in self._with(self.runs.components, index)]
         if self._above is not None and old:
             old = [RowSet.union(*old) - self._above]
         parts += old

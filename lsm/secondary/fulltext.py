@@ -78,6 +78,10 @@ class TextIndex(IndexType):
         """Return the documents of one segment that match."""
         return RowSet(view.alone.match(query))
 
+    def search_among(self, view: Opened, query: Any, among: RowSet) -> RowSet:
+        """Return those of `among` that match: where they are few, the documents between are passed over."""
+        return RowSet(view.alone.match(query, within=among.rows())) if len(among) < FEW else self.search(view, query) & among
+
     def entries(self, view: Opened) -> Iterator[tuple[int, tuple[tuple[int, bytes], ...]]]:
         """Yield every document as its terms with their positions."""
         return ((row, tuple(terms)) for row, terms in view.view.entries())

@@ -78,6 +78,10 @@ class IndexType:
         """Return the row ids of a segment that match."""
         raise NotImplementedError
 
+    def search_among(self, view: Any, query: Any, among: RowSet) -> RowSet:
+        """Return those of `among` that match. By default by searching all."""
+        return self.search(view, query) & among
+
     def entries(self, view: Any) -> Iterable[tuple[int, Any]]:
         """Return all (row id, payload) of a segment, in any order."""
         raise NotImplementedError

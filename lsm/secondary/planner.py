@@ -49,9 +49,9 @@ class Access:
         """Whether the rows found need no check."""
         return self.index.type.is_exact(self.leaves)
 
-    def run(self, moment: Moment) -> RowSet:
-        """Search."""
-        found = moment.stack.search(self.index.id, self.index.type, self.query)
+    def run(self, moment: Moment, among: RowSet | None = None) -> RowSet:
+        """Search; among: only these rows."""
+        found = moment.stack.search(self.index.id, self.index.type, self.query, among)
         self.actual = len(found)
         return found
 
@@ -86,15 +86,15 @@ class Combined:
         """Whether the rows found need no check."""
         return all(p.exact for p in self.parts)
 
-    def run(self, moment: Moment) -> RowSet:
+    def run(self, moment: Moment, among: RowSet | None = None) -> RowSet:
         """Search all; an intersection ends when nothing is left."""
         if self.union:
-            found = RowSet.union(*[p.run(moment) for p in self.parts])
+            found = RowSet.union(*[p.run(moment, among) for p in self.parts])
         else:
-            found = self.parts[0].run(moment)
+            found = self.parts[0].run(moment, among)
             for p in self.parts[1:]:
                 if found:
-                    found &= p.run(moment)
+                    found = p.run(moment, found)
         self.actual = len(found)
         return found
 

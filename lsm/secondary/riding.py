@@ -98,10 +98,9 @@ class Riding:
 
     def _push(self, group: list[tuple[int, Changes]], ends: Sequence[int]) -> None:
         made = self.component_of([some for _, some in group], group[0][0], group[-1][0])
-        recent = list(self.recent)
-        recent.insert(0, made)
-        while len(recent) > 1 and _mergeable(recent[1], recent[0], ends) and recent[1].size < FANOUT * recent[0].size:
-            recent[:2] = [merge_components(recent[:2], self.kinds, recent[0].epoch)]
+        recent = [made, *self.recent]
+        while (n := _alike(recent, ends)) >= FANOUT:
+            recent[:n] = [merge_components(recent[:n], self.kinds, recent[0].epoch)]
         self.recent = tuple(recent)
         self.counters["absorbed"] += sum(len(some) for _, some in group)
 
@@ -257,6 +256,15 @@ class Riding:
                 self.db.fs.sync_dir(self.db.path)
             self.covered = max(self.covered, seq)
             self.install(components)
+
+
+def _alike(recent: Sequence[Component], ends: Sequence[int]) -> int:
+    """How many of the newest may be merged and are not much bigger than those before them."""
+    n, total = 1, recent[0].size
+    while n < len(recent) and _mergeable(recent[n], recent[n - 1], ends) and recent[n].size < 2 * total:
+        total += recent[n].size
+        n += 1
+    return n
 
 
 def _mergeable(older: Component, newer: Component, ends: Sequence[int]) -> bool:
