@@ -1,9 +1,9 @@
 """Indexes made while writes go on, dropped and renamed.
 
-    register: changes from sequence number S on reach the index | scan a snapshot by stretches of row ids, a file each, noted in the
-    manifest | merge them to one component behind the changes since S | ready
+    register: changes of the next epoch reach the index | scan a snapshot by stretches of row ids, a file each, noted in the
+    manifest | merge them to one component behind the changes of later epochs | ready
 
-What changed since S hides what the scan found, so it may read any later moment, there is no catching up, and after a crash the scan goes
+What changed since hides what the scan found, so it may read any later moment, there is no catching up, and after a crash the scan goes
 on at the next stretch, in a new snapshot. Following the idea of a write-only state in the FoundationDB Record Layer (Chrysafis et al.,
 SIGMOD 2019, section 6).
 """
@@ -51,8 +51,8 @@ def create(
     with db.executor.lock:
         with riding.lock:
             riding.absorb()
+            index.state, index.epoch = "building", riding.epoch
             riding.epoch += 1
-            index.state, index.since = "building", db.core.sequence()
             riding.indexes = {**riding.indexes, index.id: index}
             table.next_index += 1
         riding.install(riding.runs.components)
@@ -105,7 +105,7 @@ def run(table: Table, index: Index, progress: Callable[[int], None] | None) -> N
 
 def _component(index: Index, found: Changes) -> Component:
     _, entries = joined([found], (index.id,))
-    return Component(index.since - 1, index.since - 1, RowSet(), {index.id: index.type.build_many(*entries[index.id])}, main=False)
+    return Component(0, 0, RowSet(), {index.id: index.type.build_many(*entries[index.id])}, index.epoch, main=False)
 
 
 def _stretches(table: Table, index: Index) -> Iterator[tuple[int, Changes, int | None]]:
@@ -126,7 +126,7 @@ def _check_unique(table: Table, index: Index, base: Component) -> None:
     from .table import UniqueViolation
 
     kind, stack = index.type, table.riding.stack()
-    hidden = RowSet.union(*(c.touched for c, _ in stack if c.main and c.hi >= index.since), RowSet())
+    hidden = RowSet.union(*(c.touched for c, _ in stack if c.main and c.epoch > index.epoch), RowSet())
     holder: dict[Any, int] = {}
     for row_id, payload in kind.entries(base.view(index.id, kind)):
         if row_id in hidden:

@@ -70,5 +70,5 @@ def open_index(row: Mapping[str, Any], functions: Mapping[str, Callable[..., Any
     definition = {k: row[k] for k in ("id", "name", "kind", "columns", "unique", "where", "params")}
     columns = tuple(expression_from_json(c) for c in row["columns"])
     where = None if row["where"] is None else predicate_from_json(row["where"])
-    more = {k: row[k] for k in ("state", "since", "parts", "resume") if k in row}
+    more = {k: row[k] for k in ("state", "epoch", "parts", "resume") if k in row}
     return Index(definition, columns, where, functions, **more)

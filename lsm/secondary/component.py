@@ -1,7 +1,7 @@
 """Components: what a stretch of changes did to the indexes of a table: the rows touched, and a segment an index. In memory or in a file.
 
     file   = magic 8 | section ... | footer | size of footer u32 | crc of footer u32 | magic 8
-    footer = JSON {"lo", "hi", "main", "sections": {"touched": [at, size, crc], "<index id>": [at, size, crc], ...}}
+    footer = JSON {"lo", "hi", "epoch", "main", "sections": {"touched": [at, size, crc], "<index id>": [at, size, crc], ...}}
 
 All little-endian; crc: masked CRC32C. A row id in ``touched`` voids what older components say of that row.
 """
@@ -30,7 +30,8 @@ class Component:
     """Changes whose batches began at sequence numbers lo..hi. ``number``: of the file, 0 in memory. Immutable; views are opened when
     asked for.
 
-    ``main`` is False for what an online build made: rows as they were at hi, of one index, touching nothing.
+    An epoch ends when an index is made, and when a table is opened. ``main`` is False for what an online build made: the rows of one
+    index as they were at the end of an epoch, touching nothing.
     """
 
     lo: int
@@ -63,7 +64,7 @@ class Component:
             pad = -len(data) % 8
             parts += (data, bytes(pad))
             at += len(data) + pad
-        row = {"lo": self.lo, "hi": self.hi, "main": self.main, "sections": sections}
+        row = {"lo": self.lo, "hi": self.hi, "epoch": self.epoch, "main": self.main, "sections": sections}
         footer = json.dumps(row, separators=(",", ":")).encode()
         parts += (footer, _END.pack(len(footer), mask(crc32c(footer)), MAGIC))
         path = f"{directory}/{number:06d}.idx"
@@ -108,12 +109,16 @@ def read_component(fs: FileSystem, directory: str, number: int) -> Component:
             raise CorruptionError(f"section {name} of an index file is damaged", path, begin)
         sections[name] = section
     touched = RowSet.from_bytes(sections.pop("touched"))
-    return Component(row["lo"], row["hi"], touched, {int(i): s for i, s in sections.items()}, number=number, main=row["main"])
+    return Component(row["lo"], row["hi"], touched, {int(i): s for i, s in sections.items()}, row["epoch"], number, row["main"])
 
 
 def in_order(components: Iterable[Component]) -> list[Component]:
     """Return components newest first; a base before what was there when its build began."""
-    return sorted(components, key=lambda c: (c.hi, not c.main), reverse=True)
+    return sorted(components, key=_age, reverse=True)
+
+
+def _age(c: Component) -> tuple[int, bool, int]:
+    return c.epoch, not c.main, c.hi
 
 
 class Stack:
@@ -121,7 +126,7 @@ class Stack:
 
     def __init__(self, recent: Sequence[Component], runs: Runs) -> None:
         """``recent`` are in memory, newest first; most often newer than all of runs."""
-        if recent and runs.components and recent[-1].lo <= runs.components[0].hi:
+        if recent and runs.components and _age(recent[-1]) < _age(runs.components[0]):
             recent, runs = (), Runs(in_order((*recent, *runs.components)))
         self.recent, self.runs = tuple(recent), runs
         self._above = RowSet.union(*(c.touched for c in recent)) if recent else None
@@ -195,7 +200,7 @@ class Runs:
         return self._shadows
 
 
-def merge_components(parts: Sequence[Component], kinds: Mapping[int, IndexType], epoch: int = 0) -> Component:
+def merge_components(parts: Sequence[Component], kinds: Mapping[int, IndexType]) -> Component:
     """Return one component of adjacent ones, newest first. Indexes that are no more are left out."""
     shadows = Runs(parts).shadows
     segments: dict[int, Any] = {}
@@ -206,5 +211,6 @@ def merge_components(parts: Sequence[Component], kinds: Mapping[int, IndexType],
         elif mine:
             segments[index] = kind.merge([c.view(index, kind) for c, _ in mine], [s for _, s in mine])
     touched = RowSet.union(*(c.touched for c in parts))
-    main = any(c.main for c in parts)
-    return Component(min(c.lo for c in parts), max(c.hi for c in parts), touched, segments, epoch, main=main)
+    main = [c for c in parts if c.main] or parts
+    low, high, epoch = min(c.lo for c in main), max(c.hi for c in main), max(c.epoch for c in parts)
+    return Component(low, high, touched, segments, epoch, main=main is not parts)

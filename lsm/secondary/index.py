@@ -13,7 +13,7 @@ from .predicate import Expression, Predicate
 
 
 class Index:
-    """``since``: the sequence number from which on changes reach it. ``state``: "building" or "ready"."""
+    """``epoch``: the last one whose changes did not reach it. ``state``: "building" or "ready"."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Index:
         functions: Mapping[str, Callable[..., Any]],
         *,
         state: str = "ready",
-        since: int = 0,
+        epoch: int = 0,
         parts: Sequence[int] = (),
         resume: int = 0,
     ) -> None:
@@ -32,7 +32,7 @@ class Index:
         self.definition, self.columns, self.where = definition, columns, where
         self.type: IndexType = make_type(definition["kind"], columns, functions, definition["params"])
         self.unique = bool(definition["unique"])
-        self.state, self.since, self.parts, self.resume = state, since, list(parts), resume
+        self.state, self.epoch, self.parts, self.resume = state, epoch, list(parts), resume
         self._functions = functions
         self._computed = [c for c in columns if not isinstance(c, str)]
         self._holds = None if where is None else compile_rows(where, functions)
@@ -68,7 +68,7 @@ class Index:
     def to_row(self) -> dict[str, Any]:
         """Return plain values for the manifest."""
         row = {**self.definition, "name": self.name, "state": self.state}
-        return row if self.state == "ready" else row | {"since": self.since, "parts": self.parts, "resume": self.resume}
+        return row if self.state == "ready" else row | {"epoch": self.epoch, "parts": self.parts, "resume": self.resume}
 
 
 def changes_of(ids: Iterable[int], rows: Sequence[Row], indexes: Iterable[Index]) -> Changes:

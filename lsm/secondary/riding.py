@@ -55,7 +55,7 @@ class Riding:
         self.pending: list[tuple[int, Changes]] = []
         self._waiting = 0
         self.recent: tuple[Component, ...] = ()
-        self.epoch = 0
+        self.epoch = int(row.get("epoch", 0)) + 1
         self.covered = int(row.get("covered", 0))
         self.runs = Runs([read_component(db.fs, db.path, n) for n in row.get("components", ())])
         self.merging = False
@@ -100,7 +100,7 @@ class Riding:
         made = self.component_of([some for _, some in group], group[0][0], group[-1][0])
         recent = [made, *self.recent]
         while (n := _alike(recent, ends)) >= FANOUT:
-            recent[:n] = [merge_components(recent[:n], self.kinds, recent[0].epoch)]
+            recent[:n] = [merge_components(recent[:n], self.kinds)]
         self.recent = tuple(recent)
         self.counters["absorbed"] += sum(len(some) for _, some in group)
 
@@ -120,7 +120,7 @@ class Riding:
         made: list[Component] = []
         try:
             for epoch in sorted({c.epoch for c in chosen}, reverse=True):
-                whole = merge_components([c for c in chosen if c.epoch == epoch], self.kinds, epoch)
+                whole = merge_components([c for c in chosen if c.epoch == epoch], self.kinds)
                 made.append(whole.write(self.db.fs, self.db.path, self.db.core.take_numbers(1)))
                 self.counters["flushed_bytes"] += made[-1].size
         except BaseException:
@@ -136,7 +136,7 @@ class Riding:
         """Return the attachment."""
         numbers = [c.number for c in components]
         building = [n for x in self.indexes.values() for n in x.parts]
-        return {**self._describe(), "covered": covered, "components": numbers, "files": numbers + building}
+        return {**self._describe(), "covered": covered, "epoch": self.epoch, "components": numbers, "files": numbers + building}
 
     def flushed(self, made: _Made) -> None:
         """Use the files in the place of what was in memory."""
@@ -208,8 +208,8 @@ class Riding:
 
     def _divides(self, window: Sequence[Component]) -> bool:
         """Tell whether an index whose build is under way begins within the window: its base will belong there."""
-        starts = [x.since for x in self.indexes.values() if x.state == "building"]
-        return any(window[-1].lo < s <= window[0].hi for s in starts)
+        ends = [x.epoch for x in self.indexes.values() if x.state == "building"]
+        return any(window[-1].epoch <= e < window[0].epoch for e in ends)
 
     def _merge(self, window: Sequence[Component]) -> None:
         db = self.db
