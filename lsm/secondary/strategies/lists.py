@@ -21,12 +21,14 @@ def _pack(added: Iterable[int], removed: Iterable[int] = ()) -> bytes:
 
 
 def _folded(fragments: Iterable[bytes]) -> Ids:
-    """Apply fragments (number added | added | removed), oldest first."""
-    ids = _NONE
+    """Apply fragments (number added | added | removed), oldest first: of a row the last word counts."""
+    ids, there = [_NONE], [np.zeros(0, np.bool_)]
     for f in fragments:
-        n = int.from_bytes(f[:4], "little")
-        ids = np.union1d(np.setdiff1d(ids, np.frombuffer(f, np.uint64, offset=4 + 8 * n)), np.frombuffer(f, np.uint64, n, 4))
-    return ids
+        ids.append(np.frombuffer(f, np.uint64, offset=4))
+        there.append(np.arange(len(ids[-1])) < int.from_bytes(f[:4], "little"))
+    rows, last = np.unique(np.concatenate(ids)[::-1], return_index=True)
+    left: Ids = rows[np.concatenate(there)[::-1][last]]
+    return left
 
 
 class _Lists(Strategy):
