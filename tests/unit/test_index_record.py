@@ -199,7 +199,7 @@ def test_what_is_no_row_in_bytes_is_refused() -> None:
         column(5, 0)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="not iterable"):
         decode_many(5, FEW)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         decode_many([None, None], FEW, "id", [1])
 
 
