@@ -53,7 +53,8 @@ def _show(r: bench_secondary.Result) -> None:
     print_table(title, ["way", *(f"{c} {u}".strip() for c, u in zip(COLUMNS, UNITS, strict=True))], rows)
     goals = [[g["what"], f"≤ {g['goal']:g} {g['unit']}", f"{g['got']:.2f} {g['unit']}", "PASS" if g["pass"] else "FAIL"] for g in r.goals()]
     print_table("goals", ["what", "goal", "reached", ""], goals)
-    out.print(f"one ordered key with all its rows, kernel: {r.more['one key, rows']:.0f} ns", markup=False)
+    told = {"one key, rows": "one ordered key with all its rows", "batched key, list": "one of a list of keys"}
+    out.print("; ".join(f"{text} {r.more[name]:.0f} ns" for name, text in told.items()), markup=False)
 
 
 def bench_strategies_(
