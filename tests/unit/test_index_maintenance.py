@@ -86,3 +86,26 @@ def test_a_refused_row_of_many_is_named_and_none_is_written(bad: dict[str, Any])
                 table.put_many(some)
         assert [row["id"] for row in table] == [0]
         assert table.scrub() == []
+
+
+@pytest.mark.parametrize("kind", ["ordered", "hash", "bitmap", "rtree"])
+def test_updates_and_deletes_read_no_old_row(kind: str) -> None:
+    """Not a block, not a filter, not the cache: what a read of the same row does show in the ledger."""
+
+    def looked() -> int:
+        stats = db.stats()
+        return sum(stats.counts(op=op) for op in ("read", "hit", "probe")) + stats.cache.get("hits", 0)
+
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put({"id": 0, "a": (0, 0)})
+        table.create_index("i", "a", kind=kind)
+        table.put_many([{"id": i, "a": (i, 1)} for i in range(500)])
+        table.flush()
+        before = looked()
+        table.put_many([{"id": i, "a": (i, 2)} for i in range(0, 500, 3)])
+        table.delete_many(range(0, 500, 5))
+        assert looked() == before
+        table.get(1)
+        assert looked() > before
+        assert table.scrub() == []
