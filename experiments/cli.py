@@ -22,6 +22,7 @@ from .cli_db import app as db_app
 from .cli_filters import bench as bench_filters_
 from .cli_ranges import bench as bench_ranges_
 from .cli_secondary import bench as bench_secondary_
+from .cli_secondary import bench_strategies_
 from .cli_text import bench as bench_text_
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
 from .stores import STORES
@@ -38,6 +39,7 @@ app.add_typer(cache_app, name="cache")
 bench_app.command("cache")(bench_cache_)
 bench_app.command("filters")(bench_filters_)
 bench_app.command("secondary")(bench_secondary_)
+bench_app.command("strategies")(bench_strategies_)
 bench_app.command("spatial")(bench_spatial_)
 bench_app.command("ranges")(bench_ranges_)
 bench_app.command("bitmap")(bench_bitmap_)

@@ -70,9 +70,12 @@ class Keyspace:
         except TypeError:
             keys = [bytes_of(k) for k in keys]
             packed, lens = b"".join(keys), array("I", map(len, keys))
-        seq = _moment(snapshot)
+        return self.get_packed(len(keys), packed, lens, snapshot)
+
+    def get_packed(self, count: int, keys: bytes, key_lens: Any, snapshot: Snapshot | None = None) -> list[bytes | None]:
+        """The get_many of keys that are packed already, with their lengths as array("I")."""
         values: list[bytes | None] = []
-        for data, found in self.core.get_many(len(keys), packed, lens, seq):
+        for data, found in self.core.get_many(count, keys, key_lens, _moment(snapshot)) if count else ():
             at = 0
             for n in found:
                 if n < 0:

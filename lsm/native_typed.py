@@ -29,7 +29,7 @@ def bind_keys(desc: type, encode: Callable[..., Any], decode: Callable[..., Any]
 
 
 def bind_records(plain: Callable[[Any], Any], *slow: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
-    """Return (encode, encode_many, field, fields, decode, column) in C, which leave to these functions what they do not do.
+    """Return (encode, encode_many, field, fields, decode, column, decode_many) in C, which leave to these functions what they do not do.
 
     plain: makes values of other types plain.
     """

@@ -111,10 +111,13 @@ static uint32_t place_in(const block *b, const uint8_t *key, size_t n, int after
     return from;
 }
 
+/* x when it holds, else 0; never a branch, which for searches would be guessed wrong half of the time. */
+static inline uint64_t when(int holds, uint64_t x) { return x & (0 - (uint64_t)holds); }
+
 /* First block with rank >= r. */
 static uint64_t block_of_rank(const idx_ordered *v, uint64_t r) {
     uint64_t base = 0;
-    for (uint64_t left = v->blocks; left > 1; left -= left / 2) base += rank_at(v, base + left / 2 - 1) < r ? left / 2 : 0;
+    for (uint64_t left = v->blocks; left > 1; left -= left / 2) base += when(rank_at(v, base + left / 2 - 1) < r, left / 2);
     return base + (v->blocks && rank_at(v, base) < r);
 }
 
@@ -205,7 +208,7 @@ int idx_ordered_lookup_many(const idx_ordered *v, const uint8_t *bytes, const ui
             base[j] = 0;
         }
         for (uint64_t left = v->blocks; left > 1; left -= left / 2) /* step by step together: the misses overlap */
-            for (size_t j = 0; j < k; j++) base[j] += rank_at(v, base[j] + left / 2 - 1) < rank[j] ? left / 2 : 0;
+            for (size_t j = 0; j < k; j++) base[j] += when(rank_at(v, base[j] + left / 2 - 1) < rank[j], left / 2);
         for (size_t j = 0; j < k; j++) {
             base[j] += v->blocks && rank_at(v, base[j]) < rank[j];
             if (base[j]) ask_for(v, base[j] - 1);

@@ -1,7 +1,7 @@
 #include "lsm/csrc/typed_impl.h"
 
 /* What only rows are bound to: names of attributes, date.fromordinal, what makes plain values of others, then the twins in the order of the methods. */
-enum { R_IDS = T_OWN, R_NAMES, R_DATE_OF, R_PLAIN, R_ENCODE, R_ENCODE_MANY, R_FIELD, R_FIELDS, R_DECODE, R_COLUMN, R_COUNT };
+enum { R_IDS = T_OWN, R_NAMES, R_DATE_OF, R_PLAIN, R_ENCODE, R_ENCODE_MANY, R_FIELD, R_FIELDS, R_DECODE, R_COLUMN, R_DECODE_MANY, R_COUNT };
 
 /* The layout stands at the top of lsm/secondary/record_twin.py. */
 enum { VERSION = 1, HEAD = 4, MAX_COLUMNS = 65535, FEW = 48 };
@@ -438,8 +438,10 @@ static PyObject *record_fields(PyObject *self, PyObject *const *args, Py_ssize_t
     return values || !typed_try_slow() ? values : typed_slow(t, R_FIELDS, args, n, NULL);
 }
 
-static PyObject *load_row(const typed *t, const view *v, PyObject *names) {
+/* key, unless NULL, comes first, with its value. */
+static PyObject *load_row(const typed *t, const view *v, PyObject *names, PyObject *key, PyObject *id) {
     PyObject *row = PyDict_New();
+    if (row && key && PyDict_SetItem(row, key, id) < 0) Py_CLEAR(row);
     for (size_t i = 0; row && i < v->count; i++) {
         uint32_t id = id_at(v, i);
         int known = (!i || id_at(v, i - 1) < id) && id < (size_t)PyList_Size(names);
@@ -457,10 +459,42 @@ static PyObject *record_decode(PyObject *self, PyObject *const *args, Py_ssize_t
     PyObject *list = PyObject_GetAttr(args[1], t->o[R_NAMES]);
     if (!list) return NULL;
     held h = {.has_buffer = 0};
-    PyObject *row = PyList_Check(list) && hold(&h, args[0]) ? load_row(t, &h.v, list) : NULL;
+    PyObject *row = PyList_Check(list) && hold(&h, args[0]) ? load_row(t, &h.v, list, NULL, NULL) : NULL;
     let_go(&h);
     Py_DECREF(list);
     return row || !typed_try_slow() ? row : typed_slow(t, R_DECODE, args, n, NULL);
+}
+
+static PyObject *record_decode_many(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    const typed *t = typed_of(self);
+    if (names || (n != 2 && n != 4)) return typed_slow(t, R_DECODE_MANY, args, n, names);
+    PyObject *datas = PySequence_Tuple(args[0]), *ids = datas && n == 4 ? PySequence_Tuple(args[3]) : NULL;
+    PyObject *list = datas && (n == 2 || ids) ? PyObject_GetAttr(args[1], t->o[R_NAMES]) : NULL;
+    Py_ssize_t count = datas ? PyTuple_Size(datas) : 0;
+    int good = list && PyList_Check(list) && (n == 2 || PyTuple_Size(ids) == count);
+    PyObject *rows = good ? PyList_New(count) : NULL;
+    for (Py_ssize_t i = 0; rows && i < count; i++) {
+        PyObject *data = PyTuple_GetItem(datas, i), *row = NULL;
+        if (data == Py_None) {
+            PyList_SetItem(rows, i, Py_NewRef(Py_None));
+            continue;
+        }
+        held h;
+        if (hold(&h, data)) row = load_row(t, &h.v, list, ids ? args[2] : NULL, ids ? PyTuple_GetItem(ids, i) : NULL);
+        let_go(&h);
+        if (!row)
+            Py_CLEAR(rows);
+        else
+            PyList_SetItem(rows, i, row);
+    }
+    if (!rows && datas && (n == 2 || ids) && typed_try_slow()) { /* what was given may be an iterator, which is at its end now */
+        PyObject *given[4] = {datas, args[1], n == 4 ? args[2] : NULL, ids};
+        rows = typed_slow(t, R_DECODE_MANY, given, n, NULL);
+    }
+    Py_XDECREF(list);
+    Py_XDECREF(ids);
+    Py_XDECREF(datas);
+    return rows;
 }
 
 static PyObject *record_column(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
@@ -497,6 +531,9 @@ static PyMethodDef methods[] = {
      "fields(data, ids)\n--\n\nReturn the tuple of the values of these columns; None for what the row does not have."},
     {"decode", METHOD(record_decode), FAST, "decode(data, names)\n--\n\nReturn the row as a dict, columns in the order of their numbers."},
     {"column", METHOD(record_column), FAST, "column(datas, id)\n--\n\nReturn the list of field(data, id) of all rows."},
+    {"decode_many", METHOD(record_decode_many), FAST,
+     "decode_many(datas, names, key=None, ids=None)\n--\n\nReturn the list of decode(data, names), None for None; key: a column that comes "
+     "first, with ids."},
 };
 
 PyObject *bind_records(PyObject *module, PyObject *objects) {

@@ -34,6 +34,7 @@ __all__ = [
     "RecordValueError",
     "column",
     "decode",
+    "decode_many",
     "encode",
     "encode_many",
     "field",
@@ -108,6 +109,10 @@ if TYPE_CHECKING:
     def fields(data: bytes | bytearray | memoryview, ids: Sequence[int]) -> tuple[Any, ...]: ...
     def decode(data: bytes | bytearray | memoryview, names: Names) -> dict[str, Any]: ...
     def column(datas: Iterable[bytes | bytearray | memoryview], id: int) -> list[Any]: ...
+    def decode_many(
+        datas: Iterable[bytes | memoryview | None], names: Names, key: str | None = ..., ids: Iterable[int] | None = ..., /
+    ) -> list[dict[str, Any] | None]: ...
 else:
     _twins = (record_twin.encode, record_twin.encode_many, record_twin.field, record_twin.fields, record_twin.decode, record_twin.column)
-    encode, encode_many, field, fields, decode, column = bind_records(plain, *_twins)
+    _bound = bind_records(plain, *_twins, record_twin.decode_many)
+    encode, encode_many, field, fields, decode, column, decode_many = _bound

@@ -285,3 +285,14 @@ def decode(data: Any, names: NameTable) -> dict[str, Any]:
 def column(datas: Iterable[Any], id: int) -> list[Any]:
     """Return field(data, id) of each."""
     return [field(data, id) for data in datas]
+
+
+def decode_many(
+    datas: Iterable[Any], names: NameTable, key: str | None = None, ids: Iterable[Any] | None = None
+) -> list[dict[str, Any] | None]:
+    """Return decode(data, names) of each, None for None; with key and ids, as many as datas, each row begins with {key: id}."""
+    datas = list(datas)
+    if ids is None:
+        return [None if data is None else decode(data, names) for data in datas]
+    assert key is not None
+    return [None if data is None else {key: i, **decode(data, names)} for i, data in zip(ids, datas, strict=True)]

@@ -36,7 +36,7 @@ from .component import Stack
 from .index import Index, changes_of
 from .predicate import Predicate
 from .ranked import Ranked
-from .record import Names, decode, encode_many
+from .record import Names, decode, decode_many, encode_many
 from .riding import Riding
 
 if TYPE_CHECKING:
@@ -289,12 +289,12 @@ class Table:
         """Return the rows of row ids."""
         ids = list(ids)
         values = self.data_at(ids, snapshot)
-        return [None if v is None else self.row_of(i, v) for i, v in zip(ids, values, strict=True)]
+        return decode_many(values, self.names, self.key, ids) if self.key_kind == "int" else decode_many(values, self.names)
 
     def data_at(self, ids: Sequence[int], snapshot: Snapshot | None = None) -> list[bytes | None]:
         """Return the stored rows of row ids."""
-        raw = struct.pack(f">{len(ids)}Q", *ids)
-        return self.space.get_many([raw[i : i + 8] for i in range(0, len(raw), 8)], snapshot=snapshot)
+        packed = struct.pack(f">{len(ids)}Q", *ids)
+        return self.space.get_packed(len(ids), packed, array("I", (8,)) * len(ids), snapshot)
 
     def scan(self, snapshot: Snapshot | None = None, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         """Iterate over (row id, row) from a row id on."""

@@ -25,6 +25,7 @@ from lsm.secondary.record import (
     RecordValueError,
     column,
     decode,
+    decode_many,
     encode,
     encode_many,
     field,
@@ -79,6 +80,15 @@ def test_rows_come_back_and_both_codecs_agree(made: list[dict[str, Any]]) -> Non
     assert datas == [encode(row, names) for row in made]
     for id in range(min(len(names), 10)):
         assert repr(column(datas, id)) == repr([record_twin.field(d, id) for d in datas])
+    gaps = [None, *datas]
+    assert (
+        repr(decode_many(iter(gaps), names))
+        == repr(record_twin.decode_many(gaps, names))
+        == repr([None, *(decode(d, names) for d in datas)])
+    )
+    keyed = [None, *({"key": i, **decode(d, names)} for i, d in enumerate(datas, 1))]
+    for many in (decode_many, record_twin.decode_many):
+        assert repr(many(gaps, names, "key", iter(range(len(gaps))))) == repr(keyed)
 
 
 @given(st.permutations([f"c{i}" for i in range(7)]))
@@ -168,7 +178,13 @@ def test_what_is_no_row_is_refused(row: Any) -> None:
 
 
 def test_what_is_no_row_in_bytes_is_refused() -> None:
-    for call in (lambda d: field(d, 0), lambda d: fields(d, (0,)), lambda d: decode(d, FEW), lambda d: column([d], 0)):
+    for call in (
+        lambda d: field(d, 0),
+        lambda d: fields(d, (0,)),
+        lambda d: decode(d, FEW),
+        lambda d: column([d], 0),
+        lambda d: decode_many([d], FEW),
+    ):
         with pytest.raises(RecordTypeError, match="bytes-like, not str"):
             call("text")
         with pytest.raises(RecordDecodeError, match="begins with nothing"):
@@ -181,6 +197,10 @@ def test_what_is_no_row_in_bytes_is_refused() -> None:
         encode({})  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="not iterable"):
         column(5, 0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not iterable"):
+        decode_many(5, FEW)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="longer"):
+        decode_many([None, None], FEW, "id", [1])
 
 
 SAMPLE_NAMES = Names()
@@ -203,6 +223,7 @@ SAMPLE = encode(
 
 def check_alike(data: bytes) -> None:
     assert outcome(decode, data, SAMPLE_NAMES) == outcome(record_twin.decode, data, SAMPLE_NAMES), data.hex()
+    assert outcome(decode, data, SAMPLE_NAMES) == outcome(lambda d: decode_many(iter([d]), SAMPLE_NAMES)[0], data), data.hex()
     for id in range(len(SAMPLE_NAMES)):
         mine = outcome(field, data, id)
         assert mine == outcome(lambda *a: column([a[0]], a[1])[0], data, id), data.hex()

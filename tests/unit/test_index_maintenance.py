@@ -1,0 +1,111 @@
+"""Components of a table's indexes: merged to one when asked, made of pending rows before these get many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import lsm
+import recovery
+from lsm.secondary import Table, col, riding
+
+
+def flushed(table: Table, *values: int) -> None:
+    for value in values:
+        table.put_many([{"id": i, "a": value} for i in range(value, 10)])
+        table.flush()
+
+
+def answers(table: Table) -> list[list[int]]:
+    return [[row["id"] for row in table.find(col("a") == value)] for value in range(5)]
+
+
+def test_index_components_are_merged_to_one() -> None:
+    fs = recovery.memory()
+    with lsm.open("/t", fs=fs, threads=0) as db:
+        table = db.table("t")
+        table.put({"id": 99, "a": 99})
+        table.create_index("a", "a")
+        flushed(table, 0, 1, 2)
+        assert len(table.riding.runs.components) > 1
+        before = answers(table)
+        table.compact()
+        assert len(table.riding.runs.components) == 1
+        assert answers(table) == before == [[0], [1], list(range(2, 10)), [], []]
+        assert table.scrub() == []
+        assert sum(name.endswith(".idx") for name in fs.listdir("/t")) == 1
+    with lsm.open("/t", fs=fs, threads=0) as db:
+        assert answers(db.table("t")) == before
+
+
+def test_index_components_are_not_merged_over_where_a_build_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(riding, "FANOUT", 100)
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put({"id": 99, "a": 99})
+        index = table.create_index("a", "a")
+        flushed(table, 0, 1, 2)
+        newest, *older = table.riding.runs.components
+        assert len(older) >= 2
+        index.state, index.since = "building", newest.lo
+        table.riding.merge_all()
+        assert [c.lo for c in table.riding.runs.components] == [newest.lo, min(c.lo for c in older)]
+        index.state = "ready"
+        table.riding.merge_all()
+        assert len(table.riding.runs.components) == 1
+        assert table.scrub() == []
+
+
+def test_rows_do_not_wait_without_bound_for_their_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(riding, "MOST_PENDING", 100)
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put({"id": 0, "a": 0})
+        table.create_index("a", "a", kind="hash")
+        waiting = []
+        for i in range(1, 550):
+            table.put({"id": i % 50, "a": i})
+            waiting.append(sum(len(changes) for _, changes in table.riding.pending))
+        assert max(waiting) == 99
+        assert waiting[-1] < 99
+        assert [row["id"] for row in table.find(col("a") == 549)] == [49]
+        assert table.count(col("a") == 499) == 0
+        assert table.scrub() == []
+
+
+@pytest.mark.parametrize("bad", [{"id": 2, "at": (1, "x")}, {"id": 2, "at": (2, 1, 0, 3)}, {"id": 2, "at": (0, float("nan"))}])
+def test_a_refused_row_of_many_is_named_and_none_is_written(bad: dict[str, Any]) -> None:
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put({"id": 0, "at": None})
+        table.create_index("r", "at", kind="rtree")
+        rows = [{"id": 1, "at": (0, 0)}, bad, *({"id": i, "at": (i, i)} for i in range(3, 20))]
+        for some in (rows[:2], rows):
+            with pytest.raises(ValueError, match=r"index 'r' cannot take the row \{'id': 2"):
+                table.put_many(some)
+        assert [row["id"] for row in table] == [0]
+        assert table.scrub() == []
+
+
+@pytest.mark.parametrize("kind", ["ordered", "hash", "bitmap", "rtree"])
+def test_updates_and_deletes_read_no_old_row(kind: str) -> None:
+    """Not a block, not a filter, not the cache: what a read of the same row does show in the ledger."""
+
+    def looked() -> int:
+        stats = db.stats()
+        return sum(stats.counts(op=op) for op in ("read", "hit", "probe")) + stats.cache.get("hits", 0)
+
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put({"id": 0, "a": (0, 0)})
+        table.create_index("i", "a", kind=kind)
+        table.put_many([{"id": i, "a": (i, 1)} for i in range(500)])
+        table.flush()
+        before = looked()
+        table.put_many([{"id": i, "a": (i, 2)} for i in range(0, 500, 3)])
+        table.delete_many(range(0, 500, 5))
+        assert looked() == before
+        table.get(1)
+        assert looked() > before
+        assert table.scrub() == []
