@@ -20,6 +20,7 @@ from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
 from .cli_filters import bench as bench_filters_
+from .cli_library import library_
 from .cli_ranges import bench as bench_ranges_
 from .cli_text import bench as bench_text_
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
@@ -40,6 +41,7 @@ bench_app.command("spatial")(bench_spatial_)
 bench_app.command("ranges")(bench_ranges_)
 bench_app.command("bitmap")(bench_bitmap_)
 bench_app.command("text")(bench_text_)
+app.command("library")(library_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

@@ -99,7 +99,7 @@ class Ours:
 
     def bytes(self) -> int:
         """In files."""
-        return sum(p.stat().st_size for p in self.home.rglob("*") if p.is_file())
+        return sum(p.stat().st_size for p in self.home.rglob("*") if p.is_file() and p.suffix != ".log")
 
     def index_bytes(self) -> dict[str, int]:
         """Bytes by index."""
