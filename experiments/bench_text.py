@@ -61,15 +61,30 @@ def docstrings() -> Iterator[str]:
                 yield found
 
 
+def manual_files() -> list[Path]:
+    """The files of the manual pages found."""
+    return sorted(Path("/usr/share/man").glob("man*/*"))
+
+
+def manual_source(path: Path) -> str:
+    """A manual page with its markup; empty when it cannot be read."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError):
+        return ""
+    return raw.decode(errors="replace")
+
+
+def without_markup(part: str) -> str:
+    """The words of a stretch of a manual page."""
+    return _ROFF.sub(" ", part)
+
+
 def manual_pages() -> Iterator[str]:
-    """The manual pages found, without their markup."""
-    for path in sorted(Path("/usr/share/man").glob("man*/*")):
-        try:
-            raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        except (OSError, EOFError):
-            continue
-        for part in re.split(r"^\.SH ", raw.decode(errors="replace"), flags=re.M):
-            yield _ROFF.sub(" ", part)
+    """The manual pages found, by sections, without their markup."""
+    for path in manual_files():
+        for part in re.split(r"^\.SH ", manual_source(path), flags=re.M):
+            yield without_markup(part)
 
 
 def package_descriptions() -> Iterator[str]:

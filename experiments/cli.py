@@ -20,6 +20,7 @@ from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
 from .cli_filters import bench as bench_filters_
+from .cli_library import library_
 from .cli_ranges import bench as bench_ranges_
 from .cli_secondary import bench as bench_secondary_
 from .cli_secondary import bench_strategies_
@@ -44,6 +45,7 @@ bench_app.command("spatial")(bench_spatial_)
 bench_app.command("ranges")(bench_ranges_)
 bench_app.command("bitmap")(bench_bitmap_)
 bench_app.command("text")(bench_text_)
+app.command("library")(library_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

@@ -6,17 +6,15 @@ import base64
 import html
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from .plots import Factors, Plot, draw_all, save, write_shares
 from .results import Record
 from .suite import Suite, run_id
 
-TEMPLATE = "templates/report.html"
 
 
 def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
@@ -77,21 +75,30 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     ]
 
 
-def render(suite: Suite, records: Sequence[Record], plots: Sequence[Plot], images: Sequence[Path], command: str) -> str:
-    """The page. `images` are the saved plots in the same order."""
-    environment = Environment(autoescape=select_autoescape(default=True), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    source = (resources.files("experiments") / TEMPLATE).read_text(encoding="utf-8")
-    header, rows = table(records)
+def page(template: str, plots: Sequence[Plot], images: Sequence[Path], **values: Any) -> str:
+    """Fill a template; `images` are the saved plots in the same order, and become part of the page."""
+    environment = Environment(
+        loader=PackageLoader("experiments"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     shown = [
         {"name": p.name, "title": p.title, "caption": p.caption, "data": base64.b64encode(i.read_bytes()).decode()}
         for p, i in zip(plots, images, strict=True)
     ]
+    return environment.get_template(template).render(plots=shown, made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **values)
+
+
+def render(suite: Suite, records: Sequence[Record], plots: Sequence[Plot], images: Sequence[Path], command: str) -> str:
+    """The page. `images` are the saved plots in the same order."""
+    header, rows = table(records)
     stand_in = next((r.source for r in records if r.source.startswith("GENERATED")), "")
-    page: str = environment.from_string(source).render(
-        suite=suite, plots=shown, header=header, rows=rows, settings=settings(records), facts=facts(records), factors=Factors(records),
-        missing=len(suite.runs()) - len(records), stand_in=stand_in, command=command, made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    return page(
+        "report.html", plots, images, suite=suite, header=header, rows=rows, settings=settings(records), facts=facts(records),
+        factors=Factors(records), missing=len(suite.runs()) - len(records), stand_in=stand_in, command=command,
     )  # fmt: skip
-    return page
 
 
 def make(suite: Suite, records: Sequence[Record], folder: Path, command: str) -> Path:
