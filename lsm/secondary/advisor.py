@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from . import advice_text, candidates, choice
@@ -27,7 +28,7 @@ from .leaves import expression_from_json
 from .sample import Sample, take_sample
 from .verify import Verified, Work, try_out
 from .whatif import Definition, Hypothetical, WhatIf
-from .workload import Workload
+from .workload import Workload, shape_of
 
 if TYPE_CHECKING:
     from .index import Index
@@ -128,6 +129,7 @@ def advise(
     sketches: bool | None = None,
     constants: Constants | None = None,
     also: Iterable[Definition] = (),
+    most: int = MOST,
     worth: float = 0.001,
     search: str = "greedy",
     verify: bool = True,
@@ -138,9 +140,9 @@ def advise(
     ``workload``: see `Table.advise`; ``writes``: rows written meanwhile, in place of what was logged. Budgets: ``space`` in bytes for all
     new indexes, ``write`` in microseconds that they may add to a row written. ``sample``: rows of it; ``seed`` of the draw; with the same
     seed and ``constants`` (measured on this machine unless given) the advice is the same. ``sketches``: see `take_sample`. ``also``:
-    candidates of your own. ``worth``: the share of the workload's time that an index must save at least. ``search``: "greedy", or
-    "exhaustive" for at most 16 candidates. ``verify``: try it on the sample, each query ``repeats`` times. ValueError for a workload
-    without queries or of columns that no row ever had.
+    candidates of your own; the best ``most`` are weighed against each other. ``worth``: the share of the workload's time that an index
+    must save at least. ``search``: "greedy", or "exhaustive" for at most 16 candidates. ``verify``: try it on the sample, each query
+    ``repeats`` times. ValueError for a workload without queries or of columns that no row ever had.
     """
     load = _workload(table, workload, writes)
     limits = (_limit(space, "space"), _limit(write, "write"))
@@ -150,8 +152,8 @@ def advise(
         table.check_columns(q.reads())
     rows = take_sample(table, sample, seed, sketches)
     prices = constants or measured()
-    study = _Study(table, load, rows, prices)
-    study.gather([*candidates.definitions(study.load, rows), *also])
+    study = Study(table, load, rows, prices)
+    study.gather([*candidates.definitions(study.load, rows), *also], most)
     problem = study.problem(worth * study.before)
     chosen = sorted((choice.exhaustive if search == "exhaustive" else choice.choose)(problem, *limits))
     hypothetical = [study.new[i] for i in chosen]
@@ -188,8 +190,8 @@ def _limit(value: float | None, what: str) -> float:
     return float(value)
 
 
-class _Study:
-    """One table, one workload: candidates and their prices."""
+class Study:
+    """One table, one workload: candidates and their prices. `gather`, then `problem`."""
 
     def __init__(self, table: Table, load: Workload, sample: Sample, constants: Constants) -> None:
         self.table, self.sample = table, sample
@@ -232,28 +234,40 @@ class _Study:
         """Microseconds of all queries with the indexes of the table and these."""
         return math.fsum(q.weight * self.what_if.price(q, (*self.old, *indexes)).cost for q in self.load.queries)
 
-    def gather(self, made: Iterable[Definition]) -> None:
-        """Take candidates: each once, none that the table has; of too many those that save most alone."""
+    def gather(self, made: Iterable[Definition], most: int = MOST) -> None:
+        """Take candidates: each once, none that the table has, at most ``most``; of too many the best of each shape of query come first,
+        then the second best, and so on, so that one heavy query does not take all places.
+        """
         there = {h.definition for h in self.old}
         names = {x["name"] for x in self.table.indexes()}
-        number = self.table.next_index
-        found: list[tuple[float, Hypothetical]] = []
-        for d in dict.fromkeys(made):
+        found: dict[str, Hypothetical] = {}
+        for number, d in enumerate(dict.fromkeys(made), self.table.next_index):
             if d in there:
                 continue
             name = _name_of(d, names)
             if (h := self._try(number, name, d)) is None:
                 continue
-            number += 1
             names.add(name)
-            saved = self.before - self.cost((h,))
-            if saved <= 0:
-                self.dropped.append((str(d), "saves nothing"))
+            if self.before - self.cost((h,)) > 0:
+                found[name] = h
             else:
-                found.append((saved, h))
-        ranked = sorted(found, key=lambda f: -f[0])
-        self.dropped += [(str(h.definition), f"not among the {MOST} that save most alone") for _, h in ranked[MOST:]]
-        self.new = [h for _, h in ranked[:MOST]]
+                self.dropped.append((str(d), "saves nothing"))
+        taken = list(self._in_turns(found))[:most]
+        self.new = [found[name] for name in taken]
+        self.dropped += [(str(h.definition), f"not among the best {most} candidates") for name, h in found.items() if name not in taken]
+
+    def _in_turns(self, found: Mapping[str, Hypothetical]) -> Iterator[str]:
+        """Yield the names: of each shape of queries the best, of each the second best ..."""
+        saved: dict[Any, dict[str, float]] = {}
+        for q in self.load.queries:
+            mine = saved.setdefault(shape_of(q.node) if q.shape is None else q.shape, {})
+            now = self.what_if.price(q, self.old).cost
+            for name, h in found.items():
+                mine[name] = mine.get(name, 0.0) + q.weight * (now - self.what_if.price(q, (*self.old, h)).cost)
+        heavy = sorted(saved.values(), key=lambda mine: -max(mine.values(), default=0.0))
+        ranked = [sorted((n for n, gain in mine.items() if gain > 0), key=lambda n: (-mine[n], n)) for mine in heavy]
+        turns = (name for turn in zip_longest(*ranked) for name in turn if name is not None)
+        return iter(dict.fromkeys(turns))
 
     def problem(self, worth: float) -> choice.Problem:
         """Return the choice to make. The gain of a set is what it saves, less its writes and ``worth`` an index."""
