@@ -16,6 +16,8 @@ from . import suite as suites
 from .bench_bitmap import bench as bench_bitmap_
 from .bench_spatial import command as bench_spatial_
 from .bench_worker import WORKLOADS
+from .cli_advise import advise as advise_
+from .cli_advise import bench as bench_advisor_
 from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
 from .cli_db import app as db_app
@@ -46,6 +48,8 @@ bench_app.command("ranges")(bench_ranges_)
 bench_app.command("bitmap")(bench_bitmap_)
 bench_app.command("text")(bench_text_)
 app.command("library")(library_)
+bench_app.command("advisor")(bench_advisor_)
+app.command("advise")(advise_)
 app.registered_commands += db_app.registered_commands
 
 RESULTS = Path("results")

@@ -144,7 +144,10 @@ def _replace(result: Result, rows: Sequence[Row], ours: Ours, theirs: Theirs) ->
                 found = [r["id"] for r in ours.table.find(words_of("text", word))]
             else:
                 theirs.replace(row)
-                found = [r[0] for r in theirs.con.execute("select d.* from search f join library d on d.id = f.rowid where search match ?", (word,))]
+                found = [
+                    r[0]
+                    for r in theirs.con.execute("select d.* from search f join library d on d.id = f.rowid where search match ?", (word,))
+                ]
             times[name].append(1e6 * (time.perf_counter() - start))
             if found != [row["id"]]:
                 raise Disagreement(f"{name}: row {row['id']} was replaced, {word!r} finds {found}")

@@ -28,7 +28,10 @@ ZONES = Path("/usr/share/zoneinfo")
 _SPACES = re.compile(r"[^\S\n]+")
 _GAPS = re.compile(r"\n\s*\n+")
 _UNLIKE = re.compile("[^\u0001-\u02ff\u0370-\u0482\u048a-\u058f\u1e00-\u2bff]")  # scripts that tokenisers cut differently, marks
-_KNOWN = "NAME SYNOPSIS DESCRIPTION OPTIONS EXAMPLES NOTES AUTHOR BUGS COPYRIGHT HISTORY ERRORS".split() + ["RETURN VALUE", "SEE ALSO"]
+_KNOWN = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "NOTES", "AUTHOR", "BUGS", "COPYRIGHT", "HISTORY", "ERRORS"] + [
+    "RETURN VALUE",
+    "SEE ALSO",
+]
 
 
 def point(line: int, characters: int) -> tuple[float, float]:
@@ -57,7 +60,9 @@ def _python(path: Path) -> Iterator[Row | None]:
     while todo:
         node, name = todo.pop()
         for child in ast.iter_child_nodes(node):
-            todo.append((child, f"{name}.{child.name}" if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else name))
+            todo.append(
+                (child, f"{name}.{child.name}" if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else name)
+            )
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (found := ast.get_docstring(node)):
             kind = {"Module": "module", "ClassDef": "class"}.get(type(node).__name__, "function")
             yield _row(parts[0] if parts else "python", name, kind, getattr(node, "lineno", 1), found)

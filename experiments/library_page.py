@@ -154,7 +154,10 @@ def _cards(r: Result) -> list[tuple[str, str]]:
     return [
         (f"{geometric(r):.2f}×", f"as fast as {THEM}, geometric mean of {len(r.asked)} types of query"),
         (f"{won} of {len(r.asked)}", f"types quicker than in {THEM}; the best {best:.1f}×"),
-        (f"{r.rows / r.load_indexed[US] / 1000:,.0f} k/s", f"rows loaded with nine indexes; {THEM} {r.rows / r.load_indexed[THEM] / 1000:,.0f} k/s"),
+        (
+            f"{r.rows / r.load_indexed[US] / 1000:,.0f} k/s",
+            f"rows loaded with nine indexes; {THEM} {r.rows / r.load_indexed[THEM] / 1000:,.0f} k/s",
+        ),
         (f"{r.rows / r.load[US] / 1000:,.0f} k/s", f"rows loaded without indexes; {THEM} {r.rows / r.load[THEM] / 1000:,.0f} k/s"),
         (f"{mine / theirs:.2f}", f"bytes of all indexes a byte of {THEM}'s"),
     ]

@@ -8,21 +8,28 @@ from typing import TYPE_CHECKING, Any
 from .ordered import OrderedIndex
 
 if TYPE_CHECKING:
-    from .planner import Plan
+    from .planner import Access, Plan
     from .table import Moment, Table
 
 
-def covered(table: Table, plan: Plan, columns: Sequence[str], by: Sequence[str], moment: Moment) -> list[dict[str, Any]] | None:
-    """Return the rows from the index alone, by row id, or None when it cannot be done. Floats of whole value come as ints if indexed."""
+def covering_access(plan: Plan, columns: Sequence[str], by: Sequence[str], key: str | None) -> Access | None:
+    """Return the access that has all of the columns, if there is one. ``key``: the column that the row id is."""
     from .planner import Access
 
     access = plan.source
     if not isinstance(access, Access) or plan.residual or by or not isinstance(access.index.type, OrderedIndex):
         return None
-    kind = access.index.type
-    kept = {*kind.columns, *kind.include}
-    if not set(columns) <= kept | ({table.key} if table.key_kind == "int" else set()):
+    return access if set(columns) <= {*access.index.type.columns, *access.index.type.include, key} else None
+
+
+def covered(table: Table, plan: Plan, columns: Sequence[str], by: Sequence[str], moment: Moment) -> list[dict[str, Any]] | None:
+    """Return the rows from the index alone, by row id, or None when it cannot be done. Floats of whole value come as ints if indexed."""
+    access = covering_access(plan, columns, by, table.key if table.key_kind == "int" else None)
+    if access is None:
         return None
+    kind = access.index.type
+    assert isinstance(kind, OrderedIndex)
+    kept = {*kind.columns, *kind.include}
     rows: dict[int, dict[str, Any]] = {}
     for view, hidden in moment.stack.views(access.index.id, kind):
         for r in access.query:

@@ -12,7 +12,7 @@ that rows changed since count twice). In the manner of Selinger et al., SIGMOD 1
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from indexes.rowset import RowSet
 
 from . import order
+from .component import Stack
 from .covering import covered
 from .index import Index
 from .leaves import Check, Node, columns_of, evaluator, leaves_of, tree_of
@@ -115,6 +116,15 @@ class Plan:
     read: int = 0
     kept: int = 0
     note: str = ""
+    ordered_by: str | None = None
+
+    def accesses(self) -> list[Access]:
+        """Return the searches of single indexes that make the source."""
+        return _accesses_of(self.source)
+
+    def uses(self) -> frozenset[str]:
+        """Return the names of the indexes used."""
+        return frozenset([a.index.name for a in self.accesses()] + ([self.ordered_by] if self.ordered_by else []))
 
     def lines(self) -> list[str]:
         """Return lines for `explain`."""
@@ -125,16 +135,26 @@ class Plan:
         return [*lines, f"rows read {self.read}, returned {self.kept}"]
 
 
+def _accesses_of(source: Access | Combined | None) -> list[Access]:
+    if source is None:
+        return []
+    return [source] if isinstance(source, Access) else [a for p in source.parts for a in _accesses_of(p)]
+
+
 def make_plan(table: Table, node: Node | None, moment: Moment) -> Plan:
     """Choose."""
     total = float(row_count(table))
     if node is None:
         return Plan(None, total=total)
-    planner = _Planner(moment, total)
+    return plan_by(Planner(moment.indexes, moment.stack, total), node)
+
+
+def plan_by(planner: Planner, node: Node) -> Plan:
+    """Choose by a planner, unless a scan is cheaper."""
     source, residual = planner.choose(node)
-    if source is not None and source.cost + source.estimate * READ > total * SCAN + 10:
+    if source is not None and source.cost + source.estimate * READ > planner.total * SCAN + 10:
         source, residual = None, [node]
-    return Plan(source, residual, total)
+    return Plan(source, residual, planner.total)
 
 
 def row_count(table: Table) -> int:
@@ -144,9 +164,17 @@ def row_count(table: Table) -> int:
     return max(0, in_files) + sum(len(c.touched) for c in table.riding.recent)
 
 
-class _Planner:
-    def __init__(self, moment: Moment, total: float) -> None:
-        self.moment, self.total = moment, total
+class Planner:
+    """Chooses among indexes. The advisor has one whose indexes do not exist."""
+
+    def __init__(self, indexes: Mapping[str, Index], stack: Stack | None, total: float) -> None:
+        """``total``: rows of the table."""
+        self.indexes, self.stack, self.total = indexes, stack, total
+
+    def estimate(self, index: Index, query: Any, leaves: Sequence[Leaf]) -> float:
+        """Return about how many rows a query of an index finds, which answers the leaves."""
+        assert self.stack is not None and leaves
+        return self.stack.estimate(index.id, index.type, query)
 
     def choose(self, node: Node) -> tuple[Access | Combined | None, list[Node]]:
         """Return the source for a node, and what of it must be checked on the rows."""
@@ -197,19 +225,25 @@ class _Planner:
         return Combined(True, parts), [] if exact else [node]
 
     def _accesses(self, leaves: Sequence[Leaf]) -> Iterator[Access]:
-        for index in self.moment.indexes.values():
-            if index.where is not None and not _implied(index, leaves):
+        for index in self.indexes.values():
+            if index.where is not None and not implied(index, leaves):
                 continue
+            held = [leaf for leaf in leaves if leaf in _condition_of(index)]
             for query, used in index.type.matches(leaves):
-                estimate = self.moment.stack.estimate(index.id, index.type, query)
-                yield Access(index, query, tuple(used), estimate, index.type.cost(query, estimate))
+                estimate = self.estimate(index, query, used)
+                answered = tuple(dict.fromkeys((*used, *held)))
+                yield Access(index, query, answered, estimate, index.type.cost(query, estimate))
 
 
-def _implied(index: Index, leaves: Sequence[Leaf]) -> bool:
+def _condition_of(index: Index) -> Sequence[Node]:
+    """What all rows of a partial index satisfy."""
+    node = And(()) if index.where is None else tree_of(index.where)
+    return node.parts if isinstance(node, And) else (node,)
+
+
+def implied(index: Index, leaves: Sequence[Leaf]) -> bool:
     """Tell whether rows that satisfy the leaves are all in a partial index: each part of its condition is among them, or wider than one."""
-    assert index.where is not None
-    node = tree_of(index.where)
-    parts = node.parts if isinstance(node, And) else (node,)
+    parts = _condition_of(index)
     return all(isinstance(p, Leaf) and any(leaf == p or leaf.implies(p) for leaf in leaves) for p in parts)
 
 
@@ -260,10 +294,10 @@ def find(
     at: Moment | None,
 ) -> list[dict[str, Any]]:
     """See `Table.find`."""
-    return _find(table, where, columns, order_by, limit, at)[0]
+    return run_find(table, where, columns, order_by, limit, at)[0]
 
 
-def _find(
+def run_find(
     table: Table,
     where: Predicate | None,
     columns: Sequence[str] | None,
@@ -271,6 +305,7 @@ def _find(
     limit: int | None,
     at: Moment | None,
 ) -> tuple[list[dict[str, Any]], Plan]:
+    """Return the rows, and the plan with what it took."""
     if limit is not None and (not isinstance(limit, int) or limit < 0):
         raise ValueError(f"limit is {limit!r:.60}; allowed: None or an integer of 0 and more")
     by = (order_by,) if isinstance(order_by, str) else tuple(order_by)
@@ -301,14 +336,12 @@ def _in_index_order(
     table: Table, plan: Plan, node: Node | None, by: tuple[str, ...], limit: int, moment: Moment
 ) -> list[dict[str, Any]] | None:
     """The first rows of an ordered index that satisfy the condition, when reading few of many is cheaper than sorting all."""
-    name, descends = by[0].removeprefix("-"), by[0].startswith("-")
-    index = next((x for x in moment.indexes.values() if x.type.kind == "ordered" and x.columns[0] == name and x.where is None), None)
-    expected = plan.source.estimate if plan.source is not None else plan.total * (0.1 if node is not None else 1.0)
-    if len(by) > 1 or index is None or len(index.columns) > 1 or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
+    index, descends = index_in_order(moment.indexes, plan, node, by, limit), by[0].startswith("-")
+    if index is None:
         return None
     allowed = plan.source.run(moment) if plan.source is not None else None
     check = _checker(table, plan, moment)
-    plan.note = f"in the order of {index.name}"
+    plan.note, plan.ordered_by = f"in the order of {index.name}", index.name
     streams = [_walk(view, hidden, descends, allowed) for view, hidden in moment.stack.views(index.id, index.type)]
     rows: list[dict[str, Any]] = []
     ids: list[int] = []
@@ -320,6 +353,16 @@ def _in_index_order(
             if len(rows) >= limit:
                 return rows
     return rows + _checked(table, plan, ids, check, moment)
+
+
+def index_in_order(indexes: Mapping[str, Index], plan: Plan, node: Node | None, by: Sequence[str], limit: int) -> Index | None:
+    """Return the index in whose order the first rows are better read, if there is one."""
+    name = by[0].removeprefix("-")
+    index = next((x for x in indexes.values() if x.type.kind == "ordered" and x.columns[0] == name and x.where is None), None)
+    expected = plan.source.estimate if plan.source is not None else plan.total * (0.1 if node is not None else 1.0)
+    if len(by) > 1 or index is None or len(index.columns) > 1 or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
+        return None
+    return index
 
 
 def _walk(view: Any, hidden: RowSet | None, descends: bool, allowed: RowSet | None) -> Iterator[tuple[bytes, int]]:
@@ -342,14 +385,19 @@ def _checked(table: Table, plan: Plan, ids: list[int], check: Check | None, mome
 
 def count(table: Table, where: Predicate | None, at: Moment | None) -> int:
     """See `Table.count`."""
+    return run_count(table, where, at)[0]
+
+
+def run_count(table: Table, where: Predicate | None, at: Moment | None) -> tuple[int, Plan]:
+    """Return the number of rows, and the plan with what it took."""
     table.check_columns(columns_of(where))
     node = None if where is None else tree_of(where)
     moment = at or table.moment()
     try:
         plan = make_plan(table, node, moment)
         if plan.source is not None and not plan.residual:
-            return len(plan.source.run(moment))
-        return sum(1 for _ in rows_of(table, plan, node, moment))
+            return len(plan.source.run(moment)), plan
+        return sum(1 for _ in rows_of(table, plan, node, moment)), plan
     finally:
         if at is None:
             moment.close()
@@ -358,5 +406,5 @@ def count(table: Table, where: Predicate | None, at: Moment | None) -> int:
 def explain(table: Table, where: Predicate | None, **how: Any) -> str:
     """See `Table.explain`."""
     given = {"columns": None, "order_by": (), "limit": None, "at": None} | how
-    _, plan = _find(table, where, **given)
+    _, plan = run_find(table, where, **given)
     return "\n".join(plan.lines())

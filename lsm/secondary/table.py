@@ -30,7 +30,7 @@ from ..batch import Batch
 from ..errors import Error, ReadOnlyError
 from ..native import SEALED as FULL
 from ..native import STALLED
-from . import building, catalog, leaves, planner, ranked, scrubbing
+from . import advisor, building, catalog, leaves, planner, querylog, ranked, scrubbing
 from .changes import Changes
 from .component import Stack
 from .index import Index, changes_of
@@ -79,6 +79,7 @@ class Table:
     def __init__(self, db: DB, name: str, key: str | None, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Use `DB.table`."""
         self.db, self.name, self.functions = db, name, dict(functions)
+        self.logs: tuple[querylog.QueryLog, ...] = ()
         self.space = db.keyspace(name)
         row = catalog.begin(db, self.space, key)
         self.key, self.key_kind = str(row["key"]), row["key_kind"]
@@ -227,6 +228,8 @@ class Table:
                 continue
             if status == FULL:
                 self.db.executor.on_sealed()
+            for log in self.logs:
+                log.wrote(len(changes))
             return
 
     def _log(self, keys: list[Any], ids: Sequence[int | None], data: list[bytes] | None, sync: bool) -> int:
@@ -324,11 +327,13 @@ class Table:
         By the indexes that seem cheapest, else by a scan; see `explain`. ``at``: as of a moment. ValueError for columns that no row ever
         had names near ones.
         """
+        if self.logs:
+            return querylog.logged_find(self, where, columns, order_by, limit, at)
         return planner.find(self, where, columns, order_by, limit, at)
 
     def count(self, where: Predicate | None = None, *, at: Moment | None = None) -> int:
         """Return how many rows satisfy a predicate; without reading rows where indexes answer it."""
-        return planner.count(self, where, at)
+        return querylog.logged_count(self, where, at) if self.logs else planner.count(self, where, at)
 
     def best(
         self,
@@ -427,6 +432,20 @@ class Table:
             if x.name == name:
                 return x
         raise KeyError(f"no index {name!r}; there are {', '.join(sorted(x.name for x in self.riding.indexes.values())) or 'none'}")
+
+    def log_queries(self, *, limit: int = 1000, samples: int = 8, seed: int = 0) -> querylog.QueryLog:
+        """Log queries and writes from now on, until the log that this returns is closed; for `advise`. Costs nothing while there is none.
+
+        Queries that differ in constants alone are one shape: ``limit`` shapes are kept, of each so many ``samples``.
+        """
+        return querylog.QueryLog(self, limit, samples, seed)
+
+    def advise(self, workload: Any = None, **how: Any) -> advisor.Advice:
+        """Return which indexes would serve a workload, and what they would cost. See `advisor.advise` for all that can be asked.
+
+        ``workload``: a log, a `Workload`, or a list of (condition, columns, order_by, limit, weight); by default what is being logged.
+        """
+        return advisor.advise(self, workload, **how)
 
     def scrub(self) -> list[str]:
         """Compare indexes and rows both ways, at one moment. Returns what is wrong, a line each; empty when all is well."""
