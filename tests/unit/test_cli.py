@@ -42,7 +42,7 @@ output_bytes = 65536
 "compaction.layout" = ["leveling", "tiering"]
 """
 DATABASE = ["get", "put", "delete", "scan", "load", "stats", "dump", "check", "repair-plan"]
-COMMANDS = [*DATABASE, "demo", "run", "plot", "report", "list", "bench", "cache", "verify", "crashtest"]
+COMMANDS = [*DATABASE, "demo", "run", "plot", "report", "list", "bench", "cache", "verify", "crashtest", "library", "advise"]
 
 
 def lsmlab(*words: object, code: int = 0, stdin: str | None = None) -> str:
@@ -67,7 +67,24 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "bench kv", "bench cache", "bench ranges", "cache run", "cache verify"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *COMMANDS,
+        "bench kv",
+        "bench cache",
+        "bench filters",
+        "bench ranges",
+        "bench bitmap",
+        "bench spatial",
+        "bench text",
+        "bench secondary",
+        "bench strategies",
+        "bench advisor",
+        "cache run",
+        "cache verify",
+    ],
+)
 def test_help_shows_an_example(command: str) -> None:
     assert re.search(rf"Example:\s+lsmlab {command.split(maxsplit=1)[0]}", lsmlab(*command.split(), "--help"))
 
