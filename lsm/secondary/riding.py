@@ -135,7 +135,7 @@ class Riding:
     def row(self, components: Sequence[Component], covered: int) -> Mapping[str, Any]:
         """Return the attachment."""
         numbers = [c.number for c in components]
-        building = [n for x in self.indexes.values() for n in x.parts]
+        building = [n for x in self.indexes.values() if x.state == "building" for n in x.parts]
         return {**self._describe(), "covered": covered, "epoch": self.epoch, "components": numbers, "files": numbers + building}
 
     def flushed(self, made: _Made) -> None:

@@ -50,7 +50,7 @@ class Both(NamedTuple):
 
 def _tag(value: Any) -> str:
     """Values of lists as SQLite compares them here: 1 is 1.0 and not True."""
-    return f"{'bool' if isinstance(value, bool) else 'str' if isinstance(value, str) else 'number'} {value + 0.0 if not isinstance(value, str) else value}"
+    return repr(value if isinstance(value, bool | str) else float(value))
 
 
 def open_rows(rows: Rows) -> sqlite3.Connection:

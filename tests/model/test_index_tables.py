@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import lsm
 import recovery
-from lsm.secondary import Moment, UniqueViolation, building, col
+from lsm.secondary import Moment, UniqueViolation, building, col, planner
 from tests.harness.sqlrows import CONDITIONS, FUNCTIONS, ROWS, Both, Row, Rows, open_rows
 
 INT_KEYS = st.integers(0, 30) | st.sampled_from([2**40, 2**63 - 1])
@@ -55,6 +55,9 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+ASKED = st.lists(CONDITIONS, min_size=2, max_size=4)
+
+
 def definition(chosen: dict[str, Any]) -> dict[str, Any]:
     how = dict(chosen)
     doubled, joined = lsm.secondary.call("double", "a"), lsm.secondary.call("joined", "s", "n")
@@ -75,10 +78,18 @@ def violates(chosen: dict[str, Any], rows: Rows) -> bool:
 class Tables(RuleBasedStateMachine):
     """``rows`` are those acknowledged; ``possible``: every state that a power loss may bring back."""
 
-    @initialize(options=OPTIONS, ints=st.booleans(), stretch=st.sampled_from([3, 7, 1000]))
-    def start(self, options: dict[str, Any], ints: bool, stretch: int) -> None:
-        self.patch = mock.patch.object(building, "STRETCH", stretch)
-        self.patch.start()
+    @initialize(
+        options=OPTIONS,
+        ints=st.booleans(),
+        stretch=st.sampled_from([3, 7, 1000]),
+        scan=st.sampled_from([planner.SCAN, 1000.0]),  # else indexes are used whenever one can be
+        rows=st.lists(ROWS, max_size=20),
+        indexes=st.lists(st.sampled_from(INDEXES), max_size=5),
+    )
+    def start(self, options: dict[str, Any], ints: bool, stretch: int, scan: float, rows: list[Row], indexes: list[dict[str, Any]]) -> None:
+        self.patches = [mock.patch.object(building, "STRETCH", stretch), mock.patch.object(planner, "SCAN", scan)]
+        for patch in self.patches:
+            patch.start()
         self.options, self.ints = options, ints
         self.rows: dict[Any, Row] = {}
         self.possible: list[dict[Any, Row]] = [self.rows]
@@ -87,6 +98,10 @@ class Tables(RuleBasedStateMachine):
         self.count = 0
         self.fs = recovery.memory()
         self.open()
+        if rows:
+            self.put([{"k": 50 + i if ints else f"row{i}", **r} for i, r in enumerate(rows)])
+        for chosen in indexes:
+            self.make(chosen)
 
     def open(self) -> None:
         self.db = lsm.open("/db", self.options, fs=self.fs)
@@ -118,29 +133,29 @@ class Tables(RuleBasedStateMachine):
     @rule(data=st.data(), rows=st.lists(ROWS, min_size=1, max_size=8))
     def put_many(self, data: st.DataObject, rows: list[Row]) -> None:
         self.put([{"k": self.keys(data), **r} for r in rows])
+        self.ask(data)
 
     @rule(data=st.data(), row=ROWS, count=st.integers(10, 40))
     def load(self, data: st.DataObject, row: Row, count: int) -> None:
         self.put([{"k": 100 + i if self.ints else f"load{i}", **row, "a": i * 7 % 11, "n": i % 5} for i in range(count)])
+        self.ask(data)
 
     @rule(data=st.data(), count=st.integers(1, 5))
     def delete(self, data: st.DataObject, count: int) -> None:
         if not self.rows:
             return
-        keys = [
-            self.keys(data) if data.draw(st.booleans()) else data.draw(st.sampled_from(sorted(self.rows, key=repr))) for _ in range(count)
-        ]
+        there = st.sampled_from(sorted(self.rows, key=repr))
+        keys = [self.keys(data) if data.draw(st.booleans()) else data.draw(there) for _ in range(count)]
         self.table.delete_many(keys)
         self.became({k: r for k, r in self.rows.items() if k not in keys})
+        self.ask(data)
 
     # Indexes
 
     @rule(data=st.data(), chosen=st.sampled_from(INDEXES), rows=st.lists(ROWS, max_size=3), deaths=st.sampled_from([0, 0, 0, 1, 2]))
     def create_index(self, data: st.DataObject, chosen: dict[str, Any], rows: list[Row], deaths: int) -> None:
         """Rows are written while it is made; the process may die at a stretch, and the index is finished when the table is opened."""
-        self.count += 1
-        name = f"i{self.count}"
-        more = [{"k": self.keys(data), **r} for r in rows]
+        more = [] if chosen.get("unique") else [{"k": self.keys(data), **r} for r in rows]
         clones: list[Any] = []
 
         def progress(done: int) -> None:
@@ -149,21 +164,24 @@ class Tables(RuleBasedStateMachine):
             if len(clones) < deaths:
                 clones.append((self.fs.crash_clone("process"), self.rows))
 
-        before, duplicates = dict(self.made), bool(chosen.get("unique")) and violates(chosen, self.rows)
-        if chosen.get("unique"):
-            more.clear()
+        self.make(chosen, progress)
+        if clones and not chosen.get("unique"):
+            clone, self.rows = clones[-1]
+            self.crash(clone)
+            self.possible = [self.rows]
+        self.check_indexes()
+        self.ask(data)
+
+    def make(self, chosen: dict[str, Any], progress: Any = None) -> None:
+        self.count += 1
+        duplicates = bool(chosen.get("unique")) and violates(chosen, self.rows)
         try:
-            self.table.create_index(name, progress=progress, **definition(chosen))
-            assert not duplicates
-            self.made[name] = chosen
+            self.table.create_index(f"i{self.count}", progress=progress, **definition(chosen))
         except UniqueViolation:
             assert duplicates
-            assert self.made == before
-        if clones and not chosen.get("unique"):
-            clone, rows_then = clones[-1]
-            self.crash(clone)
-            self.rows = rows_then
-            self.possible = [self.rows]
+        else:
+            assert not duplicates
+            self.made[f"i{self.count}"] = chosen
         self.check_indexes()
 
     def check_indexes(self) -> None:
@@ -187,24 +205,28 @@ class Tables(RuleBasedStateMachine):
 
     # The tree
 
-    @rule()
-    def flush(self) -> None:
+    @rule(data=st.data())
+    def flush(self, data: st.DataObject) -> None:
         self.table.flush()
+        self.ask(data)
 
-    @rule()
-    def flush_another(self) -> None:
+    @rule(data=st.data())
+    def flush_another(self, data: st.DataObject) -> None:
         self.db.put(b"x", b"y")
         self.db.default.flush()
+        self.ask(data)
 
     @rule(data=st.data(), rows=st.lists(ROWS, min_size=5, max_size=5))
     def many_flushes(self, data: st.DataObject, rows: list[Row]) -> None:
         for row in rows:
             self.put([{"k": self.keys(data), **row}])
             self.table.flush()
+        self.ask(data)
 
-    @rule()
-    def compact(self) -> None:
+    @rule(data=st.data())
+    def compact(self, data: st.DataObject) -> None:
         self.table.space.compact()
+        self.ask(data)
 
     # Time
 
@@ -219,56 +241,60 @@ class Tables(RuleBasedStateMachine):
         self.fs = clone
         self.open()
 
-    @rule()
-    def reopen(self) -> None:
+    @rule(data=st.data())
+    def reopen(self, data: st.DataObject) -> None:
         self.forget()
         self.db.close()
         self.open()
         self.check_indexes()
         self.possible = [self.rows]
+        self.ask(data)
 
-    @rule()
-    def process_dies(self) -> None:
+    @rule(data=st.data())
+    def process_dies(self, data: st.DataObject) -> None:
         self.crash(self.fs.crash_clone("process"))
         self.check_indexes()
         assert {r["k"]: r for r in self.table} == self.rows
         self.possible = [self.rows]
+        self.ask(data)
 
-    @rule(mode=st.sampled_from(["power", "random"]), seed=st.integers(0, 1 << 16))
-    def power_fails(self, mode: str, seed: int) -> None:
+    @rule(data=st.data(), mode=st.sampled_from(["power", "random"]), seed=st.integers(0, 1 << 16))
+    def power_fails(self, data: st.DataObject, mode: str, seed: int) -> None:
         self.crash(self.fs.crash_clone(mode, seed))
         self.check_indexes()
         found = {r["k"]: r for r in self.table}
         assert found in self.possible
         self.rows = found
         self.possible = [found]
+        self.ask(data)
 
-    @rule()
-    def hold(self) -> None:
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
         if len(self.moments) < 3:
             self.moments.append((self.table.moment(), self.rows))
+        self.ask(data)
 
     # Questions
 
-    @rule(asked=st.lists(CONDITIONS, min_size=3, max_size=8), data=st.data())
-    def ask(self, asked: list[Both], data: st.DataObject) -> None:
-        self.check(asked, self.rows, None, data)
+    @rule(data=st.data())
+    def ask(self, data: st.DataObject) -> None:
+        self.check(data.draw(ASKED), self.rows, None, data)
+        if self.moments and data.draw(st.booleans()):
+            moment, rows = data.draw(st.sampled_from(self.moments))
+            self.check(data.draw(ASKED), rows, moment, data)
 
     @precondition(lambda self: self.moments)
-    @rule(asked=st.lists(CONDITIONS, min_size=3, max_size=5), data=st.data(), close=st.booleans())
-    def ask_a_moment(self, asked: list[Both], data: st.DataObject, close: bool) -> None:
-        moment, rows = self.moments[0]
-        self.check(asked, rows, moment, data)
-        if close:
-            moment.close()
-            del self.moments[0]
-
     @rule()
-    def scrub(self) -> None:
+    def let_go(self) -> None:
+        self.moments.pop(0)[0].close()
+
+    @rule(data=st.data())
+    def scrub(self, data: st.DataObject) -> None:
         assert self.table.scrub() == []
         assert {r["k"]: r for r in self.table} == self.rows
         keys = [*self.rows, 999 if self.ints else "none"]
         assert self.table.get_many(keys) == [*self.rows.values(), None]
+        self.ask(data)
 
     def check(self, asked: list[Both], rows: dict[Any, Row], moment: Moment | None, data: st.DataObject) -> None:
         known = {"k", *self.table.names}
@@ -300,9 +326,10 @@ class Tables(RuleBasedStateMachine):
         if not by:
             return
         wanted = ", ".join(f"{c.removeprefix('-')} {'DESC' if c[0] == '-' else 'ASC'}" for c in by)
+        where, one = (one.condition, one) if data.draw(st.booleans()) else (None, Both(one.condition, "true"))
         rows = sql.execute(f"SELECT {', '.join(c.removeprefix('-') for c in by)} FROM r WHERE {one.sql} ORDER BY {wanted}", one.parameters)
-        note(f"{by} {limit}: {self.table.explain(one.condition, order_by=by, limit=limit, at=moment)}")
-        found = self.table.find(one.condition, order_by=by, limit=limit, at=moment)
+        note(f"{by} {limit}: {self.table.explain(where, order_by=by, limit=limit, at=moment)}")
+        found = self.table.find(where, order_by=by, limit=limit, at=moment)
         assert [tuple(r.get(c.removeprefix("-")) for c in by) for r in found] == rows.fetchall()[:limit]
         keys = [r["k"] for r in found]
         assert len(set(keys)) == len(keys)
@@ -313,8 +340,9 @@ class Tables(RuleBasedStateMachine):
                 assert self.table.scrub() == []
                 self.forget()
                 self.db.close()
-            self.patch.stop()
+            for patch in self.patches:
+                patch.stop()
 
 
 TestTables = Tables.TestCase
-TestTables.settings = settings(settings.get_profile("quick"), max_examples=60, stateful_step_count=25)
+TestTables.settings = settings(settings.get_profile("quick"), max_examples=40, stateful_step_count=15)
