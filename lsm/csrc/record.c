@@ -479,7 +479,7 @@ static PyObject *record_decode_many(PyObject *self, PyObject *const *args, Py_ss
             PyList_SetItem(rows, i, Py_NewRef(Py_None));
             continue;
         }
-        held h;
+        held h = {.has_buffer = 0};
         if (hold(&h, data)) row = load_row(t, &h.v, list, ids ? args[2] : NULL, ids ? PyTuple_GetItem(ids, i) : NULL);
         let_go(&h);
         if (!row)

@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from indexes.rowset import RowSet
 from recovery import FileSystem, crc32c, mask
 
@@ -84,11 +87,12 @@ def remove(fs: FileSystem, directory: str, number: int) -> None:
         return
 
 
-def _content(fs: FileSystem, path: str) -> memoryview:
+def _content(fs: FileSystem, path: str) -> npt.NDArray[np.uint8]:
+    """The bytes as an array: a memoryview that C holds must not be part of a cycle that the collector clears, an array may."""
     if fs.name != "posix" or not fs.stat(path)[0]:
-        return memoryview(fs.read_all(path))
+        return np.frombuffer(fs.read_all(path), np.uint8)
     with open(path, "rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def read_component(fs: FileSystem, directory: str, number: int) -> Component:

@@ -263,9 +263,11 @@ class HashIndex(IndexType):
         return sized([b"".join(parts) for parts in product(*heads)])
 
     def gather(self, rows: Sequence[Row]) -> Gathered:
-        """Column by column."""
+        """Column by column, unless there are lists."""
         values = [[row.get(c) for row in rows] for c in self.columns]
-        keys = [key_code.indexed(v, encoded) for v in values]
+        keys = [key_code.indexed(v, _key_or_keys) for v in values]
+        if not all(map(are_bytes, keys)):
+            return super().gather(rows)
         joined = sized(keys[0] if len(keys) == 1 else list(map(b"".join, zip(*keys, strict=True))))
         full = [all(v is not None for v in row) for row in zip(*values, strict=True)]
         return Gathered(None, joined) if all(full) else Gathered([i for i, f in enumerate(full) if f], list(compress(joined, full)))
