@@ -79,6 +79,12 @@ int64_t idx_hashed_lookup(const idx_hashed *v, const uint8_t *key, size_t n, uin
     return found == 1 ? (int64_t)r.count : found;
 }
 
+int64_t idx_hashed_first(const idx_hashed *v, const uint8_t *key, size_t n) {
+    uint64_t row = 0;
+    const int64_t found = idx_hashed_lookup(v, key, n, &row, 1);
+    return found < 0 ? found : found == 0 ? IDX_NO_ROW : found > 1 || row >> 63 ? IDX_LOOK_ON : (int64_t)row;
+}
+
 int idx_hashed_lookup_many(const idx_hashed *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,
                            size_t room, uint64_t *total) {
     uint64_t hash[TOGETHER];
