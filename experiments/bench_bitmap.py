@@ -1,16 +1,16 @@
 """`lsmlab bench bitmap`: row sets, bitmap, bit-sliced, ordered and hashed components beside pyroaring, packed words, a numpy scan and pygm.
 
 One process, one thread; CPU time, the least of several repeats. A case goes through different sets in every repeat's rounds, so that no
-branch predictor learns one of them by heart. Every answer is checked against the first peer's. "target" is the study's: as quick as the
-best peer.
+branch predictor learns one of them by heart. Our answer is checked against every peer's; the target is to be as quick as the best of them.
 """
 
 from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import reduce
 from itertools import islice
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ from .console import emit, guarded, out, print_table
 
 ROUNDS = 4  # different sets that a case goes through
 Call = Callable[[int], Any]  # the number of the round -> an answer
+Peers = Mapping[str, tuple[Call, Callable[[Any], float]]]  # by name: the call, and how many rows an answer of its has
 
 
 @dataclass
@@ -59,9 +60,7 @@ def timed(call: Call, repeats: int) -> float:
     return best / ROUNDS / 1e3
 
 
-def measure(
-    case: str, repeats: int, ours: Call, size: Callable[[Any], float], peers: dict[str, tuple[Call, Callable[[Any], float]]]
-) -> Row:
+def measure(case: str, repeats: int, ours: Call, size: Callable[[Any], float], peers: Peers) -> Row:
     """Time all of them in turn after checking that they answer the same. ValueError when they do not."""
     answer = size(ours(0))
     for name, (call, count) in peers.items():
@@ -91,13 +90,6 @@ class Values:
         return np.packbits(padded, bitorder="little").view(np.uint64)
 
 
-def _folded(operate: Callable[..., Any], parts: list[Any]) -> Any:
-    total = operate(parts[0], parts[1])
-    for part in parts[2:]:
-        total = operate(total, part)
-    return total
-
-
 def _in_place(operate: Any, parts: list[Any]) -> Any:
     total = operate(parts[0], parts[1])
     for part in parts[2:]:
@@ -108,26 +100,34 @@ def _in_place(operate: Any, parts: list[Any]) -> Any:
 def set_cases(v: Values, label: str, repeats: int) -> Iterator[Row]:
     """AND and OR of 2 to 5 sets: as they are, counted only, and as words where they are lists."""
     for k in range(2, 6):
-        for name, ours, count, one, word_op in (
-            ("AND", RowSet.intersection, RowSet.and_count, lambda a, b: a & b, np.bitwise_and),
-            ("OR", RowSet.union, RowSet.or_count, None, np.bitwise_or),
-        ):
-            peers: dict[str, tuple[Call, Callable[[Any], float]]] = {
-                "pyroaring": (
-                    lambda i, k=k, one=one: _folded(one, v.theirs[i][:k]) if one else pyroaring.BitMap.union(*v.theirs[i][:k]),  # type: ignore[misc]
-                    len,
-                ),
-                "packed words": (lambda i, k=k, op=word_op: _in_place(op, v.words[i][:k]), _bits),  # type: ignore[misc]
-            }
-            yield measure(f"{name} of {k}, {label}", repeats, lambda i, f=ours, k=k: f(*v.ours[i][:k]), len, peers)  # type: ignore[misc]
-            yield measure(f"{name} of {k}, {label}, expanded", repeats, lambda i, f=ours, k=k: f(*v.wide[i][:k]), len, peers)  # type: ignore[misc]
-            if k == 2:
-                counted = getattr(pyroaring.BitMap, "intersection_cardinality" if name == "AND" else "union_cardinality")
-                cards = {"pyroaring": (lambda i, f=counted: f(*v.theirs[i][:2]), float)}
-                yield measure(f"{name} of 2, {label}, count", repeats, lambda i, f=count: f(*v.ours[i][:2]), float, cards)  # type: ignore[misc]
-    both = [(a[0] & a[1], b[0] & b[1]) for a, b in zip(v.ours, v.theirs, strict=True)]
-    arrays = {"pyroaring": (lambda i: both[i][1].to_array() if hasattr(both[i][1], "to_array") else np.array(both[i][1]), len)}
-    yield measure(f"row ids of AND of 2, {label}", repeats, lambda i: both[i][0].rows(), len, arrays)
+        yield from _and_cases(v, k, f"AND of {k}, {label}", repeats)
+        yield from _or_cases(v, k, f"OR of {k}, {label}", repeats)
+    arrays: Peers = {"pyroaring": (lambda i: np.array((v.theirs[i][0] & v.theirs[i][1]).to_array()), len)}
+    yield measure(f"AND of 2 and its row ids, {label}", repeats, lambda i: (v.ours[i][0] & v.ours[i][1]).rows(), len, arrays)
+
+
+def _and_cases(v: Values, k: int, case: str, repeats: int) -> Iterator[Row]:
+    peers: Peers = {
+        "pyroaring": (lambda i: reduce(lambda a, b: a & b, v.theirs[i][:k]), len),
+        "packed words": (lambda i: _in_place(np.bitwise_and, v.words[i][:k]), _bits),
+    }
+    yield measure(case, repeats, lambda i: RowSet.intersection(*v.ours[i][:k]), len, peers)
+    yield measure(f"{case}, expanded", repeats, lambda i: RowSet.intersection(*v.wide[i][:k]), len, peers)
+    counted: Peers = {"pyroaring": (lambda i: v.theirs[i][0].intersection_cardinality(v.theirs[i][1]), float)}
+    if k == 2:
+        yield measure(f"{case}, count", repeats, lambda i: RowSet.and_count(*v.ours[i][:2]), float, counted)
+
+
+def _or_cases(v: Values, k: int, case: str, repeats: int) -> Iterator[Row]:
+    peers: Peers = {
+        "pyroaring": (lambda i: pyroaring.BitMap.union(*v.theirs[i][:k]), len),
+        "packed words": (lambda i: _in_place(np.bitwise_or, v.words[i][:k]), _bits),
+    }
+    yield measure(case, repeats, lambda i: RowSet.union(*v.ours[i][:k]), len, peers)
+    yield measure(f"{case}, expanded", repeats, lambda i: RowSet.union(*v.wide[i][:k]), len, peers)
+    counted: Peers = {"pyroaring": (lambda i: v.theirs[i][0].union_cardinality(v.theirs[i][1]), float)}
+    if k == 2:
+        yield measure(f"{case}, count", repeats, lambda i: RowSet.or_count(*v.ours[i][:2]), float, counted)
 
 
 def range_cases(rng: np.random.Generator, n: int, cardinality: int, is_sorted: bool, repeats: int) -> Iterator[Row]:
@@ -149,13 +149,15 @@ def range_cases(rng: np.random.Generator, n: int, cardinality: int, is_sorted: b
                 equal = equal - digits[d]
         return less
 
-    for share in (0.01, 0.1, 0.5):
+    def ranged(share: float) -> Row:
         low, high = int(0.2 * cardinality), int((0.2 + share) * cardinality)
-        peers: dict[str, tuple[Call, Callable[[Any], float]]] = {
-            "pyroaring slices": (lambda i, a=low, b=high: below(b) - below(a), len),  # type: ignore[misc]
-            "numpy scan": (lambda i, a=low, b=high: (column >= a) & (column < b), np.count_nonzero),  # type: ignore[misc]
+        peers: Peers = {
+            "pyroaring slices": (lambda i: below(high) - below(low), len),
+            "numpy scan": (lambda i: (column >= low) & (column < high), np.count_nonzero),
         }
-        yield measure(f"range of {share:.0%}, {label}", repeats, lambda i, a=low, b=high: view.range(a, b), len, peers)  # type: ignore[misc]
+        return measure(f"range of {share:.0%}, {label}", repeats, lambda i: view.range(low, high), len, peers)
+
+    yield from map(ranged, (0.01, 0.1, 0.5))
     among = np.flatnonzero(rng.random(n) < 0.1)
     some, theirs = RowSet(among), pyroaring.BitMap(among)
     slices = {
@@ -187,7 +189,7 @@ def key_cases(rng: np.random.Generator, n: int, repeats: int) -> Iterator[Row]:
     numbers, coded, ends = values[asked].tolist(), _coded(values[asked]), _coded(values[asked + 100])
     lookup = dict(zip(values.tolist(), range(n), strict=True))
     peers: dict[str, tuple[Call, Callable[[Any], float]]] = {"dict": (lambda r: [lookup[x] for x in numbers[r]], sum)}
-    ranges: dict[str, tuple[Call, Callable[[Any], float]]] = {
+    ranges: Peers = {
         "numpy searchsorted": (
             lambda r: [values[slice(*np.searchsorted(values, (x, values[i + 100])))] for x, i in zip(numbers[r], asked[r], strict=True)],
             len,
@@ -239,18 +241,27 @@ def size_rows(rng: np.random.Generator, n: int) -> list[list[str]]:
         column = rng.integers(0, cardinality, n, dtype=np.uint16)
         if is_sorted:
             column.sort()
-        times, sizes = [], []
-        for make in (
-            lambda c=column: bitmap.build(c.astype(">u2").view("V2"), np.arange(n, dtype=np.uint64)),  # type: ignore[misc]
-            lambda c=column: bitsliced.build(c.astype(np.int64), np.arange(n, dtype=np.uint64)),  # type: ignore[misc]
-            lambda c=column: b"".join(map(pyroaring.BitMap.serialize, _value_sets(c))),  # type: ignore[misc]
-        ):
-            start = time.process_time()
-            sizes.append(8 * len(make()) / n)
-            times.append(time.process_time() - start)
+        made = [_made(make, column) for make in (_as_bitmap, _as_slices, _as_pyroaring)]
         label = f"{cardinality:,} values" + (", sorted" if is_sorted else "")
-        shown.append([label, *(f"{s:.2f}" for s in sizes), *(f"{t:.2f}" for t in times)])
+        shown.append([label, *(f"{size:.2f}" for size, _ in made), *(f"{seconds:.2f}" for _, seconds in made)])
     return shown
+
+
+def _made(make: Callable[[npt.NDArray[np.uint16]], bytes], column: npt.NDArray[np.uint16]) -> tuple[float, float]:
+    start = time.process_time()
+    return 8 * len(make(column)) / len(column), time.process_time() - start
+
+
+def _as_bitmap(column: npt.NDArray[np.uint16]) -> bytes:
+    return bitmap.build(column.astype(">u2").view("V2"), np.arange(len(column), dtype=np.uint64))
+
+
+def _as_slices(column: npt.NDArray[np.uint16]) -> bytes:
+    return bitsliced.build(column.astype(np.int64), np.arange(len(column), dtype=np.uint64))
+
+
+def _as_pyroaring(column: npt.NDArray[np.uint16]) -> bytes:
+    return b"".join(map(pyroaring.BitMap.serialize, _value_sets(column)))
 
 
 def _value_sets(column: npt.NDArray[np.uint16]) -> Iterator[Any]:

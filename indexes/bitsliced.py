@@ -54,7 +54,7 @@ def to_ordered(values: Column) -> Rows:
     """Return the numbers as unsigned ones of the same order: int64 with the sign turned; a float64's bits, all turned when negative."""
     if values.dtype == np.int64:
         return values.view(np.uint64) ^ np.uint64(_SIGN)
-    bits = (values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
+    bits: Rows = (values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
     return np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(_SIGN))
 
 
@@ -63,15 +63,16 @@ def from_ordered(numbers: Rows, kind: int) -> Column:
     if kind == 0:
         return (numbers ^ np.uint64(_SIGN)).view(np.int64)
     bits: Rows = np.where(numbers >> np.uint64(63), numbers ^ np.uint64(_SIGN), ~numbers)
-    column: Column = bits.view(np.float64)
-    return column
+    floats: npt.NDArray[np.float64] = bits.view(np.float64)
+    return floats
 
 
 def as_column(values: Any) -> Column:
     """Return values as int64 or float64. ValueError: NaN (leave NULLs out), no numbers, or whole numbers beyond 64 bits."""
     column = np.asarray(values)
     if column.size == 0:
-        return column.astype(np.float64 if column.dtype == np.float64 and isinstance(values, np.ndarray) else np.int64).reshape(-1)
+        is_float = isinstance(values, np.ndarray) and values.dtype.kind == "f"
+        return np.empty(0, np.float64) if is_float else np.empty(0, np.int64)
     if column.ndim != 1 or column.dtype.kind not in "iufb" or (column.dtype.kind == "u" and int(column.max()) >= _SIGN):
         raise ValueError(f"values are {column.dtype} of {column.ndim} dimensions; allowed: int64 or float64 in a row")
     if column.dtype.kind != "f":

@@ -102,8 +102,8 @@ void slices_expand(const slices_chunk *c, slices_words *w) {
         const word *at = part->data;
         if (part->type != BITMAP) {
             word *to = w->room + (size_t)i * WORDS;
-            memset(to, 0, WORDS_BYTES);
-            if (part->card) container_apply(SET_OR, to, part);
+            memset(to, part->card == SPAN ? 255 : 0, WORDS_BYTES);
+            if (part->card && part->card < SPAN) container_apply(SET_OR, to, part);
             at = to;
         }
         *(i ? &w->digit[i - 1] : &w->exists) = at;
@@ -270,8 +270,14 @@ int idx_slices_sum(const idx_slices *v, const idx_rowset *filter, uint64_t *coun
         if (!query_load(&q, i, &some)) continue;
         uint32_t n;
         if (q.c.sliced) {
-            n = query_words(&q, some);
-            for (uint32_t d = 0; n && d < q.c.bits; d++) sum += (unsigned __int128)words_combine(SET_AND, NULL, q.among, q.w.digit[d]) << d;
+            const word *among = q.among;
+            if (some && some->type == BITMAP && q.c.exists.card == SPAN) { /* all rows are there: the filter as it is */
+                slices_expand(&q.c, &q.w);
+                among = some->data, n = some->card;
+            } else {
+                n = query_words(&q, some);
+            }
+            for (uint32_t d = 0; n && d < q.c.bits; d++) sum += (unsigned __int128)words_combine(SET_AND, NULL, among, q.w.digit[d]) << d;
         } else {
             low *places = (low *)q.w.room;
             n = query_places(&q, some, places);

@@ -45,6 +45,7 @@ static PyMethodDef may_contain_method = {
 static void free_probe(PyObject *capsule) { free(PyCapsule_GetPointer(capsule, NULL)); }
 
 static PyObject *bind_probe(PyObject *module, PyObject *args) {
+    (void)module;
     unsigned long long ops, hash, filter, len;
     PyObject *slow, *owner;
     if (!PyArg_ParseTuple(args, "KKKKOO", &ops, &hash, &filter, &len, &slow, &owner)) return NULL;

@@ -68,7 +68,7 @@ int container_copy(const container *a, container *out, arena *mem) {
 
 int container_compact(const container *a, container *out, arena *mem) {
     if (container_copy(a, out, mem)) return -1;
-    return a->type == BITMAP ? container_of_words((word *)(uintptr_t)out->data, a->card, out, mem) : 0;
+    return a->type == BITMAP ? container_of_words((word *)(uintptr_t)out->data, a->card, ALL_LIVE, out, mem) : 0;
 }
 
 static int sound_runs(const container *c) {
@@ -90,11 +90,11 @@ int container_sound(const container *c) {
     return !bad;
 }
 
-int container_of_words(word *words, uint32_t card, container *out, arena *mem) {
+int container_of_words(word *words, uint32_t card, uint64_t live, container *out, arena *mem) {
     *out = (container){.data = words, .card = card, .type = BITMAP};
     if (card <= FEW) {
         low list[FEW];
-        words_list(words, list);
+        words_list_live(words, live, list);
         memcpy(words, list, 2 * card);
         arena_trim(mem, words, 2 * card);
         out->type = ARRAY;
@@ -352,7 +352,7 @@ static int through_words(setop op, const container *a, const container *b, conta
         container_apply(op, dst, b);
         card = words_count(dst);
     }
-    return container_of_words(dst, card, out, mem);
+    return container_of_words(dst, card, ALL_LIVE, out, mem);
 }
 
 int container_combine(setop op, const container *a, const container *b, container *out, arena *mem) {

@@ -100,12 +100,16 @@ typedef struct {
     idx_cursor base;
     const uint8_t *bytes;
     const uint64_t *offsets, *rows;
-    ranked *order;
+    ranked *order; /* with short keys: (rank, row), all that there is, so that nothing is looked up out of order */
     size_t n, at;
+    int is_short; /* all keys are of `width` bytes, 8 at most, and the rank is the key */
+    uint32_t width;
+    uint8_t key[8];
 } arrays_cursor;
 
 static entry entry_at(const arrays_cursor *c, size_t i) {
     const size_t p = c->order[i].place;
+    if (c->is_short) return (entry){.rank = c->order[i].rank, .row = p};
     return (entry){.rank = c->order[i].rank,
                    .row = c->rows[p],
                    .key = c->bytes + c->offsets[p],
@@ -116,6 +120,11 @@ static int arrays_next(idx_cursor *cursor, entry *out) {
     arrays_cursor *c = (arrays_cursor *)cursor;
     if (c->at == c->n) return 0;
     *out = entry_at(c, c->at++);
+    if (c->is_short) {
+        const uint64_t first_low = __builtin_bswap64(out->rank);
+        memcpy(c->key, &first_low, 8);
+        out->key = c->key, out->size = c->width;
+    }
     return 1;
 }
 
@@ -165,8 +174,12 @@ idx_cursor *idx_cursor_arrays(const uint8_t *bytes, const uint64_t *offsets, con
     }
     *c = (arrays_cursor){.base = {.next = arrays_next, .close = arrays_close}, .bytes = bytes, .offsets = offsets, .rows = rows, .n = n};
     int sorted = 1;
+    c->width = n ? (uint32_t)(offsets[1] - offsets[0]) : 0;
+    c->is_short = !hashed && c->width <= 8 && sizeof(size_t) == 8;
+    for (size_t i = 1; i < n && c->is_short; i++) c->is_short = offsets[i + 1] - offsets[i] == c->width;
     for (size_t i = 0; i < n; i++) {
-        order[i] = (ranked){key_rank(bytes + offsets[i], offsets[i + 1] - offsets[i], hashed), i};
+        const uint64_t rank = key_rank(bytes + offsets[i], offsets[i + 1] - offsets[i], hashed);
+        order[i] = (ranked){rank, c->is_short ? (size_t)rows[i] : i};
         sorted &= i == 0 || order[i - 1].rank <= order[i].rank;
     }
     c->order = sorted ? order : sort_ranked(order, other, n);

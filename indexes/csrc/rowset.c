@@ -53,6 +53,7 @@ idx_rowset *rowset_of_sorted(const uint64_t *rows, size_t n) {
     for (size_t i = 0; i < n; i++) containers += i == 0 || rows[i] >> 16 != rows[i - 1] >> 16;
     idx_rowset *set = rowset_new(containers);
     low *list = malloc(SPAN * sizeof *list);
+    if (set) set->mem.first = n / 4096 < containers ? 2 * n : containers * (size_t)WORDS_BYTES; /* one piece as a rule: quicker to walk */
     for (size_t i = 0; set && list && i < n;) {
         const uint64_t key = rows[i] >> 16;
         uint32_t m = 0;

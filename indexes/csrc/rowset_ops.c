@@ -112,9 +112,10 @@ static int and_containers(const container *const *group, size_t n, int count_onl
     if (bitmaps == n) {
         word *dst = arena_take(mem, WORDS_BYTES);
         if (!dst) return -1;
-        const uint32_t card = words_fold(SET_AND, dst, words, n);
+        uint64_t live;
+        const uint32_t card = words_fold(SET_AND, dst, words, n, &live);
         out->card = card;
-        return count_only ? 0 : container_of_words(dst, card, out, mem);
+        return count_only ? 0 : container_of_words(dst, card, live, out, mem);
     }
     *out = *group[0];
     for (size_t i = 1; i < n && out->card; i++) {
@@ -225,8 +226,9 @@ static uint32_t or_words(const keyed *group, size_t n, word *dst) {
     for (size_t i = 0; i < n && bitmaps < MOST_FOLD; i++)
         if (group[i].c->type == BITMAP) words[bitmaps++] = group[i].c->data;
     uint32_t card = 0;
+    uint64_t live;
     if (bitmaps)
-        card = words_fold(SET_OR, dst, words, bitmaps);
+        card = words_fold(SET_OR, dst, words, bitmaps, &live);
     else
         memset(dst, 0, WORDS_BYTES);
     if (bitmaps == n) return card;
@@ -249,7 +251,7 @@ static int or_group(const keyed *group, size_t n, word *words, arena *scratch, i
     }
     uint32_t total = 0, lists = 0;
     for (size_t i = 0; i < n; i++) total += group[i].c->card, lists += group[i].c->type == ARRAY;
-    if (lists == n && total <= FEW / 2 && n <= MOST_FEW_LISTS) {
+    if (lists == n && total <= 128 && n <= MOST_FEW_LISTS) {
         if (or_lists(group, n, &c, scratch) || (out && push_copy(out, group->key, &c))) return -1;
         if (!out) *count += c.card;
         arena_reset(scratch);
@@ -262,7 +264,7 @@ static int or_group(const keyed *group, size_t n, word *words, arena *scratch, i
         *count += card;
         return 0;
     }
-    return container_of_words(dst, card, &c, &out->mem) || rowset_push(out, group->key, &c);
+    return container_of_words(dst, card, ALL_LIVE, &c, &out->mem) || rowset_push(out, group->key, &c);
 }
 
 static int or_many(const idx_rowset *const *sets, size_t n, idx_rowset *out, uint64_t *count) {

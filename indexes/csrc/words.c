@@ -129,7 +129,8 @@ uint32_t words_combine(setop op, word *dst, const word *a, const word *b) {
 /* Eight words at a time: a register of AVX-512, two of AVX2, four of SSE2; the compiler does what the function's target allows. */
 typedef uint64_t lane __attribute__((vector_size(64), aligned(1), may_alias));
 
-static inline __attribute__((always_inline)) void fold(setop op, word *dst, const word *const *src, size_t n) {
+static inline __attribute__((always_inline)) uint64_t fold(setop op, word *dst, const word *const *src, size_t n) {
+    uint64_t live = 0;
     for (int i = 0; i < WORDS; i += 16) {
         lane x = *(const lane *)(src[0] + i), y = *(const lane *)(src[0] + i + 8);
         for (size_t s = 1; s < n; s++) {
@@ -139,30 +140,64 @@ static inline __attribute__((always_inline)) void fold(setop op, word *dst, cons
                 x |= *(const lane *)(src[s] + i), y |= *(const lane *)(src[s] + i + 8);
         }
         *(lane *)(dst + i) = x, *(lane *)(dst + i + 8) = y;
+        const lane any = x | y;
+        live |= (uint64_t)((any[0] | any[1] | any[2] | any[3] | any[4] | any[5] | any[6] | any[7]) != 0) << (i / 16);
     }
+    return live;
 }
 
 #if defined(__x86_64__)
-AVX512 static void fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
-    op == SET_AND ? fold(SET_AND, dst, src, n) : fold(SET_OR, dst, src, n);
+AVX512 static uint64_t fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
+    uint64_t live = 0;
+    for (int i = 0; i < WORDS; i += 16) {
+        __m512i x = _mm512_loadu_si512(src[0] + i), y = _mm512_loadu_si512(src[0] + i + 8);
+        for (size_t s = 1; s < n; s++) {
+            x = combine_512(op, x, _mm512_loadu_si512(src[s] + i));
+            y = combine_512(op, y, _mm512_loadu_si512(src[s] + i + 8));
+        }
+        _mm512_storeu_si512(dst + i, x), _mm512_storeu_si512(dst + i + 8, y);
+        const __m512i any = _mm512_or_si512(x, y);
+        live |= (uint64_t)(_mm512_test_epi64_mask(any, any) != 0) << (i / 16);
+    }
+    return live;
 }
 
-AVX2 static void fold_avx2(setop op, word *dst, const word *const *src, size_t n) {
-    op == SET_AND ? fold(SET_AND, dst, src, n) : fold(SET_OR, dst, src, n);
+AVX2 static uint64_t fold_avx2(setop op, word *dst, const word *const *src, size_t n) {
+    return op == SET_AND ? fold(SET_AND, dst, src, n) : fold(SET_OR, dst, src, n);
 }
 #endif
 
-uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n) {
-    if (n == 2) return words_combine(op, dst, src[0], src[1]);
+static uint32_t count_live(const word *a, uint64_t live) {
+    uint32_t count = 0;
+    for (; live; live &= live - 1) {
+        const word *at = a + 16 * __builtin_ctzll(live);
+        for (int i = 0; i < 16; i++)
+            for (uint64_t v = at[i]; v; v &= v - 1) count++;
+    }
+    return count;
+}
+
+uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n, uint64_t *live) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw"))
-        fold_avx512(op, dst, src, n);
+        *live = op == SET_AND ? fold_avx512(SET_AND, dst, src, n) : fold_avx512(SET_OR, dst, src, n);
     else if (__builtin_cpu_supports("avx2"))
-        fold_avx2(op, dst, src, n);
+        *live = fold_avx2(op, dst, src, n);
     else
 #endif
-        fold(op, dst, src, n);
-    return words_count(dst);
+        *live = fold(op, dst, src, n);
+    return __builtin_popcountll(*live) <= 8 ? count_live(dst, *live) : words_count(dst);
+}
+
+uint32_t words_list_live(const word *a, uint64_t live, low *out) {
+    if (__builtin_popcountll(live) > 32) return words_list(a, out);
+    uint32_t n = 0;
+    for (; live; live &= live - 1) {
+        const uint32_t from = 16 * (uint32_t)__builtin_ctzll(live);
+        for (uint32_t i = from; i < from + 16; i++)
+            for (uint64_t v = a[i]; v; v &= v - 1) out[n++] = (uint16_t)(i << 6 | (uint32_t)__builtin_ctzll(v));
+    }
+    return n;
 }
 
 uint32_t words_count(const word *a) { return words_combine(SET_AND, NULL, a, a); }
@@ -253,7 +288,7 @@ void words_apply_list(setop op, word *a, const low *list, uint32_t n) {
     else if (op == SET_XOR)
         for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] ^= (uint8_t)(1u << (list[i] & 7));
     else
-        for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] &= (uint8_t) ~(1u << (list[i] & 7));
+        for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] &= (uint8_t)~(1u << (list[i] & 7));
 }
 
 uint32_t list_seek(const low *list, uint32_t n, uint32_t from, uint32_t x) {

@@ -28,8 +28,10 @@ typedef enum { SET_AND, SET_OR, SET_XOR, SET_ANDNOT } setop;
 
 /* dst = a op b, and the number of its bits. dst may be a or b; NULL: count only. */
 uint32_t words_combine(setop op, word *dst, const word *a, const word *b);
-/* dst = src[0] op ... op src[n - 1] (n >= 1) in one pass; AND or OR. dst is none of them. */
-uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n);
+/* dst = src[0] op ... op src[n - 1] (n >= 1) in one pass; AND or OR. dst is none of them. *live: bit i is 0 only if words 16i..16i+15 are 0. */
+uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n, uint64_t *live);
+/* The bits as a list, `live` as of words_fold: a few bits among many words are found quickly. */
+uint32_t words_list_live(const word *a, uint64_t live, low *out);
 uint32_t words_count(const word *a);
 /* The number of maximal runs of ones. */
 uint32_t words_runs(const word *a);
