@@ -170,14 +170,14 @@ def looked_up(function: Any, view: Any, key: bytes, what: str) -> Rows:
         room = n
 
 
-def first_of(function: Any, view: Any, key: bytes, what: str) -> int | None:
-    """Return the least row of the key."""
-    out = ffi.new(_U64)
-    n = function(view, key, len(key), out, 1)
-    if n == 1:
-        return int(out[0])
-    told(min(n, 0), what)
-    return int(looked_up(function, view, key, what)[0]) if n else None
+def first_of(got: int, function: Any, view: Any, key: bytes, what: str) -> int | None:
+    """Return the least row of the key, from what the native first gave when that is not it."""
+    if got == lib.IDX_NO_ROW:
+        return None
+    if got == lib.IDX_LOOK_ON:
+        return int(looked_up(function, view, key, what)[0])
+    told(got, what)
+    raise AssertionError(got)
 
 
 def many_looked_up(function: Any, view: Any, keys: Keys, what: str) -> tuple[Rows, Rows]:
@@ -222,7 +222,8 @@ class NativeOrdered:
 
     def first(self, key: bytes) -> int | None:
         """Return the least row id of the key, None when there is none: the quickest for unique keys."""
-        return first_of(lib.idx_ordered_lookup, self._view, key, "an ordered segment")
+        got: int = lib.idx_ordered_first(self._view, key, len(key))
+        return got if got >= 0 else first_of(got, lib.idx_ordered_lookup, self._view, key, "an ordered segment")
 
     def rows_at(self, start: int, stop: int) -> Rows:
         """Return the row ids at these places, in the order of the keys."""
@@ -264,7 +265,8 @@ class NativeHashed:
 
     def first(self, key: bytes) -> int | None:
         """Return the least row id of the key, None when there is none: the quickest for unique keys."""
-        return first_of(lib.idx_hashed_lookup, self._view, key, "a hashed segment")
+        got: int = lib.idx_hashed_first(self._view, key, len(key))
+        return got if got >= 0 else first_of(got, lib.idx_hashed_lookup, self._view, key, "a hashed segment")
 
     def lookup_many(self, keys: Keys) -> tuple[Rows, Rows]:
         """Return (ends, rows): the rows of key i are rows[ends[i]:ends[i + 1]]. The keys' cache misses overlap."""

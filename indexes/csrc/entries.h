@@ -16,7 +16,7 @@
 
 /* cdef:begin */
 #define IDX_LONGEST_KEY 65535
-enum { IDX_MEMORY = -1, IDX_MALFORMED = -2 };
+enum { IDX_MEMORY = -1, IDX_MALFORMED = -2, IDX_NO_ROW = -3, IDX_LOOK_ON = -4 };
 
 typedef struct idx_cursor idx_cursor;
 typedef struct idx_buffer idx_buffer;

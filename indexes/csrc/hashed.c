@@ -49,9 +49,13 @@ static int read_rows(const record *r, uint64_t *out, uint64_t room) {
     const uint8_t *p = r->rows;
     uint64_t row = 0;
     for (uint64_t i = 0; i < r->count && i < room; i++) {
-        uint64_t step;
-        p = varint_get(p, r->end, &step);
-        if (!p) return IDX_MALFORMED;
+        const uint32_t w = r->end - p < 4 ? 0x8080 : idx_load32(p), two = w >> 7 & 1;
+        uint64_t step =
+            (w & 0x7F) | (w >> 1 & 0x3F80 & (0 - two)); /* one or two bytes, as nearly all are, without a branch between these */
+        if ((w & 0x8080) != 0x8080)
+            p += 1 + two;
+        else if (!(p = varint_get(p, r->end, &step)))
+            return IDX_MALFORMED;
         out[i] = row += step;
     }
     return 0;
@@ -73,6 +77,12 @@ int64_t idx_hashed_lookup(const idx_hashed *v, const uint8_t *key, size_t n, uin
     int found = find(v, idx_xxh3(key, n), key, n, &r);
     if (found == 1) found = read_rows(&r, out, room) ? IDX_MALFORMED : 1;
     return found == 1 ? (int64_t)r.count : found;
+}
+
+int64_t idx_hashed_first(const idx_hashed *v, const uint8_t *key, size_t n) {
+    uint64_t row = 0;
+    const int64_t found = idx_hashed_lookup(v, key, n, &row, 1);
+    return found < 0 ? found : found == 0 ? IDX_NO_ROW : found > 1 || row >> 63 ? IDX_LOOK_ON : (int64_t)row;
 }
 
 int idx_hashed_lookup_many(const idx_hashed *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,

@@ -28,6 +28,8 @@ uint64_t idx_hashed_keys(const idx_hashed *view);
 int idx_hashed_verify(const idx_hashed *view);
 /* The key's row ids, ascending, as far as there is room: how many there are, or an error. */
 int64_t idx_hashed_lookup(const idx_hashed *view, const uint8_t *key, size_t n, uint64_t *out, size_t room);
+/* The row of a key that has one; IDX_NO_ROW; IDX_LOOK_ON: more rows, or one of 2**63 and more. */
+int64_t idx_hashed_first(const idx_hashed *view, const uint8_t *key, size_t n);
 /* For m keys (bytes and offsets as in entries.h) one after the other; counts[i] rows of key i, *total of all, also when there was no room. */
 int idx_hashed_lookup_many(const idx_hashed *view, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,
                            size_t room, uint64_t *total);

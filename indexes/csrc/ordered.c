@@ -117,7 +117,7 @@ static inline uint64_t when(int holds, uint64_t x) { return x & (0 - (uint64_t)h
 /* First block with rank >= r. */
 static uint64_t block_of_rank(const idx_ordered *v, uint64_t r) {
     uint64_t base = 0;
-    for (uint64_t left = v->blocks; left > 1; left -= left / 2) base += when(rank_at(v, base + left / 2 - 1) < r, left / 2);
+    for (uint64_t left = v->blocks; left > 1; left -= left / 2) base += rank_at(v, base + left / 2 - 1) < r ? left / 2 : 0;
     return base + (v->blocks && rank_at(v, base) < r);
 }
 
@@ -195,6 +195,12 @@ static int64_t lookup(const idx_ordered *v, uint64_t at, uint64_t rank, const ui
 int64_t idx_ordered_lookup(const idx_ordered *v, const uint8_t *key, size_t n, uint64_t *out, size_t room) {
     const uint64_t rank = key_rank(key, n, 0);
     return lookup(v, block_of_rank(v, rank), rank, key, n, out, room);
+}
+
+int64_t idx_ordered_first(const idx_ordered *v, const uint8_t *key, size_t n) {
+    uint64_t row = 0;
+    const int64_t found = idx_ordered_lookup(v, key, n, &row, 1);
+    return found < 0 ? found : found == 0 ? IDX_NO_ROW : found > 1 || row >> 63 ? IDX_LOOK_ON : (int64_t)row;
 }
 
 int idx_ordered_lookup_many(const idx_ordered *v, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts, uint64_t *out,

@@ -33,6 +33,8 @@ int idx_ordered_verify(const idx_ordered *view);
 int idx_ordered_place(const idx_ordered *view, const uint8_t *key, size_t n, int after, uint64_t *place);
 /* The row ids of the entries with this key, ascending, as far as there is room: how many there are, or an error. */
 int64_t idx_ordered_lookup(const idx_ordered *view, const uint8_t *key, size_t n, uint64_t *out, size_t room);
+/* The row of a key that has one; IDX_NO_ROW; IDX_LOOK_ON: more rows, or one of 2**63 and more. */
+int64_t idx_ordered_first(const idx_ordered *view, const uint8_t *key, size_t n);
 /* For m keys (bytes and offsets as in entries.h) one after the other; counts[i] rows of key i, *total of all, also when there was no room. */
 int idx_ordered_lookup_many(const idx_ordered *view, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts,
                             uint64_t *out, size_t room, uint64_t *total);

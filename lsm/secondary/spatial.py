@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import le
 from typing import Any
 
@@ -69,7 +70,8 @@ class RTreeIndex(IndexType):
 
     def build_many(self, rows: Ids, payloads: Payloads) -> bytes:
         """Pack them."""
-        boxes = np.asarray(payloads, np.float64).reshape(-1, 2 * self.dims)
+        numbers = payloads if isinstance(payloads, np.ndarray) else np.fromiter(chain.from_iterable(payloads), np.float64)
+        boxes = np.asarray(numbers, np.float64).reshape(-1, 2 * self.dims)
         if len(boxes) and bool((boxes[:, : self.dims] == boxes[:, self.dims :]).all()):
             boxes = boxes[:, : self.dims]
         return rtree.build(rows, boxes)
