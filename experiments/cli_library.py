@@ -21,7 +21,9 @@ def library_(
     rows: Annotated[int, typer.Option("--rows", min=100, help="Rows at most.")] = 100_000,
     queries: Annotated[int, typer.Option("--queries", min=2, help="Random queries of each type.")] = 60,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 1,
-    folder: Annotated[Path, typer.Option("--out", help="Folder of the page; the databases are made in it and removed.")] = Path("results/library"),
+    folder: Annotated[Path, typer.Option("--out", help="Folder of the page; the databases are made in it and removed.")] = Path(
+        "results/library"
+    ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Index text and coordinates of this machine in every way, beside SQLite, and write a page to look at: a minute or two.
@@ -50,12 +52,11 @@ def library_(
 
 
 def _show(r: library.Result, path: Path) -> None:
-    rows = [
-        [kind, f"{a.median(US):,.1f}", f"{a.median(THEM):,.1f}", f"{a.ratio:.2f}", f"{a.found:,.0f}"] for kind, a in r.asked.items()
-    ]
+    rows = [[kind, f"{a.median(US):,.1f}", f"{a.median(THEM):,.1f}", f"{a.ratio:.2f}", f"{a.found:,.0f}"] for kind, a in r.asked.items()]
     print_table(f"microseconds a query, medians of {r.queries}; {r.rows:,} rows", ["query", US, THEM, "times as fast", "found"], rows)
     built = [
-        [s.title, *(f"{r.build[s.name][n]:.2f}" for n in (US, THEM)), *(f"{r.bytes[s.name][n] / 1024:,.0f}" for n in (US, THEM))] for s in INDEXES
+        [s.title, *(f"{r.build[s.name][n]:.2f}" for n in (US, THEM)), *(f"{r.bytes[s.name][n] / 1024:,.0f}" for n in (US, THEM))]
+        for s in INDEXES
     ]
     print_table("indexes made online", ["index", "seconds", THEM, "KiB", THEM], built)
     loads = "; ".join(f"{n} {r.load[n]:.2f} s, with indexes {r.load_indexed[n]:.2f} s" for n in (US, THEM))

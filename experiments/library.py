@@ -12,8 +12,11 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from indexes.text import snippet
 from lsm.secondary import col, intersects
@@ -100,7 +103,7 @@ def _build(result: Result, ours: Ours, theirs: Theirs, told: Told) -> None:
     for spec in INDEXES:
         told(f"index {spec.title}")
         before = theirs.pages_bytes()
-        result.build[spec.name] = {US: _timed(lambda spec=spec: ours.index(spec))[0], THEM: _timed(lambda spec=spec: theirs.index(spec))[0]}
+        result.build[spec.name] = {US: _timed(partial(ours.index, spec))[0], THEM: _timed(partial(theirs.index, spec))[0]}
         result.bytes[spec.name] = {US: ours.index_bytes()[spec.name], THEM: theirs.pages_bytes() - before}
     theirs.settle()
     theirs.analyze()
@@ -110,7 +113,7 @@ def _pass(queries: Sequence[Query], ours: Ours, theirs: Theirs, best: list[dict[
     """Ask all of both, by turns; keep the least times; return what was found. Disagreement when answers differ."""
     found = []
     for i, q in enumerate(queries):
-        asks = {US: lambda q=q: q.ours(ours.table), THEM: lambda q=q: q.theirs(theirs.con)}
+        asks: dict[str, Callable[[], Any]] = {US: partial(q.ours, ours.table), THEM: partial(q.theirs, theirs.con)}
         answers = {}
         for name in (US, THEM) if i % 2 else (THEM, US):
             seconds, answers[name] = _timed(asks[name])
@@ -144,7 +147,10 @@ def _replace(result: Result, rows: Sequence[Row], ours: Ours, theirs: Theirs) ->
                 found = [r["id"] for r in ours.table.find(words_of("text", word))]
             else:
                 theirs.replace(row)
-                found = [r[0] for r in theirs.con.execute("select d.* from search f join library d on d.id = f.rowid where search match ?", (word,))]
+                found = [
+                    r[0]
+                    for r in theirs.con.execute("select d.* from search f join library d on d.id = f.rowid where search match ?", (word,))
+                ]
             times[name].append(1e6 * (time.perf_counter() - start))
             if found != [row["id"]]:
                 raise Disagreement(f"{name}: row {row['id']} was replaced, {word!r} finds {found}")
@@ -160,7 +166,7 @@ def _shown(result: Result, queries: dict[str, list[Query]], rows: Sequence[Row],
         found = ours.table.best("text", query, 3)
         snippets = [(r["name"], r["source"], s, snippet(r["text"], query, tokens=30, before="\x01", after="\x02")) for r, s in found]
         result.searches.append({"query": query, "found": snippets, "count": ours.table.count(words_of("text", query))})
-    x, y, a, b = drawer.box(0.4)
+    x, y, a, b = (float(v) for v in np.quantile([r["at"] for r in rows], [0.35, 0.65], axis=0).ravel())
     inside = ours.table.find(intersects("at", (x, y, a, b)))
     near = ours.table.nearest("at", (2.0, 3.4), 10)
     result.points = [r["at"] for r in drawer.rng.sample(list(rows), min(len(rows), 20_000))]

@@ -1,4 +1,4 @@
-"""What `lsmlab library` asks: queries of every type, drawn from the rows with a seed, for a table and for SQLite, and whether they agree."""
+"""What `lsmlab library` asks: queries of every type, drawn from the rows with a seed, for both stores, and whether they agree."""
 
 from __future__ import annotations
 

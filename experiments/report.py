@@ -16,7 +16,6 @@ from .results import Record
 from .suite import Suite, run_id
 
 
-
 def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of results: a row a run."""
     names = list(records[0].point)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 from indexes import text as kernel
 from indexes.rowset import RowSet
@@ -40,6 +41,7 @@ class TextIndex(IndexType):
         own = functions.get(tokenizer)
         named = {"tokenizer": own, "name": tokenizer} if own is not None else {"tokenizer": tokenizer}
         self.analyzer = kernel.Analyzer(**named, stem=stem, stop=frozenset(stop), fold=fold, singles=singles)
+        self._searchers = WeakKeyDictionary[kernel.TextView, kernel.TextSearcher]()
 
     @classmethod
     def make(cls, columns: tuple[Any, ...], functions: Functions, params: Mapping[str, Any]) -> Self:
@@ -66,7 +68,7 @@ class TextIndex(IndexType):
 
     def search(self, view: kernel.TextView, query: Any) -> RowSet:
         """Return the documents of one segment that match."""
-        return RowSet(kernel.TextSearcher([view], analyzer=self.analyzer).match(query))
+        return RowSet(self._searcher(view).match(query))
 
     def entries(self, view: kernel.TextView) -> Iterator[tuple[int, tuple[tuple[int, bytes], ...]]]:
         """Yield every document as its terms with their positions."""
@@ -92,11 +94,18 @@ class TextIndex(IndexType):
 
     def estimate(self, view: kernel.TextView, query: Any) -> float:
         """By counting the documents that match."""
-        return float(kernel.TextSearcher([view], analyzer=self.analyzer).count(query))
+        return float(self._searcher(view).count(query))
 
     def cost(self, query: Any, rows: float) -> float:
         """Postings are merged."""
         return 20.0 + 0.02 * rows
+
+    def _searcher(self, view: kernel.TextView) -> kernel.TextSearcher:
+        """The searcher of one segment, made once."""
+        found = self._searchers.get(view)
+        if found is None:
+            found = self._searchers[view] = kernel.TextSearcher([view], analyzer=self.analyzer)
+        return found
 
     def searcher(self, stack: Stack, index: int) -> kernel.TextSearcher:
         """Return a searcher over all components, with exact live statistics."""
