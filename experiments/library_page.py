@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from .library import PASSES, Result
+from .library import Result
 from .library_queries import BY
 from .library_stores import INDEXES, THEM, US
 from .plots import COLOURS, STYLE, WIDTH, Plot, save
@@ -50,7 +50,7 @@ def latency(r: Result) -> Plot:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:g}"))
     axes.grid(axis="y", visible=False)
     handles = [Line2D([], [], color=c, marker=m, lw=0, ms=7, label=s) for s, c, m in ((US, OURS, "o"), (THEM, PEER, "s"))]
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1.07 + 0.3 / len(kinds)), ncols=2)
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1.03 + 0.6 / len(kinds)), ncols=2)
     won = sum(a.ratio >= 1 for a in r.asked.values())
     caption = (
         f"Marks are medians, thin lines hold eight of ten queries; at the right, how many times as fast as {THEM} lsmlab is. "
@@ -134,7 +134,8 @@ def scatter(r: Result) -> Plot:
     figure, axes = plt.subplots(figsize=(WIDTH, 5), layout="constrained")
     x0, y0, x1, y1 = r.window["box"]
     _dots(axes, r.points, s=2.2, color="#8a949e", alpha=0.35, rasterized=True, label="rows")
-    _dots(axes, r.window["inside"], s=4, color=OURS, label=f"{len(r.window['inside']):,} rows in the window")
+    inside = [(x, y) for x, y in r.points if x0 <= x <= x1 and y0 <= y <= y1]
+    _dots(axes, inside, s=3, color=OURS, alpha=0.6, rasterized=True, label=f"{r.window['inside']:,} rows in the window")
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, ec=OURS, fc="none", lw=1.4))
     _dots(axes, r.window["near"], s=26, color=LIT, label="the 10 nearest to (100, 2512)")
     axes.scatter(2.0, 3.4, marker="+", s=110, color="black", lw=1.3, zorder=4)
@@ -143,7 +144,9 @@ def scatter(r: Result) -> Plot:
     axes.yaxis.set_major_formatter(power)
     axes.set(xlabel="line of the file where the row begins (logarithmic)", ylabel="characters of its text (logarithmic)")
     axes.set(xticks=range(math.floor(max(p[0] for p in r.points)) + 1), yticks=range(math.floor(max(p[1] for p in r.points)) + 1))
-    axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1.0), borderaxespad=0.2, markerscale=1.6)
+    shown = axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1.0), borderaxespad=0.2, markerscale=1.6)
+    for handle in filter(None, shown.legend_handles):
+        handle.set_alpha(1)
     return Plot(
         "points", "Every row is a point",
         f"Where a text begins in its file and how long it is, as logarithms: {min(len(r.points), r.rows):,} of {r.rows:,} rows are drawn. "
@@ -191,7 +194,7 @@ def _facts(r: Result) -> list[tuple[str, str]]:
         ("machine", f"{m['cpu']}, {m['cores']} cores, {m['memory_bytes'] / 2**30:.0f} GiB, {m['system']}, load {m['load']:.1f}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in r.versions.items())),
         ("rows", f"{r.rows:,}: {r.sources}; drawn with seed {r.seed}. Texts in scripts that tokenisers cut differently are left out"),
-        ("loads", "batches of 1,000 rows, a transaction each, not synced one by one; until everything is in files"),
+        ("loads", "batches of 1,000 rows, a transaction each, not synced one by one; until everything is in files. Read once before indexes are made"),
         ("size of files", "; ".join(f"{s} {r.size[s] / 2**20:.1f} MiB, with indexes {r.size_indexed[s] / 2**20:.1f}" for s in (US, THEM))),
         (THEM, "write-ahead log, 512 MiB of cache, mapped into memory, analyzed, FTS5 optimised; its rows come as tuples, ours as dicts"),
         ("nearest in SQLite", "a window about the point, ordered by distance, doubled until the tenth is surely among them"),
@@ -211,7 +214,7 @@ def write(r: Result, folder: Path, command: str) -> Path:
     images = save(plots, folder / "plots")
     searches = [s | {"found": [(n, source, score, marked(text)) for n, source, score, text in s["found"]]} for s in r.searches]
     html = page(
-        "library.html", plots, images, r=r, us=US, them=THEM, by=BY, number=number, passes=PASSES, cards=_cards(r),
+        "library.html", plots, images, r=r, us=US, them=THEM, by=BY, number=number, cards=_cards(r),
         indexes=_indexes_table(r), searches=searches, facts=_facts(r), command=command,
     )  # fmt: skip
     path = folder / "index.html"
