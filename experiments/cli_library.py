@@ -19,7 +19,7 @@ STEPS = len(MAKERS) + len(INDEXES) + 14
 def library_(
     *,
     rows: Annotated[int, typer.Option("--rows", min=100, help="Rows at most.")] = 100_000,
-    queries: Annotated[int, typer.Option("--queries", min=2, help="Random queries of each type.")] = 60,
+    queries: Annotated[int, typer.Option("--queries", min=2, help="Random queries of each type.")] = 200,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 1,
     folder: Annotated[Path, typer.Option("--out", help="Folder of the page; the databases are made in it and removed.")] = Path(
         "results/library"

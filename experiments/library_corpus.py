@@ -28,10 +28,8 @@ ZONES = Path("/usr/share/zoneinfo")
 _SPACES = re.compile(r"[^\S\n]+")
 _GAPS = re.compile(r"\n\s*\n+")
 _UNLIKE = re.compile("[^\u0001-\u02ff\u0370-\u0482\u048a-\u058f\u1e00-\u2bff]")  # scripts that tokenisers cut differently, marks
-_KNOWN = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "NOTES", "AUTHOR", "BUGS", "COPYRIGHT", "HISTORY", "ERRORS"] + [
-    "RETURN VALUE",
-    "SEE ALSO",
-]
+_KNOWN = {"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "RETURN VALUE", "ERRORS", "EXAMPLES", "NOTES", "BUGS", "HISTORY", "AUTHOR"}
+_KNOWN |= {"COPYRIGHT", "SEE ALSO"}  # other headings are one kind
 
 
 def point(line: int, characters: int) -> tuple[float, float]:
@@ -80,6 +78,11 @@ def _manual(path: Path) -> Iterator[Row | None]:
         line += part.count("\n")
 
 
+def python_files() -> list[Path]:
+    """The modules of the installed Python library."""
+    return sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py"))
+
+
 def _read(files: list[Path], read: Callable[[Path], Iterator[Row | None]]) -> Iterator[Row]:
     for path in files:
         yield from (row for row in read(path) if row is not None)
@@ -94,10 +97,7 @@ def _made_up(seed: int) -> Iterator[Row]:
 def corpus(rows: int, seed: int, told: Callable[[str], None]) -> tuple[list[Row], str]:
     """So many rows in random order, half of each source where there are enough, and what they are. Files are drawn with the seed."""
     rng = random.Random(seed)
-    python = sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py"))
-    manual = manual_files()
-    rng.shuffle(python)
-    rng.shuffle(manual)
+    python, manual = (rng.sample(files, len(files)) for files in (python_files(), manual_files()))
     sources = {"documentation strings": _read(python, _python), "sections of manual pages": _read(manual, _manual)}
     kept: dict[str, list[Row]] = {name: [] for name in sources}
     for wanted in (rows // 2, rows):  # half of each; then what is left of both

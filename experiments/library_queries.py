@@ -1,4 +1,4 @@
-"""What `lsmlab library` asks: queries of every type, drawn from the rows with a seed, for a table and for SQLite, and whether they agree."""
+"""What `lsmlab library` asks: queries of every type, drawn from the rows with a seed, for both stores, and whether they agree."""
 
 from __future__ import annotations
 
@@ -78,18 +78,14 @@ def _rows(sql: str, *args: Any) -> Peer:
     return lambda con: con.execute(sql, args).fetchall()
 
 
-def _match(sql: str, query: str, *args: Any) -> Peer:
-    return _number(f"select count(*) from search where search match ? {sql}", query, *args)
-
-
 class Drawer:
     """Draws queries from rows."""
 
-    def __init__(self, rows: Sequence[Row], seed: int) -> None:
+    def __init__(self, rows: Sequence[Row], queries: int, seed: int) -> None:
         self.rows, self.rng = rows, random.Random(seed)
         self.sorted = {c: sorted(r[c] for r in rows) for c in ("line", "lines", "words")}
         self.kinds = sorted({r["kind"] for r in rows})
-        asked = bench_text.draw([r["text"] for r in rows], 40, seed)
+        asked = bench_text.draw([r["text"] for r in rows], queries, seed)
         self.words = {kind: [a.words for a in asked if a.kind == kind] for kind in bench_text.TYPES}
 
     def range(self, column: str, most: float = 0.3) -> tuple[int, int]:
@@ -201,8 +197,8 @@ def _text(d: Drawer, kind: str) -> Query:
     drawn, ours, theirs = TEXTS[kind]
     words = d.rng.choice(d.words[drawn])
     where = words_of("text", ours.format(*words))
-    peer = theirs.format(*words)
-    return Query(kind, ours.format(*words), lambda t: t.count(where), _match("", peer), where)
+    peer = _number("select count(*) from search where search match ?", theirs.format(*words))
+    return Query(kind, ours.format(*words), lambda t: t.count(where), peer, where)
 
 
 def _best(d: Drawer, kind: str) -> Query:

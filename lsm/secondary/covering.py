@@ -34,10 +34,10 @@ def covered(table: Table, plan: Plan, columns: Sequence[str], by: Sequence[str],
     for view, hidden in moment.stack.views(access.index.id, kind):
         for r in access.query:
             for batch in view.scan(r.low, r.high):
-                for row_id, key in zip(batch.rows.tolist(), batch.keys.tolist(), strict=True):
+                for row_id, row in zip(batch.rows.tolist(), kind.values(batch.keys.tolist()), strict=True):
                     if hidden is not None and row_id in hidden:
                         continue
-                    if (row := kind.values(key)) is None:
+                    if row is None:
                         return None
                     rows[row_id] = {c: row[c] if c in kept else row_id for c in columns}
     access.actual = plan.kept = len(rows)

@@ -224,14 +224,23 @@ class OrderedIndex(IndexType):
         end = key_code.part_ends(payload, self.width)[-1]
         return payload.startswith(_LIST, end)
 
-    def values(self, payload: bytes) -> dict[Any, Any] | None:
-        """Return the columns kept, those of the key as normalised; None when one of them does not come back from a key."""
-        end = key_code.part_ends(payload, self.width)[-1]
-        parts = key_code.decode(payload[:end])
-        if self.is_element(payload) or any(isinstance(p, tuple) for p in parts):
-            return None  # an element of a list; a date, which is kept as its day
-        row = dict(zip(self.columns, parts, strict=True))
-        return row | decode(payload[end:], self._names) if self.include else row
+    def values(self, payloads: Iterable[bytes]) -> Iterator[dict[Any, Any] | None]:
+        """Yield the columns kept of each, those of the key as normalised; None when one of them does not come back from a key.
+
+        Best in the order of keys: a key is decoded once for its neighbours too.
+        """
+        head, end, row = b"", 0, None
+        for payload in payloads:
+            if not end or not payload.startswith(head):  # no key begins with another
+                end = key_code.part_ends(payload, self.width)[-1]
+                head = payload[:end]
+                parts = key_code.decode(head)
+                lost = any(isinstance(p, tuple) for p in parts)  # a date, which is kept as its day
+                row = None if lost else dict(zip(self.columns, parts, strict=True))
+            if row is None or payload[end : end + 1] == _LIST:  # an element of a list
+                yield None
+            else:
+                yield row | decode(payload[end:], self._names) if self.include else row
 
     def estimate(self, view: ordered.OrderedView, query: Sequence[Range]) -> float:
         """Exact, in O(log n) a range."""

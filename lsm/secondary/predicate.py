@@ -82,13 +82,12 @@ class Leaf(Predicate):
 
     def __eq__(self, other: object) -> bool:
         """Equal conditions: 1 is 1.0 here and not True."""
-        return isinstance(other, Leaf) and self._identity() == other._identity()
+        if not isinstance(other, Leaf) or self.op != other.op or self.column != other.column or self.values != other.values:
+            return False
+        return tuple(map(kind_of, self.values)) == tuple(map(kind_of, other.values))
 
     def __hash__(self) -> int:
         return hash((self.column, self.op, self.values))
-
-    def _identity(self) -> tuple[Any, ...]:
-        return self.column, self.op, self.values, tuple(map(kind_of, self.values))
 
     def implies(self, other: Leaf) -> bool:
         """Tell whether rows that satisfy this satisfy the other, as far as that is easily seen."""

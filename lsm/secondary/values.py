@@ -17,11 +17,12 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (UUID, "uuid"),
     ((list, tuple), "list"),
 )
+_EXACT = {t: kind for types, kind in _KINDS for t in (types if isinstance(types, tuple) else (types,))} | {type(None): "null"}
 
 
 def kind_of(value: Any) -> str:
     """Return the kind of a plain value: null, bool, number, str, bytes, datetime, date, uuid, list."""
-    return next((kind for types, kind in _KINDS if isinstance(value, types)), "null")
+    return _EXACT.get(type(value)) or next((kind for types, kind in _KINDS if isinstance(value, types)), "null")
 
 
 def rank(value: Any) -> tuple[int, Any]:
