@@ -101,15 +101,15 @@ def read_component(fs: FileSystem, directory: str, number: int) -> Component:
     data = _content(fs, path)
     if len(data) < len(MAGIC) + _END.size or bytes(data[:8]) != MAGIC:
         raise CorruptionError("not an index file", path, 0)
-    size, crc, magic = _END.unpack_from(data, len(data) - _END.size)
+    size, crc, magic = _END.unpack(data[-_END.size :].data)
     at = len(data) - _END.size - size
-    if magic != MAGIC or at < len(MAGIC) or mask(crc32c(data[at : at + size])) != crc:
+    if magic != MAGIC or at < len(MAGIC) or mask(crc32c(data[at : at + size].data)) != crc:
         raise CorruptionError("the footer of an index file is damaged", path, max(at, 0))
     row = json.loads(bytes(data[at : at + size]))
     sections = {}
     for name, (begin, length, wanted) in row["sections"].items():
         section = data[begin : begin + length]
-        if len(section) != length or mask(crc32c(section)) != wanted:
+        if len(section) != length or mask(crc32c(section.data)) != wanted:
             raise CorruptionError(f"section {name} of an index file is damaged", path, begin)
         sections[name] = section
     touched = RowSet.from_bytes(sections.pop("touched"))
