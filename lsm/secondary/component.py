@@ -113,7 +113,12 @@ def read_component(fs: FileSystem, directory: str, number: int) -> Component:
 
 def in_order(components: Iterable[Component]) -> list[Component]:
     """Return components newest first; a base before what was there when its build began."""
-    return sorted(components, key=lambda c: (c.hi, not c.main), reverse=True)
+    return sorted(components, key=_age, reverse=True)
+
+
+def _age(c: Component) -> tuple[int, bool]:
+    """Greater for what is newer."""
+    return c.hi, not c.main
 
 
 class Stack:
@@ -121,7 +126,7 @@ class Stack:
 
     def __init__(self, recent: Sequence[Component], runs: Runs) -> None:
         """``recent`` are in memory, newest first; most often newer than all of runs."""
-        if recent and runs.components and recent[-1].hi < runs.components[0].hi:
+        if recent and runs.components and _age(recent[-1]) < _age(runs.components[0]):
             recent, runs = (), Runs(in_order((*recent, *runs.components)))
         self.recent, self.runs = tuple(recent), runs
         self._above = RowSet.union(*(c.touched for c in recent)) if recent else None
