@@ -42,7 +42,7 @@ output_bytes = 65536
 "compaction.layout" = ["leveling", "tiering"]
 """
 DATABASE = ["get", "put", "delete", "scan", "load", "stats", "dump", "check", "repair-plan"]
-COMMANDS = [*DATABASE, "demo", "run", "plot", "report", "list", "bench", "cache", "verify", "crashtest"]
+COMMANDS = [*DATABASE, "demo", "run", "plot", "report", "list", "bench", "cache", "verify", "crashtest", "advise"]
 
 
 def lsmlab(*words: object, code: int = 0, stdin: str | None = None) -> str:

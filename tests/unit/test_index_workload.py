@@ -81,6 +81,7 @@ WORKLOAD = [
     (col("t") >= datetime(2020, 1, 2, 3, 4, 5, 6, UTC), None, "-a", 5, 2.5),
     (None, None, ["a", "-b"]),
     Query(col("u") == UUID(int=5), count=True, weight=7, shape=3, seconds=0.5),
+    Query(None, columns=(), limit=0, weight=0, shape=0),
 ]
 
 
@@ -88,7 +89,7 @@ def test_a_workload_survives_its_file(tmp_path: Path) -> None:
     load = Workload.of(WORKLOAD, writes=12)
     load.save(tmp_path / "w.json")
     assert Workload.load(tmp_path / "w.json") == load
-    assert [q.weight for q in load.queries] == [1, 1, 2.5, 1, 7]
+    assert [q.weight for q in load.queries] == [1, 1, 2.5, 1, 7, 0]
     assert load.queries[2].order_by == ("-a",)
     assert load.queries[2].limit == 5
     assert load.writes == 12
