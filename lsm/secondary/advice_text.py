@@ -56,8 +56,8 @@ def text(a: Advice) -> str:
 
 def _head(a: Advice) -> list[str]:
     s = a.sample
-    source = next(iter({c.source for c in s.columns.values()}), "exact")
-    known = "all rows" if s.exact else f"{len(s.rows):,} of {s.total:,} rows, distinct values by {source}"
+    source = "sketches of all" if any(c.source == "sketch" for c in s.columns.values()) else "the sample"
+    known = "all rows" if s.exact else f"{len(s.rows):,} of {s.total:,} rows, distinct values from {source}"
     limits = [] if math.isinf(a.budget[0]) else [f"{size(a.budget[0])} of space"]
     limits += [] if math.isinf(a.budget[1]) else [f"{a.budget[1]:g} µs a row written"]
     return [

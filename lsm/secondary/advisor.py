@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .index import Index
     from .table import Table
 
-MOST = 48  # candidates that are weighed against each other
+MOST = 32  # candidates that are weighed against each other
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,8 @@ class Study:
                 if q.node is not None:
                     self.sample.mask(q.node)
                 kept.append(q)
-            except (ValueError, KeyError, TypeError) as e:
-                self.notes.append(f"left out: {q}: {e}")
+            except Exception as e:  # a function of the user may raise anything
+                self.notes.append(f"left out: {q}: {type(e).__name__}: {e}")
         return Workload(tuple(kept), load.writes)
 
     def _existing(self, index: Index) -> Hypothetical | None:

@@ -2,9 +2,9 @@
 
 The greedy way is Extend (Schlosser, Kossmann, Boissier, Efficient scalable multi-attribute index selection using recursive strategies,
 ICDE 2019; best for its time in Kossmann et al., Magic mirror in my hand, which is the best in the land?, VLDB 2020): the step that
-gains most for its space is taken, where a step adds an index or puts a wider one in the place of one that it extends. Steps that fit
-decide, so one run may block itself: it is run for a ladder of budgets that does not depend on the budget asked for, and of all sets ever
-looked at the best that fits is taken. So more budget never gives less.
+gains most for its space is taken, where a step adds an index or puts a wider one in the place of one that it extends; at the end single
+ones are exchanged. Only steps that fit count, so one run may block itself: it is run for a ladder of budgets that does not depend on the
+budget asked for, and of all sets ever looked at the best that fits is taken. So more budget never gives less.
 """
 
 from __future__ import annotations
@@ -49,8 +49,12 @@ class Problem:
         return self.space_of(chosen) <= space and self.write_of(chosen) <= write
 
 
-def extend(problem: Problem, space: float = math.inf, write: float = math.inf) -> Set:
-    """Return what one run of Extend chooses."""
+def extend(problem: Problem, space: float = math.inf, write: float = math.inf, *, by_gain: bool = False) -> Set:
+    """Return what one run of Extend chooses. Of two budgets, the parts that a step takes of each are added up; ``by_gain``: the step that
+    gains most, whatever it takes.
+    """
+    per_space, per_write = (1 / space if 0 < space < math.inf else 0.0), (1 / write if 0 < write < math.inf else 0.0)
+    per_space = per_space if per_space or per_write else 1.0
     chosen: Set = frozenset()
     while True:
         now = problem.gain(chosen)
@@ -63,12 +67,13 @@ def extend(problem: Problem, space: float = math.inf, write: float = math.inf) -
             problem.pool[step] = None
             if more <= 0:
                 continue
-            grown = problem.space_of(step) - problem.space_of(chosen)
-            ratio = more / grown if grown > 0 else math.inf
+            grown = (problem.space_of(step) - problem.space_of(chosen)) * per_space
+            grown += (problem.write_of(step) - problem.write_of(chosen)) * per_write
+            ratio = 1.0 if by_gain else more / grown if grown > 0 else math.inf
             if best is None or (ratio, more) > best[:2]:
                 best = ratio, more, step
         if best is None:
-            return _pruned(problem, chosen)
+            return _pruned(problem, _swapped(problem, chosen, space, write))
         chosen = best[2]
 
 
@@ -81,6 +86,18 @@ def _steps(problem: Problem, chosen: Set) -> Iterator[Set]:
             yield (chosen - {shorter}) | {i}
 
 
+def _swapped(problem: Problem, chosen: Set, space: float, write: float) -> Set:
+    """Exchange one for another as long as that gains."""
+    while True:
+        swaps = ((chosen - {i}) | {j} for i in sorted(chosen) for j in range(len(problem.space)) if j not in chosen)
+        fitting = [s for s in swaps if problem.fits(s, space, write)]
+        problem.pool.update(dict.fromkeys(fitting))
+        best = max(fitting, key=problem.gain, default=chosen)
+        if problem.gain(best) <= problem.gain(chosen):
+            return chosen
+        chosen = best
+
+
 def _pruned(problem: Problem, chosen: Set) -> Set:
     """Without what later choices have made useless."""
     for i in sorted(chosen, key=lambda i: -problem.space[i]):
@@ -91,12 +108,14 @@ def _pruned(problem: Problem, chosen: Set) -> Set:
 
 
 def explore(problem: Problem) -> None:
-    """Run Extend without budgets, and for each rung of the ladder in space, and in writes."""
+    """Run Extend for each rung of the ladder in space, in writes, and in both."""
     everything = frozenset(range(len(problem.space)))
-    extend(problem)
-    for share in LADDER:
-        extend(problem, space=problem.space_of(everything) * share)
-        extend(problem, write=problem.write_of(everything) * share)
+    space, write = problem.space_of(everything), problem.write_of(everything)
+    for in_space in (math.inf, *LADDER):
+        for in_write in (math.inf, *LADDER):
+            limits = (space * in_space if space else math.inf, write * in_write if write else math.inf)
+            extend(problem, *limits)
+            extend(problem, *limits, by_gain=True)
 
 
 def choose(problem: Problem, space: float = math.inf, write: float = math.inf) -> Set:

@@ -119,7 +119,7 @@ class Sample:
         hits, n = int(self.mask(node).sum()), len(self.rows)
         if self.exact or hits >= TRUSTED:
             guess = self._by_rank(node) if isinstance(node, Leaf) else None
-            return self.total * (hits / n if guess is None else guess)
+            return self.total * hits / n if guess is None else self.total * guess
         spread = 2 * math.sqrt(hits)
         low, high = max(0.0, hits - spread) / n, (hits + spread + 3) / n
         return self.total * min(max(self._share(node), low), high, 1.0)

@@ -1,13 +1,15 @@
 """Statistics of a column: distinct values, quantiles, frequent values, NULLs, bytes. From all rows by sketches, or from a sample.
 
-Sketches are those of the package ``datasketches``: HyperLogLog (Flajolet et al., AOFA 2007), KLL (Karnin, Lang, Liberty, FOCS 2016),
-frequent items (Anderson et al., IMC 2017). Without it, distinct values are guessed from the sample by the estimator GEE (Charikar et al.,
+HyperLogLog (Flajolet et al., AOFA 2007) and frequent items (Anderson et al., IMC 2017) are those of the package ``datasketches``;
+quantiles are in the manner of KLL (Karnin, Lang, Liberty, FOCS 2016), here, for those of the package draw random numbers that no seed
+decides. Without the package, distinct values are guessed from the sample by the estimator GEE (Charikar et al.,
 PODS 2000): sqrt(N / n) times those seen once, and those seen more often.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,14 +34,68 @@ def token(value: Any) -> Any:
     return encoded(value)
 
 
+def label(t: Any) -> str:
+    """Return a token as text, another for each."""
+    return f"s{t}" if isinstance(t, str) else f"b{t.hex()}" if isinstance(t, bytes) else repr(t)
+
+
 def elements_of(value: Any) -> Sequence[Any]:
     """Return the values that conditions see: those of a list each once, of another value itself."""
     return tuple(dict.fromkeys(value)) or ((),) if isinstance(value, list | tuple) else (value,)
 
 
+class Quantiles:
+    """The distribution of numbers: buffers of numbers that stand for 1, 2, 4, ... of them; a full one is sorted, and every other number
+    goes up, from the first or the second on by lot, seeded. Memory O(log n).
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        """``size`` of a buffer."""
+        self.size, self.count = size, 0
+        self.error = 4 / size  # of `below`, about, hardly ever more
+        self._levels: list[np.ndarray[Any, Any]] = [np.empty(0)]
+        self._random = random.Random(size)
+        self._least, self._most = math.inf, -math.inf
+
+    def add(self, numbers: np.ndarray[Any, Any]) -> None:
+        """Take some."""
+        self.count += len(numbers)
+        self._least, self._most = min(self._least, float(numbers.min())), max(self._most, float(numbers.max()))
+        for i in range(0, len(numbers), self.size):
+            self._levels[0] = np.concatenate([self._levels[0], numbers[i : i + self.size]])
+            self._compact()
+
+    def _compact(self) -> None:
+        for i, level in enumerate(self._levels):
+            if len(level) < self.size:
+                return
+            if i + 1 == len(self._levels):
+                self._levels.append(np.empty(0))
+            level.sort()
+            whole = len(level) // 2 * 2
+            up = level[self._random.getrandbits(1) : whole : 2]
+            self._levels[i], self._levels[i + 1] = level[whole:], np.concatenate([self._levels[i + 1], up])
+
+    def below(self, value: float, *, included: bool) -> float:
+        """Return about which share of the numbers are below a value, or equal to it."""
+        found = [np.count_nonzero(level <= value if included else level < value) for level in self._levels]
+        whole = sum(len(level) << i for i, level in enumerate(self._levels))
+        return sum(int(n) << i for i, n in enumerate(found)) / whole
+
+    def at(self, share: float) -> float:
+        """Return about the number below which a share of them are."""
+        if share in (0.0, 1.0):
+            return self._most if share else self._least
+        numbers = np.concatenate(self._levels)
+        weights = np.concatenate([np.full(len(level), 1 << i) for i, level in enumerate(self._levels)])
+        order = np.argsort(numbers)
+        upto = np.cumsum(weights[order])
+        return float(numbers[order][np.searchsorted(upto, share * upto[-1])])
+
+
 @dataclass(frozen=True)
 class ColumnStats:
-    """``distinct`` values, elements for lists; ``nulls``: share of rows; ``frequent``: token -> share of rows; ``bytes`` of a value on
+    """``distinct`` values, elements for lists; ``nulls``: share of rows; ``frequent``: `label` -> share of rows; ``bytes`` of a value on
     average; ``quantiles``: least, quarters, greatest of the numbers; ``source``: exact, sample or sketch. ``ranks``: share of numbers
     below, when a sketch knows it better than the sample.
     """
@@ -47,16 +103,16 @@ class ColumnStats:
     name: str
     distinct: float
     nulls: float
-    frequent: Mapping[Any, float]
+    frequent: Mapping[str, float]
     bytes: float
     quantiles: tuple[float, ...] | None
     lists: bool
     source: str
-    ranks: Any = field(default=None, repr=False, compare=False)
+    ranks: Quantiles | None = field(default=None, repr=False, compare=False)
 
     def share(self, value: Any) -> float:
         """Return about which share of the rows have the value."""
-        known = self.frequent.get(token(value))
+        known = self.frequent.get(label(token(value)))
         if known is not None:
             return known
         left = max(0.0, 1.0 - self.nulls - sum(self.frequent.values()))
@@ -78,7 +134,7 @@ def stats_of(name: str, values: Sequence[Any], total: int) -> ColumnStats:
         once = sum(1 for c in counts.values() if c == 1)
         distinct = min(float(total), math.sqrt(total / n) * once + (len(counts) - once))
     least = 1 if total <= len(values) else 3
-    frequent = {t: c / n for t, c in counts.most_common(FREQUENT) if c >= least}
+    frequent = {label(t): c / n for t, c in counts.most_common(FREQUENT) if c >= least}
     numbers = np.array([v for v in held if _is_number(v)], np.float64)
     quantiles = tuple(np.quantile(numbers, _SHARES, method="lower").tolist()) if len(numbers) else None
     source = "exact" if total <= len(values) else "sample"
@@ -110,8 +166,8 @@ class ColumnSketch:
         self.rows = self.nulls = 0
         self.lists = False
         self._distinct = datasketches.hll_sketch(12, datasketches.tgt_hll_type.HLL_8)
-        self._frequent = datasketches.frequent_items_sketch(10)
-        self._numbers = datasketches.kll_doubles_sketch(400)
+        self._frequent = datasketches.frequent_strings_sketch(10)
+        self._numbers = Quantiles()
         self._sure = datasketches.frequent_items_error_type.NO_FALSE_POSITIVES
 
     def add(self, values: Sequence[Any]) -> None:
@@ -123,11 +179,12 @@ class ColumnSketch:
             self.lists = True
             held = [e for v in held for e in elements_of(v)]
         for t, n in Counter(map(token, held)).items():
-            self._distinct.update(t.hex() + "h" if isinstance(t, bytes) else str(t) + "i" if isinstance(t, int) else t)
-            self._frequent.update(t, n)
+            said = label(t)
+            self._distinct.update(said)
+            self._frequent.update(said, n)
         numbers = [v for v in held if _is_number(v)]
         if numbers:
-            self._numbers.update(np.array(numbers, np.float64))
+            self._numbers.add(np.array(numbers, np.float64))
 
     def stats(self, name: str, sampled: Sequence[Any]) -> ColumnStats:
         """Return the statistics; bytes are from the sample."""
@@ -136,17 +193,10 @@ class ColumnSketch:
         floor = 3 * self._frequent.epsilon * rows  # what is not three times as frequent as the error is known to no use
         frequent = {t: about / rows for t, about, _, _ in items[:FREQUENT] if about > floor or len(items) < FREQUENT}
         held = [v for v in sampled if v is not None]
-        empty = self._numbers.is_empty()
-        quantiles = None if empty else tuple(float(self._numbers.get_quantile(s)) for s in _SHARES)
+        empty = not self._numbers.count
+        quantiles = None if empty else tuple(self._numbers.at(s) for s in _SHARES)
         distinct = float(min(self._distinct.get_estimate(), rows if not self.lists else math.inf))
         size = bytes_of(held, max(1, len(sampled)))
-        return ColumnStats(name, distinct, self.nulls / rows, frequent, size, quantiles, self.lists, "sketch", None if empty else self)
-
-    def below(self, value: float, *, included: bool) -> float:
-        """Return about which share of the numbers are below a value."""
-        return float(self._numbers.get_rank(value, included))
-
-    @property
-    def error(self) -> float:
-        """The error of `below`, at 99 %."""
-        return float(self._numbers.normalized_rank_error(False))
+        return ColumnStats(
+            name, distinct, self.nulls / rows, frequent, size, quantiles, self.lists, "sketch", None if empty else self._numbers
+        )

@@ -25,6 +25,8 @@ from .riding import FANOUT
 from .sample import Sample
 from .workload import Query
 
+CONTAINER = 1 << 16  # row ids of a container of a Roaring bitmap
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -144,8 +146,17 @@ class WhatIf:
         whole = len(index.type.build(entries))
         if self.sample.exact or len(entries) < 16:
             return float(whole)
+        if index.type.kind == "bitmap":
+            return self._tiled(index, entries)
         half = len(index.type.build(entries[: len(entries) // 2]))
         return max(0.0, whole + (self.sample.scale - 1) * 2 * (whole - half))
+
+    def _tiled(self, index: Index, entries: list[tuple[int, Any]]) -> float:
+        """The bytes of sets, which depend on how many rows there are of a value in a stretch: the sample is put behind itself."""
+        rows = len(self.sample.rows)
+        times = max(1, round(min(self.sample.total, CONTAINER) / rows))
+        tiles = [(i + rows * t, p) for t in range(times) for i, p in entries]
+        return len(index.type.build(tiles)) * self.sample.total / (rows * times)
 
     # Queries
 

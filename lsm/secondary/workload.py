@@ -158,8 +158,9 @@ def _number(value: Any, what: str) -> float:
 
 def _row(q: Query) -> dict[str, Any]:
     row: dict[str, Any] = {"where": None if q.where is None else repr(q.where), "weight": q.weight}
-    optional = {"columns": q.columns, "order_by": q.order_by, "limit": q.limit, "count": q.count, "shape": q.shape, "seconds": q.seconds}
-    return row | {k: list(v) if isinstance(v, tuple) else v for k, v in optional.items() if v not in (None, (), False)}
+    optional: dict[str, Any] = {"columns": q.columns, "order_by": q.order_by or None, "limit": q.limit, "count": q.count or None}
+    optional |= {"shape": q.shape, "seconds": q.seconds}
+    return row | {k: list(v) if isinstance(v, tuple) else v for k, v in optional.items() if v is not None}
 
 
 def _query_of_row(row: Any) -> Query:

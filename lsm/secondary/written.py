@@ -49,7 +49,7 @@ def parse(written: str) -> Predicate:
             raise ValueError(f"{found!r:.60} is a value")
     except SyntaxError as e:
         raise ValueError(f"not a condition: {written!r:.200}: {e.msg}") from None
-    except (ValueError, TypeError, RecursionError) as e:
+    except (ValueError, TypeError, RecursionError, MemoryError) as e:
         raise ValueError(f"not a condition: {written!r:.200}: {e}") from None
     return found
 
