@@ -21,7 +21,7 @@ from indexes.rowset import RowSet
 from ..errors import BusyError, Error
 from . import catalog
 from .changes import Changes, joined
-from .component import Component, merge_components, read_component, remove
+from .component import Component, io_failures, merge_components, read_component, remove
 from .index import Index, changes_of
 from .predicate import Predicate
 
@@ -116,7 +116,8 @@ def run(table: Table, index: Index, snapshot: Snapshot, progress: Callable[[int]
         else:
             made.insert(0, _component(index, found).write(db.fs, db.path, db.core.take_numbers(1)))
             with db.executor.lock, _wanted(table, index, made[0]):
-                db.fs.sync_dir(db.path)
+                with io_failures():
+                    db.fs.sync_dir(db.path)
                 index.parts.insert(0, made[0].number)
                 index.resume = following
                 riding.install(riding.runs.components)

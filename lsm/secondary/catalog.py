@@ -64,6 +64,7 @@ def describe(table: Table) -> dict[str, Any]:
         "format": FORMAT,
         "key": table.key,
         "key_kind": table.key_kind,
+        "next_row": table.reserved,
         "names": list(table.names),
         "next_index": table.next_index,
         "indexes": [x.to_row() for x in table.riding.indexes.values()],

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_ROW_ID = (1 << 63) - 1
+RESERVE = 1 << 16  # row ids that are noted at a time
 _ROW_ID = struct.Struct(">Q")
 
 
@@ -89,6 +90,7 @@ class Table:
         self.key, self.key_kind = str(row["key"]), row["key_kind"]
         self.names = Names(row["names"])
         self._saved_names = len(row["names"])
+        self.reserved = int(row.get("next_row", 0))  # row ids below may be in use
         self.next_index = int(row["next_index"])
         indexes = {int(d["id"]): catalog.open_index(d, self.functions) for d in row["indexes"]}
         self.riding = Riding(db, self.space, row, indexes, lambda: catalog.describe(self))
@@ -96,7 +98,7 @@ class Table:
             self.key_space = db.keyspace(catalog.keys_of(name))
         self._catch_up()
         self.space.rider = self.riding
-        self._next_row = self._highest() + 1
+        self._next_row = max(self._highest() + 1, self.reserved)
         if not db.read_only:
             building.resume(self)
             db.executor.on_sealed()
@@ -221,9 +223,13 @@ class Table:
         riding = self.riding
         while True:
             of = riding.indexes
+            if self.key_kind == "any" and data is not None:
+                self._reserve(len(keys))
             gathered = self._gathered(of, keys, data) if of and data is not None else {}
             with riding.lock:
                 if riding.indexes is not of:  # one was made or dropped in between
+                    continue
+                if self.key_kind == "any" and data is not None and self._next_row + len(keys) > self.reserved:
                     continue
                 ids = self._row_ids(keys, create=data is not None)
                 changes = Changes(array("Q", [i for i in ids if i is not None]), gathered)
@@ -248,6 +254,13 @@ class Table:
         """What the indexes keep of the rows as they come back, so that a build or a restart finds the same."""
         rows = self._decoded(data, keys)
         return {i: x.gather(rows) for i, x in indexes.items()}
+
+    def _reserve(self, count: int) -> None:
+        """Note row ids before they are given: keys may come to a file, or to a copy, without the rows that they lead to."""
+        if self._next_row + count > self.reserved:
+            with self.db.executor.lock:
+                self.reserved = max(self.reserved, self._next_row + count + RESERVE)
+                self.riding.install(self.riding.runs.components)
 
     def _log(self, keys: list[Any], ids: Sequence[int | None], data: list[bytes] | None, sync: bool) -> int:
         core = self.space.core
