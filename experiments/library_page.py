@@ -194,7 +194,7 @@ def _facts(r: Result) -> list[tuple[str, str]]:
         ("machine", f"{m['cpu']}, {m['cores']} cores, {m['memory_bytes'] / 2**30:.0f} GiB, {m['system']}, load {m['load']:.1f}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in r.versions.items())),
         ("rows", f"{r.rows:,}: {r.sources}; drawn with seed {r.seed}. Texts in scripts that tokenisers cut differently are left out"),
-        ("loads", "batches of 1,000 rows, a transaction each, not synced one by one; until everything is in files. Read once before indexes are made"),
+        ("loads", "batches of 1,000 rows, a transaction each, not synced one by one; until everything is in files; read once before"),
         ("size of files", "; ".join(f"{s} {r.size[s] / 2**20:.1f} MiB, with indexes {r.size_indexed[s] / 2**20:.1f}" for s in (US, THEM))),
         (THEM, "write-ahead log, 512 MiB of cache, mapped into memory, analyzed, FTS5 optimised; its rows come as tuples, ours as dicts"),
         ("nearest in SQLite", "a window about the point, ordered by distance, doubled until the tenth is surely among them"),
