@@ -150,7 +150,7 @@ def scatter(r: Result) -> Plot:
     return Plot(
         "points", "Every row is a point",
         f"Where a text begins in its file and how long it is, as logarithms: {min(len(r.points), r.rows):,} of {r.rows:,} rows are drawn. "
-        "The left edge is modules and first sections, the rows below are names of manual pages.", figure,
+        "The left edge is modules; the columns beside it are first sections of manual pages, which begin on the same lines.", figure,
     )  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def _facts(r: Result) -> list[tuple[str, str]]:
         ("machine", f"{m['cpu']}, {m['cores']} cores, {m['memory_bytes'] / 2**30:.0f} GiB, {m['system']}, load {m['load']:.1f}"),
         ("versions", ", ".join(f"{name} {v}" for name, v in r.versions.items())),
         ("rows", f"{r.rows:,}: {r.sources}; drawn with seed {r.seed}. Texts in scripts that tokenisers cut differently are left out"),
-        ("loads", "batches of 1,000 rows, a transaction each, not synced one by one; until everything is in files; read once before"),
+        ("loads", "batches of 1,000 rows, a transaction each, not synced one by one, until all is in files; read once before indexes"),
         ("size of files", "; ".join(f"{s} {r.size[s] / 2**20:.1f} MiB, with indexes {r.size_indexed[s] / 2**20:.1f}" for s in (US, THEM))),
         (THEM, "write-ahead log, 512 MiB of cache, mapped into memory, analyzed, FTS5 optimised; its rows come as tuples, ours as dicts"),
         ("nearest in SQLite", "a window about the point, ordered by distance, doubled until the tenth is surely among them"),

@@ -27,9 +27,6 @@ TERM, PREFIX, FUZZY, GLOB, NEAR, AND, OR, NOT, ALL = (
 )
 _TOKENIZERS = {"unicode": lib.IDX_TOKENS_UNICODE, "whitespace": lib.IDX_TOKENS_WHITESPACE, "ngram": lib.IDX_TOKENS_NGRAM}
 _HOLE = 1 << 63
-_NODE = np.dtype(
-    [("kind", "u4"), ("text", "u4"), ("n", "u4"), ("children", "u4"), ("number", "u4"), ("unit", "u4"), ("place", "u4"), ("boost", "f4")]
-)
 _MESSAGES = {
     lib.IDX_TEXT_DAMAGED: "the text segment is damaged",
     lib.IDX_TEXT_LIMIT: "the text index cannot hold that: more documents, tokens, bytes or score than its numbers are made for",
@@ -287,18 +284,12 @@ class Program:
 
     def __init__(self, nodes: Sequence[tuple[int, bytes, int, int, int, int, float]]) -> None:
         """Each node: kind, bytes, children, number, unit, place, boost."""
-        self.n = len(nodes)
-        self._text, offsets = _pack([node[1] for node in nodes])
-        self._nodes = np.zeros(self.n, _NODE)
-        self._nodes["text"], self._nodes["n"] = offsets[:-1], np.diff(offsets)
-        for column, at in (("kind", 0), ("children", 2), ("number", 3), ("unit", 4), ("place", 5), ("boost", 6)):
-            self._nodes[column] = [node[at] for node in nodes]
-        self.arguments = (
-            ffi.cast("idx_text_node *", self._nodes.ctypes.data),
-            self.n,
-            ffi.from_buffer("uint8_t[]", self._text),
-            len(self._text),
-        )
+        taken, at = list[tuple[float, ...]](), 0
+        for kind, text, children, number, unit, place, boost in nodes:
+            taken.append((kind, at, len(text), children, number, unit, place, boost))
+            at += len(text)
+        self._text = b"".join(node[1] for node in nodes)
+        self.arguments = ffi.new("idx_text_node[]", taken), len(nodes), ffi.from_buffer("uint8_t[]", self._text), at
 
 
 class Searcher:
@@ -345,7 +336,7 @@ class Searcher:
 
     def df(self, program: Program) -> list[int]:
         """Live documents of each scored leaf, in the program's order."""
-        out, n = np.empty(program.n, np.uint64), ffi.new("size_t *")
+        out, n = np.empty(program.arguments[1], np.uint64), ffi.new("size_t *")
         _check(lib.idx_searcher_df(self._handle, *program.arguments, _u64(out), n))
         return [int(df) for df in out[: n[0]]]
 
