@@ -55,8 +55,12 @@ def u8s(array: npt.NDArray[Any]) -> Any:
 
 
 def read_only(data: Any) -> Any:
-    """Return a view of a buffer that C reads, without a copy; it keeps the buffer alive."""
-    return ffi.from_buffer("uint8_t[]", data)
+    """Return a view of a buffer that C reads, without a copy; it keeps the buffer alive.
+
+    By way of an array, which the garbage collector does not look into: it crashes CPython when it clears a memoryview in a cycle whose
+    bytes are lent out.
+    """
+    return ffi.from_buffer("uint8_t[]", np.frombuffer(data, np.uint8) if isinstance(data, memoryview) else data)
 
 
 class NativeRowSet:

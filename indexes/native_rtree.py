@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from . import native as native  # checks the extension's stamp
 from ._native import ffi, lib
+from .native_rowset import read_only
 
 Rows: TypeAlias = "npt.NDArray[np.uint64]"
 Boxes: TypeAlias = "npt.NDArray[np.float64]"
@@ -365,7 +366,7 @@ class PackedTree(Tree):
     """A packed tree over any buffer of bytes, which is kept alive and not copied."""
 
     def __init__(self, data: Any, verify: bool) -> None:
-        view = ffi.from_buffer("uint8_t[]", data)
+        view = read_only(data)
         error = ffi.new("int *")
         tree = lib.idx_rtree_open(view, len(view), verify, error)
         if tree == ffi.NULL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .errors import BusyError, Error, TooLarge
@@ -74,6 +75,16 @@ class Batch:
     def payload(self) -> bytes:
         """Return the log record's payload."""
         return struct.pack("<I", self.count) + b"".join(self._parts)
+
+
+def changed(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the keyspace, key) of each operation of a log record's payload; of a range, its start."""
+    at = 4
+    for _ in range(struct.unpack_from("<I", payload)[0]):
+        _, number, key, value = _HEAD.unpack_from(payload, at)
+        at += _HEAD.size
+        yield number, payload[at : at + key]
+        at += key + value
 
 
 class BadRange(Error, ValueError):

@@ -21,10 +21,10 @@ from recovery import FileSystem
 
 from . import checkpoint as checkpoints
 from . import manifest
-from .batch import Batch
+from .batch import Batch, changed
 from .components import make_components
 from .dump import dump
-from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
+from .errors import BusyError, ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .executor import Executor, _as_error
 from .health import Health, broken_policies, health_of
 from .keyspace import Keyspace
@@ -78,6 +78,8 @@ class DB:
         self.cursors: weakref.WeakSet[Scan] = weakref.WeakSet()
         self.spaces: dict[str, Keyspace] = {}
         self.tables: dict[str, Table] = {}
+        self._tables_lock = threading.Lock()
+        self.replayed: set[tuple[int, bytes]] = set()  # keyspaces and keys of what a read-only database found in the log
         self._lock: recovery.Lock | None = None
         self.manifest: manifest.Manifest
         self.core: CoreDB
@@ -160,6 +162,7 @@ class DB:
             sealed |= self.core.replay(seq, payload) == SEALED
         if self.read_only:
             self.core.poison("the database was opened read-only")
+            self.replayed = {(number, key) for _, payload in records for number, key in changed(payload) if number in state.attached}
             return
         self._begin_manifest(found, log)
 
@@ -341,32 +344,47 @@ class DB:
         """
         from .secondary.table import Table
 
-        if name not in self.tables:
-            self.tables[name] = Table(self, name, key, functions or {})
-        return self.tables[name]
+        with self._tables_lock:
+            if name not in self.tables:
+                self.tables[name] = Table(self, name, key, functions or {})
+            table = self.tables[name]
+        if key not in (None, table.key):
+            raise ValueError(f"key is {key!r}; table {name!r} has {table.key!r}")
+        return table
 
     def drop_keyspace(self, name: str) -> None:
-        """Delete a keyspace and all that is in it. ValueError for the default one, KeyError for one that is not there."""
+        """Delete a keyspace and all that is in it; of a table, with its keys. ValueError for the default one, KeyError for one that is not
+        there, BusyError for one that belongs to a table.
+        """
         if name == DEFAULT:
             raise ValueError("the default keyspace cannot be dropped")
         space = self.keyspace(name, create=False)
         self.check_writable()
         self.executor.wait()
         with self.executor.lock:
-            space.dropped = True
-            del self.spaces[name]
+            attached = self.state.attached.get(space.number)
+            if attached is None and space.managed:
+                raise BusyError(f"keyspace {name!r} belongs to a table; drop_keyspace({name.removesuffix('.keys')!r}) drops both")
+            keys = self.spaces.get(f"{name}.keys") if attached is not None and attached.get("key_kind") == "any" else None
+            gone = [space] if keys is None else [space, keys]
             self.tables.pop(name, None)
-            riders = self.state.attached.get(space.number, {}).get("files", ())
-            self.state.drop_keyspace(space.number)
-            self._commit(drop=space.number)
-            for n in riders:
+            for s in gone:
+                s.dropped = True
+                del self.spaces[s.name]
+                self.state.drop_keyspace(s.number)
+            self._commit(drop=[s.number for s in gone] if len(gone) > 1 else space.number)
+            for n in (attached or {}).get("files", ()):
                 self.remove(f"{n:06d}.idx")
-            space.core.publish([], 0)
-            space.core.drop()
-            for table in space.tables.values():
-                table.close()
-            space.unload()
+            for s in gone:
+                self._let_go(s)
             self.sweep(logs=True)
+
+    def _let_go(self, space: Keyspace) -> None:
+        space.core.publish([], 0)
+        space.core.drop()
+        for table in space.tables.values():
+            table.close()
+        space.unload()
 
     def attach(self, space: Keyspace, row: Mapping[str, Any]) -> None:
         """Replace the attachment of a keyspace, durably. The executor's lock is held."""

@@ -55,7 +55,7 @@ class Keyspace:
         self.rider: Rider | None = None
         slow = (make_put(self), make_get(self), self._get_many, make_delete(self))
         self.put, self.get, self.get_many, self.delete = self.core.bind(slow, lambda status: _after(self, status))
-        self.managed = number in db.state.attached
+        self.managed = db.state.is_managed(number)
         if self.managed:
             self.manage()
 

@@ -68,6 +68,12 @@ class State:
         if edit.attached is not None:
             self.attached[edit.keyspace] = edit.attached
 
+    def is_managed(self, number: int) -> bool:
+        """Tell whether a keyspace belongs to a table: its rows, or what leads from its keys to them."""
+        tables = {self.names[n]: row for n, row in self.attached.items()}
+        owner = tables.get(self.names[number].removesuffix(".keys"))
+        return number in self.attached or (owner is not None and owner.get("key_kind") == "any")
+
     def attached_files(self) -> set[int]:
         """Return the numbers of all riders' files."""
         return {int(n) for row in self.attached.values() for n in row.get("files", ())}
@@ -248,7 +254,8 @@ def _replay(rows: list[dict[str, Any]]) -> State:
         if "create" in row:
             state.add_keyspace(row["create"]["id"], row["create"]["name"], row["create"]["options"])
         if "drop" in row:
-            state.drop_keyspace(row["drop"])
+            for number in row["drop"] if isinstance(row["drop"], list) else [row["drop"]]:
+                state.drop_keyspace(number)
         state.closed = row.get("close")
         for name in ("next_file", "last_seq", "log_floor", "next_run"):
             setattr(state, name, int(row[name]))

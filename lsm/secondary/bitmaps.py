@@ -13,7 +13,7 @@ from indexes.rowset import RowSet
 from .. import keys as key_code
 from .changes import Gathered, Ids, Payloads
 from .kinds import Entries, IndexType, Row, register_index
-from .ordered import Range, are_bytes, elements, encoded, keys_of, ranges_of
+from .ordered import Range, are_bytes, elements, encoded, fits, keys_of, ranges_of, sized
 from .predicate import Leaf
 
 
@@ -23,17 +23,22 @@ class BitmapIndex(IndexType):
 
     kind = "bitmap"
 
+    def __init__(self, columns: tuple[Any, ...]) -> None:
+        super().__init__(columns)
+        if len(columns) != 1:
+            raise ValueError(f"a bitmap index has one column, not {len(columns)}; conditions on several use an index each")
+
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the value, NULL too, or each element of a list once."""
-        return elements(row.get(self.columns[0]))
+        return sized(elements(row.get(self.columns[0])))
 
     def gather(self, rows: Sequence[Row]) -> Gathered:
         """All values at once."""
         keys = keys_of(rows, self.columns[0])
         if are_bytes(keys):
-            return Gathered(None, keys)
+            return Gathered(None, sized(keys))
         pairs = [(place, k) for place, key in enumerate(keys) for k in (key if isinstance(key, list) else (key,))]
-        return Gathered([place for place, _ in pairs], [k for _, k in pairs])
+        return Gathered([place for place, _ in pairs], sized([k for _, k in pairs]))
 
     def build(self, entries: Entries) -> bytes:
         """Gather the rows of each value."""
@@ -69,8 +74,10 @@ class BitmapIndex(IndexType):
         if leaf.column != self.columns[0]:
             return None
         if leaf.op == "in":
-            return sorted({encoded(v) for v in leaf.values})
-        return ranges_of(leaf)
+            keys = sorted({encoded(v) for v in leaf.values})
+            return keys if fits(keys) else None
+        ranges = ranges_of(leaf)
+        return ranges if ranges is None or fits(bound for r in ranges for bound in r) else None
 
     def shown(self, payload: bytes) -> Any:
         """The value."""

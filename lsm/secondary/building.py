@@ -1,30 +1,32 @@
 """Indexes made while writes go on, dropped and renamed.
 
-    register: changes from sequence number S on reach the index | scan a snapshot by stretches of row ids, a file each, noted in the
-    manifest | merge them to one component behind the changes since S | ready
+    register: changes from sequence number S on reach the index | flush what was before | scan the snapshot at S by stretches of row
+    ids, a file each, noted in the manifest | merge them to one component behind the changes since S | ready
 
 What changed since S hides what the scan found, so it may read any later moment, there is no catching up, and after a crash the scan goes
-on at the next stretch, in a new snapshot. Following the idea of a write-only state in the FoundationDB Record Layer (Chrysafis et al.,
-SIGMOD 2019, section 6).
+on at the next stretch, in a new snapshot: all that recovery put back is in files by then. Following the idea of a write-only state in the
+FoundationDB Record Layer (Chrysafis et al., SIGMOD 2019, section 6).
 """
 
 from __future__ import annotations
 
+import warnings
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from indexes.rowset import RowSet
 
-from ..errors import Error
+from ..errors import BusyError, Error
 from . import catalog
 from .changes import Changes, joined
-from .component import Component, merge_components, read_component, remove
+from .component import Component, io_failures, merge_components, read_component, remove
 from .index import Index, changes_of
 from .predicate import Predicate
 
 if TYPE_CHECKING:
+    from ..snapshot import Snapshot
     from .table import Table
 
 STRETCH = 50_000  # rows between two notes in the manifest
@@ -41,51 +43,82 @@ def create(
     progress: Callable[[int], None] | None,
 ) -> Index:
     """Make an index. See `Table.create_index`."""
-    _check_name(table, name)
     riding, db = table.riding, table.db
     db.check_writable()
-    definition = catalog.define(table.next_index, name, kind, columns, unique=unique, where=where, params=params)
-    index = catalog.open_index(definition, table.functions)
-    if unique and not index.type.can_be_unique:
-        raise ValueError(f"a {kind} index cannot be unique")
     with db.executor.lock:
-        with riding.lock:
-            riding.absorb()
-            riding.epoch += 1
-            index.state, index.since = "building", db.core.sequence()
-            riding.indexes = {**riding.indexes, index.id: index}
-            table.next_index += 1
-        riding.install(riding.runs.components)
+        _check_name(table, name)
+        definition = catalog.define(table.next_index, name, kind, columns, unique=unique, where=where, params=params)
+        index = catalog.open_index(definition, table.functions)
+        if unique and not index.type.can_be_unique:
+            raise ValueError(f"a {kind} index cannot be unique")
+        table.next_index += 1
+        snapshot = _register(table, index)
     try:
-        run(table, index, progress)
+        with snapshot:
+            _wait_until_flushed(table, index)
+            with db.executor.lock:
+                riding.install(riding.runs.components)
+            run(table, index, snapshot, progress)
     except BaseException:
         with suppress(Error, OSError):
-            drop(table, name)
+            _drop(table, index)
         raise
     return index
 
 
+def _register(table: Table, index: Index) -> Snapshot:
+    """From here on changes reach the index; returns what was before. That is sealed, so that it is in files before the index is.
+
+    Thus a base never holds what a crash may lose, and no change from before comes to a file after it.
+    """
+    riding = table.riding
+    with riding.lock:
+        table.space.core.seal()
+        riding.absorb()
+        riding.epoch += 1
+        index.state = "building"
+        index.since = max([table.db.state.flushed[table.space.number], *(m.max_seq for m in table.space.core.sealed())])
+        riding.indexes = {**riding.indexes, index.id: index}
+        return table.db.snapshot()
+
+
+def _wait_until_flushed(table: Table, index: Index) -> None:
+    db, riding = table.db, table.riding
+    db.executor.on_sealed()
+    with db.executor.lock:
+        while any(c.hi < index.since for c in riding.recent):
+            db.check_writable()
+            db.executor.idle.wait(0.05)
+
+
 def resume(table: Table) -> None:
-    """Go on with builds that a crash or a close ended."""
+    """Go on with builds that a crash or a close ended. An index that the rows do not allow is dropped, with a RuntimeWarning."""
     for index in list(table.riding.indexes.values()):
-        if index.state == "building":
-            run(table, index, None)
+        if index.state != "building":
+            continue
+        try:
+            with table.db.snapshot() as snapshot:
+                run(table, index, snapshot, None)
+        except ValueError as e:
+            _drop(table, index)
+            warnings.warn(f"index {index.name!r} of table {table.name!r} was not made: {e}", RuntimeWarning, stacklevel=4)
 
 
-def run(table: Table, index: Index, progress: Callable[[int], None] | None) -> None:
-    """Scan, merge, make it ready."""
+def run(table: Table, index: Index, snapshot: Snapshot, progress: Callable[[int], None] | None) -> None:
+    """Scan a snapshot in which nothing is that a crash may lose, merge, make it ready."""
     riding, db = table.riding, table.db
     made = [read_component(db.fs, db.path, n) for n in index.parts]
     last = Changes(array("Q"))
     done = 0
-    for rows, found, following in _stretches(table, index):
+    for rows, found, following in _stretches(table, index, snapshot):
         done += rows
         if following is None:
             last = found
         else:
             made.insert(0, _component(index, found).write(db.fs, db.path, db.core.take_numbers(1)))
-            with db.executor.lock:
-                db.fs.sync_dir(db.path)
+            with db.executor.lock, _wanted(table, index, made[0]):
+                with io_failures():
+                    db.fs.sync_dir(db.path)
                 index.parts.insert(0, made[0].number)
                 index.resume = following
                 riding.install(riding.runs.components)
@@ -93,14 +126,31 @@ def run(table: Table, index: Index, progress: Callable[[int], None] | None) -> N
             progress(done)
     base = merge_components([_component(index, last), *made], {index.id: index.type})
     base = base.write(db.fs, db.path, db.core.take_numbers(1))
-    parts = index.parts
-    with db.executor.lock:
-        if index.unique:
-            _check_unique(table, index, base)
-        index.state, index.parts = "ready", []
-        riding.replace([], base)
+    holders = _holders(table, index, base) if index.unique else {}
+    with db.executor.lock, _wanted(table, index, base), riding.lock:  # a writer or reader sees it ready with its base, or neither
+        _check_newer(table, index, holders)
+        index.state = "ready"
+        try:
+            riding.replace([], base)
+        except BaseException:
+            index.state = "building"
+            raise
+    parts, index.parts = index.parts, []
     for n in parts:
         remove(db.fs, db.path, n)
+
+
+@contextmanager
+def _wanted(table: Table, index: Index, made: Component) -> Iterator[None]:
+    """Remove what was made for an index that was dropped meanwhile, or that cannot be noted."""
+    try:
+        if table.riding.indexes.get(index.id) is not index:
+            raise BusyError(f"index {index.name!r} was dropped while it was made")
+        yield
+    except BaseException:
+        if made.number not in table.db.state.attached_files():
+            remove(table.db.fs, table.db.path, made.number)
+        raise
 
 
 def _component(index: Index, found: Changes) -> Component:
@@ -108,36 +158,46 @@ def _component(index: Index, found: Changes) -> Component:
     return Component(index.since - 1, index.since - 1, RowSet(), {index.id: index.type.build_many(*entries[index.id])}, main=False)
 
 
-def _stretches(table: Table, index: Index) -> Iterator[tuple[int, Changes, int | None]]:
+def _stretches(table: Table, index: Index, snapshot: Snapshot) -> Iterator[tuple[int, Changes, int | None]]:
     """Yield (rows, what they give, the row id at which it goes on, or None at the end)."""
     ids, rows = list[int](), list[Any]()
-    with table.db.snapshot() as snapshot:
-        for row_id, row in table.scan(snapshot, index.resume):
-            if len(rows) == STRETCH:
-                yield len(rows), changes_of(ids, rows, (index,)), row_id
-                ids, rows = [], []
-            ids.append(row_id)
-            rows.append(row)
+    for row_id, row in table.scan(snapshot, index.resume):
+        if len(rows) == STRETCH:
+            yield len(rows), changes_of(ids, rows, (index,)), row_id
+            ids, rows = [], []
+        ids.append(row_id)
+        rows.append(row)
     yield len(rows), changes_of(ids, rows, (index,)), None
 
 
-def _check_unique(table: Table, index: Index, base: Component) -> None:
-    """Rows of the base that newer ones do not hide must differ from each other and from the newer. UniqueViolation."""
+def _holders(table: Table, index: Index, base: Component) -> dict[Any, int]:
+    """Return who holds what in the base, but for rows that changed since. UniqueViolation when two rows do."""
+    hidden = RowSet.union(*(c.touched for c, _ in table.riding.stack() if c.main and c.hi >= index.since), RowSet())
+    holders: dict[Any, int] = {}
+    for row_id, payload in index.type.entries(base.view(index.id, index.type)):
+        if row_id not in hidden and (part := index.type.unique_part(payload)) is not None:
+            _hold(table, index, holders, part, payload, row_id)
+    return holders
+
+
+def _check_newer(table: Table, index: Index, holders: dict[Any, int]) -> None:
+    """Rows that changed since the build began differ from each other: they were checked. They must differ from those of the base too."""
+    if not index.unique:
+        return
+    stack = table.riding.stack()
+    changed = RowSet.union(*(c.touched for c, _ in stack if c.main and c.hi >= index.since), RowSet())
+    held = {part: row_id for part, row_id in holders.items() if row_id not in changed}
+    for view, hidden in stack.views(index.id, index.type):
+        for row_id, payload in index.type.entries(view):
+            if (hidden is None or row_id not in hidden) and (part := index.type.unique_part(payload)) is not None:
+                _hold(table, index, held, part, payload, row_id)
+
+
+def _hold(table: Table, index: Index, holders: dict[Any, int], part: Any, payload: Any, row_id: int) -> None:
     from .table import UniqueViolation
 
-    kind, stack = index.type, table.riding.stack()
-    hidden = RowSet.union(*(c.touched for c, _ in stack if c.main and c.hi >= index.since), RowSet())
-    holder: dict[Any, int] = {}
-    for row_id, payload in kind.entries(base.view(index.id, kind)):
-        if row_id in hidden:
-            continue
-        part = kind.unique_part(payload)
-        if part is None:
-            continue
-        others = [holder.setdefault(part, row_id), *stack.search(index.id, kind, kind.same(payload))]
-        for other in others:
-            if other != row_id:
-                raise UniqueViolation(index.name, kind.shown(payload), table.key_at(row_id), table.key_at(other))
+    if (other := holders.setdefault(part, row_id)) != row_id:
+        raise UniqueViolation(index.name, index.type.shown(payload), table.key_at(row_id), table.key_at(other))
 
 
 def _check_name(table: Table, name: Any) -> None:
@@ -149,9 +209,16 @@ def _check_name(table: Table, name: Any) -> None:
 
 def drop(table: Table, name: str) -> None:
     """Delete an index. Its bytes in shared files go with the next merge."""
-    riding, index = table.riding, table.index(name)
     table.db.check_writable()
     with table.db.executor.lock:
+        _drop(table, table.index(name))
+
+
+def _drop(table: Table, index: Index) -> None:
+    riding = table.riding
+    with table.db.executor.lock:
+        if riding.indexes.get(index.id) is not index:
+            return
         with riding.lock:
             riding.indexes = {i: x for i, x in riding.indexes.items() if x is not index}
         gone = [c for c in riding.runs.components if not c.main and set(c.segments) <= {index.id}]
@@ -162,9 +229,9 @@ def drop(table: Table, name: str) -> None:
 
 def rename(table: Table, name: str, new: str) -> None:
     """Give an index another name."""
-    index = table.index(name)
-    _check_name(table, new)
     table.db.check_writable()
     with table.db.executor.lock:
+        index = table.index(name)
+        _check_name(table, new)
         index.name = new
         table.riding.install(table.riding.runs.components)

@@ -12,13 +12,14 @@ import json
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from indexes.rowset import RowSet
 from recovery import FileSystem, crc32c, mask
 
-from ..errors import CorruptionError
+from ..errors import CorruptionError, IOFailure
 from .kinds import IndexType
 
 MAGIC = b"LSMIDX\x00\x01"
@@ -55,7 +56,7 @@ class Component:
         return view
 
     def write(self, fs: FileSystem, directory: str, number: int) -> Component:
-        """Write it to a file and sync that (not the directory). Returns the component of the file."""
+        """Write it to a file and sync that (not the directory). Returns the component of the file. IOFailure."""
         parts, sections, at = [MAGIC], {}, len(MAGIC)
         named = {"touched": self.touched.to_bytes()} | {str(i): s for i, s in self.segments.items()}
         for name, data in named.items():
@@ -68,11 +69,21 @@ class Component:
         parts += (footer, _END.pack(len(footer), mask(crc32c(footer)), MAGIC))
         path = f"{directory}/{number:06d}.idx"
         try:
-            fs.write_all(path, b"".join(parts), sync=True)
+            with io_failures():
+                fs.write_all(path, b"".join(parts), sync=True)
             return read_component(fs, directory, number)
         except BaseException:
             remove(fs, directory, number)
             raise
+
+
+@contextmanager
+def io_failures() -> Iterator[None]:
+    """Raise IOFailure for OSError."""
+    try:
+        yield
+    except OSError as e:
+        raise IOFailure(e.strerror or str(e), str(e.filename or ""), e.errno or 0) from e
 
 
 def remove(fs: FileSystem, directory: str, number: int) -> None:
@@ -91,9 +102,10 @@ def _content(fs: FileSystem, path: str) -> memoryview:
 
 
 def read_component(fs: FileSystem, directory: str, number: int) -> Component:
-    """Open a file; every checksum is verified. CorruptionError names the section. O(bytes)."""
+    """Open a file; every checksum is verified. CorruptionError names the section; IOFailure. O(bytes)."""
     path = f"{directory}/{number:06d}.idx"
-    data = _content(fs, path)
+    with io_failures():
+        data = _content(fs, path)
     if len(data) < len(MAGIC) + _END.size or bytes(data[:8]) != MAGIC:
         raise CorruptionError("not an index file", path, 0)
     size, crc, magic = _END.unpack_from(data, len(data) - _END.size)

@@ -32,11 +32,8 @@ def _simple(p: Predicate, negated: bool) -> Node:
         return Leaf(p.column, _OPPOSITE[p.op], p.values) if negated else p
     assert isinstance(p, And | Or)
     kind = Or if isinstance(p, And) == negated else And
-    parts: list[Node] = []
-    for part in (_simple(q, negated) for q in p.parts):
-        for flat in part.parts if isinstance(part, kind) else (part,):
-            if flat not in parts:
-                parts.append(flat)
+    simple = (_simple(q, negated) for q in p.parts)
+    parts = list(dict.fromkeys(flat for part in simple for flat in (part.parts if isinstance(part, kind) else (part,))))
     if kind is And:
         parts = _merged(parts)
     return parts[0] if len(parts) == 1 else kind(tuple(parts))
@@ -44,22 +41,15 @@ def _simple(p: Predicate, negated: bool) -> Node:
 
 def _merged(parts: list[Node]) -> list[Node]:
     """Intersect the ranges of each column."""
-    out: list[Node] = []
+    out: dict[Any, Node] = {}
     for p in parts:
-        i = next((i for i, q in enumerate(out) if _same_axis(p, q)), None)
-        if i is None:
-            out.append(p)
-        else:
-            out[i] = _both(out[i], p)
-    return out
+        axis = (p.column, _class_of(p)) if isinstance(p, Leaf) and p.op == "range" else p
+        out[axis] = _both(out[axis], p) if axis in out else p
+    return list(out.values())
 
 
 def _class_of(leaf: Leaf) -> str:
     return kind_of(leaf.values[0] if leaf.values[0] is not None else leaf.values[2])
-
-
-def _same_axis(p: Node, q: Node) -> bool:
-    return isinstance(p, Leaf) and isinstance(q, Leaf) and p.op == q.op == "range" and p.column == q.column and _class_of(p) == _class_of(q)
 
 
 def _both(p: Any, q: Any) -> Leaf:

@@ -20,7 +20,9 @@ from .predicate import Leaf
 from .record import Names, decode, encode, encode_many
 
 NULL, AFTER_NULL = b"\x02", b"\x03"
+LISTED = b"\x34\x28\x00"  # beside the elements of a list: behind all other values, as lists are
 _LIST = b"\x00"  # behind the key: its columns are elements of lists
+MAX_KEY = 65535  # bytes of a key in a segment
 MOST_RANGES = 1000  # of one query: an IN times an IN
 _CLASSES = (
     (b"\x04", b"\x06"),
@@ -29,7 +31,7 @@ _CLASSES = (
     (b"\x31", b"\x32"),
     (b"\x32", b"\x33"),
     (b"\x33", b"\x34"),
-    (b"\x34", b"\x35"),
+    (b"\x34", LISTED),  # a date
 )
 
 
@@ -41,17 +43,29 @@ class Range(NamedTuple):
 
 
 def elements(value: Any) -> list[bytes]:
-    """Return the keys of a value; of a list, those of its elements, each once."""
+    """Return the keys of a value; of a list, those of its elements, each once and without NULLs, and LISTED."""
     if isinstance(value, list | tuple):
-        return sorted({encoded(v) for v in value}) or [encoded(())]
+        return [*sorted({encoded(v) for v in value if v is not None}), LISTED]
     return [encoded(value)]
+
+
+def sized(keys: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the keys. ValueError when one is longer than segments hold."""
+    if (longest := max(map(len, keys), default=0)) > MAX_KEY:
+        raise ValueError(f"a key of {longest} bytes; allowed: up to {MAX_KEY}")
+    return keys
+
+
+def fits(keys: Iterable[bytes | None]) -> bool:
+    """Tell whether segments can be asked for all of the keys; None: no bound."""
+    return all(k is None or len(k) <= MAX_KEY for k in keys)
 
 
 def encoded(value: Any) -> bytes:
     """Return the key of one value, the same for equal values: 1.0 as 1, a date as a tuple of its day."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         value = (value.toordinal(),)
@@ -98,7 +112,8 @@ def ranges_of(leaf: Leaf) -> list[Range] | None:
     if op == "outside":
         low, with_low, high, with_high = v
         below = [] if low is None else _interval(None, False, low, not with_low)
-        return below + ([] if high is None else _interval(high, not with_high, None, False))
+        above = [] if high is None else _interval(high, not with_high, None, False)
+        return [*below, *above, Range(LISTED, prefix_end(LISTED))]  # an empty list has no element within
     return None
 
 
@@ -133,7 +148,7 @@ class OrderedIndex(IndexType):
         heads = [elements(v) for v in values]
         tail = _LIST if any(isinstance(v, list | tuple) for v in values) else b""
         tail += encode({c: row.get(c) for c in self.include}, self._names) if self.include else b""
-        return [b"".join(parts) + tail for parts in product(*heads)]
+        return sized([b"".join(parts) + tail for parts in product(*heads)])
 
     def gather(self, rows: Sequence[Row]) -> Gathered:
         """Column by column, unless there are lists."""
@@ -142,7 +157,7 @@ class OrderedIndex(IndexType):
             return super().gather(rows)
         if self.include:
             heads.append(encode_many([{c: row.get(c) for c in self.include} for row in rows], self._names))
-        return Gathered(None, heads[0] if len(heads) == 1 else list(map(b"".join, zip(*heads, strict=True))))
+        return Gathered(None, sized(heads[0] if len(heads) == 1 else list(map(b"".join, zip(*heads, strict=True)))))
 
     def build(self, entries: Entries) -> bytes:
         """Sort them."""
@@ -185,8 +200,9 @@ class OrderedIndex(IndexType):
             used.append(leaf)
             if leaf.op != "in":
                 break
-        if used:
-            yield _joined(heads), used
+        joined = _joined(heads) if used else []
+        if used and fits(bound for r in joined for bound in r):
+            yield joined, used
 
     def same(self, payload: bytes) -> Sequence[Range]:
         """The range of one key, whatever is included."""
@@ -194,20 +210,25 @@ class OrderedIndex(IndexType):
         return (Range(payload[:end], prefix_end(payload[:end])),)
 
     def unique_part(self, payload: bytes) -> bytes | None:
-        """The key without what is included; None when a column of it is NULL: NULLs are never equal."""
+        """The key without what is included; None when a column of it is NULL, which nothing equals, or no element."""
         ends = [0, *key_code.part_ends(payload, self.width)]
-        return None if any(payload[e : e + 1] == NULL for e in ends[:-1]) else payload[: ends[-1]]
+        return None if any(payload.startswith((NULL, LISTED), e) for e in ends[:-1]) else payload[: ends[-1]]
 
     def shown(self, payload: bytes) -> Any:
         """The values of the key."""
         parts = key_code.decode(payload[: key_code.part_ends(payload, self.width)[-1]])
         return parts[0] if self.width == 1 else parts
 
+    def is_element(self, payload: bytes) -> bool:
+        """Tell whether a column of the key is an element of a list."""
+        end = key_code.part_ends(payload, self.width)[-1]
+        return payload.startswith(_LIST, end)
+
     def values(self, payload: bytes) -> dict[Any, Any] | None:
         """Return the columns kept, those of the key as normalised; None when one of them does not come back from a key."""
         end = key_code.part_ends(payload, self.width)[-1]
         parts = key_code.decode(payload[:end])
-        if payload[end : end + 1] == _LIST or any(isinstance(p, tuple) for p in parts):
+        if self.is_element(payload) or any(isinstance(p, tuple) for p in parts):
             return None  # an element of a list; a date, which is kept as its day
         row = dict(zip(self.columns, parts, strict=True))
         return row | decode(payload[end:], self._names) if self.include else row
@@ -229,23 +250,26 @@ def _joined(heads: list[list[Range]]) -> list[Range]:
 
 @register_index
 class HashIndex(IndexType):
-    """Equality of one or several columns, by a hash table a segment: the smallest and quickest for single values. NULLs are not in it."""
+    """Equality of one or several columns, by a hash table a segment: the smallest and quickest for single values. NULLs are not in it.
+    Lists are indexed by their elements.
+    """
 
     kind = "hash"
     can_be_unique = True
 
     def payloads(self, row: Row) -> Sequence[bytes]:
-        """Return the key of the row."""
-        values = [row.get(c) for c in self.columns]
-        return () if any(v is None for v in values) else (b"".join(map(encoded, values)),)
+        """Return the key of the row; of lists, those of all combinations of elements."""
+        heads = [[e for e in elements(row.get(c)) if e not in (NULL, LISTED)] for c in self.columns]
+        return sized([b"".join(parts) for parts in product(*heads)])
 
     def gather(self, rows: Sequence[Row]) -> Gathered:
-        """Column by column."""
-        values = [[row.get(c) for row in rows] for c in self.columns]
-        keys = [key_code.indexed(v, encoded) for v in values]
-        joined = keys[0] if len(keys) == 1 else list(map(b"".join, zip(*keys, strict=True)))
-        full = [all(v is not None for v in row) for row in zip(*values, strict=True)]
-        return Gathered(None, joined) if all(full) else Gathered([i for i, f in enumerate(full) if f], list(compress(joined, full)))
+        """Column by column, unless there are lists."""
+        heads = [keys_of(rows, c) for c in self.columns]
+        if not all(map(are_bytes, heads)):
+            return super().gather(rows)
+        keys = sized(heads[0] if len(heads) == 1 else list(map(b"".join, zip(*heads, strict=True))))
+        full = [NULL not in row for row in zip(*heads, strict=True)]
+        return Gathered(None, keys) if all(full) else Gathered([i for i, f in enumerate(full) if f], list(compress(keys, full)))
 
     def build(self, entries: Entries) -> bytes:
         """Hash them."""
@@ -278,7 +302,7 @@ class HashIndex(IndexType):
         used = [x for x in mine if x is not None]
         if len(used) == len(self.columns):
             keys = [b"".join(p) for p in product(*[[encoded(v) for v in leaf.values] for leaf in used])]
-            if len(keys) <= MOST_RANGES:
+            if len(keys) <= MOST_RANGES and fits(keys):
                 yield sorted(set(keys)), used
 
     def same(self, payload: bytes) -> Sequence[bytes]:

@@ -24,6 +24,7 @@ from . import order
 from .covering import covered
 from .index import Index
 from .leaves import Node, columns_of, evaluator, tree_of
+from .ordered import OrderedIndex
 from .predicate import And, Leaf, Or, Predicate
 
 if TYPE_CHECKING:
@@ -289,17 +290,23 @@ def _in_index_order(
 ) -> list[dict[str, Any]] | None:
     """The first rows of an ordered index that satisfy the condition, when reading few of many is cheaper than sorting all."""
     name, descends = by[0].removeprefix("-"), by[0].startswith("-")
-    index = next((x for x in moment.indexes.values() if x.type.kind == "ordered" and x.columns[0] == name and x.where is None), None)
+    whole = (x for x in moment.indexes.values() if x.columns == (name,) and x.where is None)
+    index = next((x for x in whole if isinstance(x.type, OrderedIndex)), None)
     expected = plan.source.estimate if plan.source is not None else plan.total * (0.1 if node is not None else 1.0)
-    if len(by) > 1 or index is None or len(index.columns) > 1 or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
+    if len(by) > 1 or index is None or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
         return None
+    kind = index.type
+    assert isinstance(kind, OrderedIndex)
     allowed = plan.source.run(moment) if plan.source is not None else None
     check = evaluator(plan.residual, table.functions) if plan.residual else None
     plan.note = f"in the order of {index.name}"
     streams = [_walk(view, hidden, descends, allowed) for view, hidden in moment.stack.views(index.id, index.type)]
     rows: list[dict[str, Any]] = []
     ids: list[int] = []
-    for _, row_id in heapq.merge(*streams, reverse=descends):
+    for key, row_id in heapq.merge(*streams, reverse=descends):
+        if kind.is_element(key):  # lists come after all else, and have several entries
+            plan.note, plan.read, plan.kept = "", 0, 0
+            return None
         ids.append(row_id)
         if len(ids) >= min(CHUNK, 2 * limit):
             rows += _checked(table, plan, ids, check, moment)

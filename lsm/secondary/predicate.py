@@ -92,10 +92,10 @@ class Leaf(Predicate):
 
     def implies(self, other: Leaf) -> bool:
         """Tell whether rows that satisfy this satisfy the other, as far as that is easily seen."""
-        if self.column != other.column:
+        if self.column != other.column or other.op in NEGATIVE:  # one element of a list may be as this wants, another not as the other
             return False
         if other.op == "not_null":
-            return self.op not in ("is_null",)
+            return self.op != "is_null" and self.values != ()  # NULL is not in an empty list of values
         if self.op == "in":
             return all(leaf_value(other, v) is True for v in self.values)
         if self.op == other.op == "range":
@@ -191,6 +191,8 @@ def _scalar(value: Any) -> Any:
     value = item() if callable(item) and not isinstance(value, UUID) else value
     if isinstance(value, float) and math.isnan(value):
         raise ValueError("a condition compares with NaN, which nothing equals; use is_null(), or clean the data")
+    if isinstance(value, datetime.datetime) and value.utcoffset() is None:
+        raise ValueError(f"a condition compares with {value!r}, which has no zone; say which, e.g. value.replace(tzinfo=datetime.UTC)")
     if not isinstance(value, bool | int | float | str | bytes | datetime.datetime | datetime.date | UUID):
         raise TypeError(f"a condition compares with {value!r:.60}; allowed: bool, int, float, str, bytes, datetime, date, UUID")
     return value
@@ -353,7 +355,10 @@ def _starts(value: Any, prefix: Any) -> bool | None:
     return value.startswith(prefix) if type(value) is type(prefix) else None
 
 
-def _box(value: Sequence[float], dims: int) -> tuple[Sequence[float], Sequence[float]] | None:
+def _box(value: Any, dims: int) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return the lower and upper corner of a point or a box; None when the value is neither."""
+    if not isinstance(value, list | tuple) or any(kind_of(v) != "number" or math.isnan(v) for v in value):
+        return None
     if len(value) == dims:
         return value, value
     return (value[:dims], value[dims:]) if len(value) == 2 * dims else None
@@ -375,7 +380,7 @@ def _is_near(value: Any, point: Sequence[float], radius: float) -> bool | None:
     mine = _box(value, len(point))
     if mine is None:
         return None
-    return math.hypot(*(max(a - p, 0.0, p - b) for p, a, b in zip(point, *mine, strict=True))) <= radius
+    return sum(max(a - p, 0.0, p - b) ** 2 for p, a, b in zip(point, *mine, strict=True)) <= radius * radius  # as an R-tree has it
 
 
 def _needs_index(value: Any, query: str) -> bool | None:

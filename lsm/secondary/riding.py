@@ -23,7 +23,7 @@ from ..errors import ReadOnlyError
 from ..memtable_twin import PUT
 from ..native_tables import scan
 from .changes import Changes, joined
-from .component import Component, Runs, Stack, in_order, merge_components, read_component, remove
+from .component import Component, Runs, Stack, in_order, io_failures, merge_components, read_component, remove
 from .index import Index
 from .kinds import IndexType
 
@@ -136,7 +136,7 @@ class Riding:
     def row(self, components: Sequence[Component], covered: int) -> Mapping[str, Any]:
         """Return the attachment."""
         numbers = [c.number for c in components]
-        building = [n for x in self.indexes.values() for n in x.parts]
+        building = [n for x in self.indexes.values() if x.state == "building" for n in x.parts]
         return {**self._describe(), "covered": covered, "components": numbers, "files": numbers + building}
 
     def flushed(self, made: _Made) -> None:
@@ -222,7 +222,8 @@ class Riding:
         """Put a component in the place of old ones, durably."""
         db = self.db
         with db.executor.lock:
-            db.fs.sync_dir(db.path)
+            with io_failures():
+                db.fs.sync_dir(db.path)
             self.install(in_order([new, *(c for c in self.runs.components if c not in old)]))
             for c in old:
                 remove(db.fs, db.path, c.number)
@@ -254,7 +255,8 @@ class Riding:
             if changes:
                 made = self.component_of([changes], self.covered, seq - 1)
                 components.insert(0, made.write(self.db.fs, self.db.path, self.db.core.take_numbers(1)))
-                self.db.fs.sync_dir(self.db.path)
+                with io_failures():
+                    self.db.fs.sync_dir(self.db.path)
             self.covered = max(self.covered, seq)
             self.install(components)
 

@@ -97,7 +97,8 @@ class RTreeIndex(IndexType):
         """Windows, and distances from a point."""
         if leaf.column != self.columns[0] or leaf.op not in _OPS:
             return None
-        return _OPS[leaf.op], tuple(leaf.values)
+        wanted = self.dims if leaf.op == "near" else 2 * self.dims
+        return (_OPS[leaf.op], tuple(leaf.values)) if len(leaf.values[0]) == wanted else None
 
     def estimate(self, view: rtree.RTreeSegment, query: tuple[str, tuple[Any, ...]]) -> float:
         """By counting whole nodes; a circle as its box."""

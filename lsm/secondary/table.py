@@ -29,7 +29,7 @@ from ..errors import Error, ReadOnlyError
 from ..native import SEALED as FULL
 from ..native import STALLED
 from . import building, catalog, leaves, planner, scrubbing
-from .changes import Changes
+from .changes import Changes, Gathered
 from .component import Stack
 from .index import Index, changes_of
 from .predicate import Predicate
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 MAX_ROW_ID = (1 << 63) - 1
 _ROW_ID = struct.Struct(">Q")
+
+
+def _is_int(key: Any) -> bool:
+    return isinstance(key, int | np.integer) and not isinstance(key, bool)
 
 
 class UniqueViolation(Error, ValueError):
@@ -59,7 +63,7 @@ class Moment(AbstractContextManager["Moment"]):
         with table.riding.lock:
             self.stack: Stack = table.riding.stack()
             self.snapshot: Snapshot = table.db.snapshot()
-        self.indexes = table.ready()
+            self.indexes = table.ready()
 
     def close(self) -> None:
         """Let go. Safe to call twice."""
@@ -84,7 +88,7 @@ class Table:
         indexes = {int(d["id"]): catalog.open_index(d, self.functions) for d in row["indexes"]}
         self.riding = Riding(db, self.space, row, indexes, lambda: catalog.describe(self))
         if self.key_kind == "any":
-            self.key_space = db.keyspace(f"{name}.keys")
+            self.key_space = db.keyspace(catalog.keys_of(name))
         self._catch_up()
         self.space.rider = self.riding
         self._next_row = self._highest() + 1
@@ -100,14 +104,18 @@ class Table:
     def _catch_up(self) -> None:
         """Give the indexes the rows that recovery put back, which no rider saw."""
         seq = self.db.state.flushed[self.space.number]
-        if seq <= self.riding.covered:
+        missed = self.riding.missed() if seq > self.riding.covered else {}
+        if self.db.read_only:  # what was replayed is in memory
+            replayed = sorted({key for number, key in self.db.replayed if number == self.space.number})
+            missed.update(zip(replayed, self.space.get_many(replayed), strict=True))
+        elif seq <= self.riding.covered:
             return
-        missed = {_ROW_ID.unpack(raw)[0]: value for raw, value in self.riding.missed().items()}
-        rows = {i: self.row_of(i, value) for i, value in missed.items() if value is not None}
-        changes = changes_of([*rows, *(i for i in missed if i not in rows)], list(rows.values()), self.riding.indexes.values())
+        values = {_ROW_ID.unpack(raw)[0]: value for raw, value in missed.items()}
+        rows = {i: self.row_of(i, value) for i, value in values.items() if value is not None}
+        changes = changes_of([*rows, *(i for i in values if i not in rows)], list(rows.values()), self.riding.indexes.values())
         if self.db.read_only:
             with self.riding.lock:
-                self.riding.recent = (self.riding.component_of([changes], self.riding.covered, seq - 1),)
+                self.riding.recent = (self.riding.component_of([changes], self.riding.covered, self.db.core.sequence()),)
         else:
             self.riding.catch_up(changes, seq)
 
@@ -119,30 +127,32 @@ class Table:
         return {self.key: row_id, **row} if self.key_kind == "int" else row
 
     def _key_of(self, row: Mapping[str, Any]) -> Any:
+        if not isinstance(row, Mapping):
+            raise TypeError(f"a row is a mapping of columns to values, not {type(row).__name__}: {row!r:.60}")
         key = row.get(self.key)
         if key is None:
             raise ValueError(f"the row has no key {self.key!r}: {row!r:.80}")
-        self._check_key(key)
         return key
 
-    def _keys_of(self, rows: list[Mapping[str, Any]]) -> list[Any]:
-        """Return _key_of of each."""
-        if self.key_kind == "int":
-            keys: list[Any] = [row.get(self.key) for row in rows]
-            if set(map(type, keys)) == {int} and min(keys) >= 0 and max(keys) <= MAX_ROW_ID:
-                return keys
-        return [self._key_of(row) for row in rows]
+    def _check_keys(self, keys: Sequence[Any], kind: str | None) -> None:
+        """ValueError and TypeError for what is no key."""
+        if kind == "int" and set(map(type, keys)) == {int} and min(keys) >= 0 and max(keys) <= MAX_ROW_ID:
+            return
+        for key in keys:
+            if kind == "int" and not (_is_int(key) and 0 <= key <= MAX_ROW_ID):
+                raise ValueError(f"key {self.key!r} is {key!r:.60}; allowed: integers from 0 to {MAX_ROW_ID}, as the first row had")
+            if kind == "any":
+                key_code.encode(key)
 
-    def _check_key(self, key: Any) -> None:
-        is_int = isinstance(key, int | np.integer) and not isinstance(key, bool)
-        if self.key_kind is None:
-            with self.db.executor.lock:
-                if not is_int:
-                    self.key_space = self.db.keyspace(f"{self.name}.keys")
-                self.key_kind = "int" if is_int else "any"
+    def _settle_kind(self, kind: str) -> None:
+        """The first rows say what keys there are: integers, which are the row ids, or any."""
+        self.db.check_writable()
+        with self.db.executor.lock:
+            if self.key_kind is None:
+                if kind == "any":
+                    self.key_space = catalog.begin_keys(self.db, self.name)
+                self.key_kind = kind
                 self.riding.install(self.riding.runs.components)
-        if self.key_kind == "int" and not (is_int and 0 <= key <= MAX_ROW_ID):
-            raise ValueError(f"key {self.key!r} is {key!r:.60}; allowed: integers from 0 to {MAX_ROW_ID}, as the first row had")
 
     def _row_ids(self, keys: Sequence[Any], *, create: bool) -> list[int | None]:
         """Return the row ids of keys; those that have none get one, or None."""
@@ -150,15 +160,14 @@ class Table:
             return [int(k) for k in keys]
         if self.key_kind is None:
             return [None] * len(keys)
-        found = self.key_space.get_many([key_code.encode(k) for k in keys])
+        named = [key_code.encode(k) for k in keys]
+        found = self.key_space.get_many(named)
         ids: list[int | None] = [None if v is None else _ROW_ID.unpack(v)[0] for v in found]
         if create:
-            fresh: dict[Any, int] = {}
+            fresh: dict[bytes, int] = {}
             for i, row_id in enumerate(ids):
                 if row_id is None:
-                    if keys[i] not in fresh:
-                        fresh[keys[i]] = self._next_row + len(fresh)
-                    ids[i] = fresh[keys[i]]
+                    ids[i] = fresh.setdefault(named[i], self._next_row + len(fresh))
             self._next_row += len(fresh)
         return ids
 
@@ -173,15 +182,20 @@ class Table:
         rows = list(rows)
         if not rows:
             return
-        keys = self._keys_of(rows)
+        keys = [self._key_of(r) for r in rows]
+        kind = self.key_kind or ("int" if _is_int(keys[0]) else "any")
+        self._check_keys(keys, kind)
         stored: Iterable[Mapping[str, Any]] = rows
-        if self.key_kind == "int":
+        if kind == "int":
             key = self.key
             stored = [{c: v for c, v in r.items() if c != key} for r in rows]
         data = encode_many(stored, self.names)
+        if self.key_kind is None:
+            self._settle_kind(kind)
+            self._check_keys(keys, self.key_kind)
         if len(self.names) > self._saved_names:
             self._save_names()
-        self._write(keys, data, rows, sync)
+        self._write(keys, data, sync)
 
     def delete(self, key: Any, *, sync: bool = False) -> None:
         """Delete the row of a key, whether there is one or not."""
@@ -190,21 +204,21 @@ class Table:
     def delete_many(self, keys: Iterable[Any], *, sync: bool = False) -> None:
         """Delete rows by key as one atomic batch."""
         keys = list(keys)
-        for k in keys:
-            self._check_key(k)
-        if keys:
-            self._write(keys, None, None, sync)
+        self._check_keys(keys, self.key_kind)
+        if keys and self.key_kind is not None:
+            self._write(keys, None, sync)
 
     def _save_names(self) -> None:
         with self.db.executor.lock:
+            saved = len(self.names)  # before: others add to them
             self.riding.install(self.riding.runs.components)
-            self._saved_names = len(self.names)
+            self._saved_names = saved
 
-    def _write(self, keys: list[Any], data: list[bytes] | None, rows: list[Mapping[str, Any]] | None, sync: bool) -> None:
+    def _write(self, keys: list[Any], data: list[bytes] | None, sync: bool) -> None:
         riding = self.riding
         while True:
             of = riding.indexes
-            gathered = {i: x.gather(rows) for i, x in of.items()} if rows is not None else {}
+            gathered = self._gathered(of, keys, data)
             with riding.lock:
                 if riding.indexes is not of:  # one was made or dropped in between
                     continue
@@ -212,7 +226,7 @@ class Table:
                 changes = Changes(array("Q", [i for i in ids if i is not None]), gathered)
                 if not changes:
                     return
-                if rows is not None:
+                if data is not None:
                     self._check_unique(changes, keys)
                 before = self.db.core.sequence()
                 status = self._log(keys, ids, data, sync)
@@ -224,6 +238,15 @@ class Table:
             if status == FULL:
                 self.db.executor.on_sealed()
             return
+
+    def _gathered(self, indexes: Mapping[int, Index], keys: list[Any], data: list[bytes] | None) -> dict[int, Gathered]:
+        """What indexes keep of rows as they come back, so that a build or a restart finds the same."""
+        if data is None or not indexes:
+            return {}
+        rows: list[Any] = (
+            decode_many(data, self.names, self.key, map(int, keys)) if self.key_kind == "int" else decode_many(data, self.names)
+        )
+        return {i: x.gather(rows) for i, x in indexes.items()}
 
     def _log(self, keys: list[Any], ids: Sequence[int | None], data: list[bytes] | None, sync: bool) -> int:
         core = self.space.core
@@ -275,8 +298,10 @@ class Table:
         return default if row is None else row
 
     def get_many(self, keys: Iterable[Any]) -> list[dict[str, Any] | None]:
-        """Return the rows of keys, None where there is none."""
-        ids = self._row_ids(list(keys), create=False)
+        """Return the rows of keys, None where there is none. ValueError and TypeError for what cannot be a key."""
+        keys = list(keys)
+        self._check_keys(keys, self.key_kind)
+        ids = self._row_ids(keys, create=False)
         found = self.rows_at([i for i in ids if i is not None])
         rows = iter(found)
         return [None if i is None else next(rows) for i in ids]
