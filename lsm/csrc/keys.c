@@ -339,8 +339,8 @@ static int put_indexed(const typed *t, scratch *s, PyObject *o) {
     if (Py_TYPE(o) == &PyTuple_Type || (PyObject *)Py_TYPE(o) == t->o[K_DESC]) return SLOW;
     if (Py_TYPE(o) != &PyFloat_Type) return put_part(t, s, o, 0);
     double x = PyFloat_AsDouble(o);
-    if (fabs(x) >= 0x1p63 && isfinite(x)) return SLOW;
     if (!isfinite(x) || trunc(x) != x) return put_float(s, x);
+    if (fabs(x) >= 0x1p63) return SLOW;
     uint8_t form[MAX_NUMBER];
     size_t n = int_form(form, (uint64_t)fabs(x), x < 0);
     uint8_t *at = scratch_take(s, n);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .changes import Changes, Gathered
@@ -56,12 +57,8 @@ class Index:
     def gather(self, rows: Sequence[Row]) -> Gathered:
         """Return what the index keeps of many rows. ValueError as `payloads`, of the first row that is refused."""
         if self._holds is None and not self._computed:
-            try:
+            with suppress(Exception):  # one by one below, which says which row it is
                 return self.type.gather(rows)
-            except Exception:
-                for row in rows:
-                    self.payloads(row)
-                raise
         found = [(place, payload) for place, row in enumerate(rows) for payload in self.payloads(row)]
         return Gathered([place for place, _ in found], [payload for _, payload in found])
 

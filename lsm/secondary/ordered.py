@@ -273,13 +273,12 @@ class HashIndex(IndexType):
 
     def gather(self, rows: Sequence[Row]) -> Gathered:
         """Column by column, unless there are lists."""
-        values = [[row.get(c) for row in rows] for c in self.columns]
-        keys = [key_code.indexed(v, _key_or_keys) for v in values]
-        if not all(map(are_bytes, keys)):
+        heads = [keys_of(rows, c) for c in self.columns]
+        if not all(map(are_bytes, heads)):
             return super().gather(rows)
-        joined = sized(keys[0] if len(keys) == 1 else list(map(b"".join, zip(*keys, strict=True))))
-        full = [all(v is not None for v in row) for row in zip(*values, strict=True)]
-        return Gathered(None, joined) if all(full) else Gathered([i for i, f in enumerate(full) if f], list(compress(joined, full)))
+        keys = sized(heads[0] if len(heads) == 1 else list(map(b"".join, zip(*heads, strict=True))))
+        full = [NULL not in row for row in zip(*heads, strict=True)]
+        return Gathered(None, keys) if all(full) else Gathered([i for i, f in enumerate(full) if f], list(compress(keys, full)))
 
     def build(self, entries: Entries) -> bytes:
         """Hash them."""

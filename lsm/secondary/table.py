@@ -143,6 +143,8 @@ class Table:
 
     def _check_keys(self, keys: Sequence[Any], kind: str | None) -> None:
         """ValueError and TypeError for what is no key."""
+        if kind == "int" and set(map(type, keys)) == {int} and min(keys) >= 0 and max(keys) <= MAX_ROW_ID:
+            return
         for key in keys:
             if kind == "int" and not (_is_int(key) and 0 <= key <= MAX_ROW_ID):
                 raise ValueError(f"key {self.key!r} is {key!r:.60}; allowed: integers from 0 to {MAX_ROW_ID}, as the first row had")
@@ -225,7 +227,7 @@ class Table:
             of = riding.indexes
             if self.key_kind == "any" and data is not None:
                 self._reserve(len(keys))
-            gathered = self._gathered(of, keys, data) if of and data is not None else {}
+            gathered = self._gathered(of, keys, data)
             with riding.lock:
                 if riding.indexes is not of:  # one was made or dropped in between
                     continue
@@ -250,9 +252,13 @@ class Table:
                 log.wrote(len(changes))
             return
 
-    def _gathered(self, indexes: Mapping[int, Index], keys: list[Any], data: list[bytes]) -> dict[int, Gathered]:
-        """What the indexes keep of the rows as they come back, so that a build or a restart finds the same."""
-        rows = self._decoded(data, keys)
+    def _gathered(self, indexes: Mapping[int, Index], keys: list[Any], data: list[bytes] | None) -> dict[int, Gathered]:
+        """What indexes keep of rows as they come back, so that a build or a restart finds the same."""
+        if data is None or not indexes:
+            return {}
+        rows: list[Any] = (
+            decode_many(data, self.names, self.key, map(int, keys)) if self.key_kind == "int" else decode_many(data, self.names)
+        )
         return {i: x.gather(rows) for i, x in indexes.items()}
 
     def _reserve(self, count: int) -> None:

@@ -67,7 +67,7 @@ def test_keys_in_c_are_those_of_python(values: list[object]) -> None:
 def test_what_has_no_key_is_left_to_the_other() -> None:
     rare = [(1,), [2], {3}, "\ud800", keys.desc(1), 1 << 80]
     assert keys.indexed(["a", *rare], lambda v: ("other", v)) == [keys.encode("a"), *(("other", v) for v in rare)]
-    assert keys.indexed([UUID(int=1), 5.0], elements) == [keys.encode(UUID(int=1)), keys.encode(5)]
+    assert keys.indexed([UUID(int=1), 5.0, 2.0**70], elements) == [keys.encode(UUID(int=1)), keys.encode(5), [keys.encode(2**70)]]
 
 
 BATCH = st.lists(st.tuples(st.integers(0, 6), st.none() | st.lists(st.integers(0, 3), max_size=2)), min_size=1, max_size=5)

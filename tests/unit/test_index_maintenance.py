@@ -110,3 +110,15 @@ def test_updates_and_deletes_read_no_old_row(kind: str) -> None:
         table.get(1)
         assert looked() > before
         assert table.scrub() == []
+
+
+def test_a_key_that_is_too_long_beside_a_null_is_in_no_hash_index() -> None:
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put({"id": 0, "a": 1, "b": 1})
+        table.create_index("h", ["a", "b"], kind="hash")
+        table.put_many([{"id": 1, "a": "x" * 70_000, "b": None}, {"id": 2, "a": 1, "b": 1}])
+        assert [row["id"] for row in table.find((col("a") == 1) & (col("b") == 1))] == [0, 2]
+        with pytest.raises(ValueError, match=r"index 'h' cannot take the row \{'id': 3"):
+            table.put_many([{"id": 3, "a": "x" * 70_000, "b": 2}, {"id": 4, "a": 2, "b": 2}])
+        assert table.scrub() == []
