@@ -28,6 +28,10 @@ class BitmapIndex(IndexType):
         if len(columns) != 1:
             raise ValueError(f"a bitmap index has one column, not {len(columns)}; conditions on several use an index each")
 
+    def needs(self) -> tuple[Any, ...]:
+        """Its columns."""
+        return self.columns
+
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the value, NULL too, or each element of a list once."""
         return sized(elements(row.get(self.columns[0])))

@@ -159,14 +159,14 @@ def _component(index: Index, found: Changes) -> Component:
 
 def _stretches(table: Table, index: Index, snapshot: Snapshot) -> Iterator[tuple[int, Changes, int | None]]:
     """Yield (rows, what they give, the row id at which it goes on, or None at the end)."""
-    ids, rows = list[int](), list[Any]()
-    for row_id, row in table.scan(snapshot, index.resume):
-        if len(rows) == STRETCH:
-            yield len(rows), changes_of(ids, rows, (index,)), row_id
-            ids, rows = [], []
+    ids, data = list[int](), list[bytes]()
+    for row_id, stored in table.stored(snapshot, index.resume):
+        if len(ids) == STRETCH:
+            yield len(ids), changes_of(ids, table.parts_of(data, ids, (index,)), (index,)), row_id
+            ids, data = [], []
         ids.append(row_id)
-        rows.append(row)
-    yield len(rows), changes_of(ids, rows, (index,)), None
+        data.append(stored)
+    yield len(ids), changes_of(ids, table.parts_of(data, ids, (index,)), (index,)), None
 
 
 def _holders(table: Table, index: Index, base: Component) -> dict[Any, int]:

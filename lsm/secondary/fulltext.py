@@ -55,6 +55,10 @@ class TextIndex(IndexType):
         """With the functions, one of which may be the tokeniser."""
         return cls(columns, **params, functions=functions)
 
+    def needs(self) -> tuple[Any, ...]:
+        """Its columns."""
+        return self.columns
+
     def payloads(self, row: Row) -> Sequence[str]:
         """Return the text, unless NULL. ValueError for what is no str, and for half a surrogate pair."""
         value = row.get(self.columns[0])

@@ -9,7 +9,7 @@ from typing import Any
 
 from .changes import Changes, Gathered
 from .kinds import IndexType, Row, make_type
-from .leaves import compile_rows, value_of
+from .leaves import columns_of, compile_rows, value_of
 from .predicate import Expression, Predicate
 
 
@@ -53,6 +53,13 @@ class Index:
             return self.type.payloads(row)
         except Exception as e:
             raise ValueError(f"index {self.name!r} cannot take the row {dict(row)!r:.80}: {type(e).__name__}: {e}") from e
+
+    def needs(self) -> list[str] | None:
+        """Return the columns of a row that it reads; None: maybe all."""
+        of = self.type.needs()
+        if of is None:
+            return None
+        return [n for c in of for n in ((c,) if isinstance(c, str) else c.columns)] + columns_of(self.where)
 
     def gather(self, rows: Sequence[Row]) -> Gathered:
         """Return what the index keeps of many rows. ValueError as `payloads`, of the first row that is refused."""

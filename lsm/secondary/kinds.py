@@ -45,6 +45,13 @@ class IndexType:
         """Return the type of an index; functions: those that the table was given. By default without them."""
         return cls(columns, **params)
 
+    def needs(self) -> tuple[Any, ...] | None:
+        """Return the columns and expressions that payloads reads, so that no others are decoded for it; None: maybe all.
+
+        By default its columns, if it has the default payloads.
+        """
+        return self.columns if type(self).payloads is IndexType.payloads else None
+
     def payloads(self, row: Row) -> Sequence[Any]:
         """Return what the index keeps of a row; nothing when the row is not in it. By default the value of its column, unless NULL.
 

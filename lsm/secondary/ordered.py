@@ -142,6 +142,10 @@ class OrderedIndex(IndexType):
         self.width = len(columns)
         self._names = Names(self.include)
 
+    def needs(self) -> tuple[Any, ...]:
+        """Its columns, and those included."""
+        return (*self.columns, *self.include)
+
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the key of the row: its columns, then those included."""
         values = [row.get(c) for c in self.columns]
@@ -265,6 +269,10 @@ class HashIndex(IndexType):
 
     kind = "hash"
     can_be_unique = True
+
+    def needs(self) -> tuple[Any, ...]:
+        """Its columns."""
+        return self.columns
 
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the key of the row; of lists, those of all combinations of elements."""

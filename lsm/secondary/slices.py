@@ -31,6 +31,10 @@ class SlicedIndex(IndexType):
             raise ValueError(f"numbers is {numbers!r} of {len(columns)} columns; allowed: one of {', '.join(bitsliced.KINDS)}, one column")
         self.dtype: type[np.generic] = np.int64 if numbers == "int64" else np.float64
 
+    def needs(self) -> tuple[Any, ...]:
+        """Its columns."""
+        return self.columns
+
     def payloads(self, row: Row) -> Sequence[float]:
         """Return the number. ValueError for what is none, or does not fit."""
         value = row.get(self.columns[0])

@@ -44,6 +44,10 @@ class RTreeIndex(IndexType):
             raise ValueError(f"an R-tree has one column and 2 or 3 dims, not {len(columns)} and {dims!r}")
         self.dims = dims
 
+    def needs(self) -> tuple[Any, ...]:
+        """Its columns."""
+        return self.columns
+
     def payloads(self, row: Row) -> Sequence[tuple[float, ...]]:
         """Return the box of the row, unless NULL. ValueError for NaN, inverted boxes, another number of coordinates."""
         value = row.get(self.columns[0])

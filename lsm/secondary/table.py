@@ -36,7 +36,7 @@ from .component import Stack
 from .index import Index, changes_of
 from .predicate import Predicate
 from .ranked import Ranked
-from .record import Names, decode, decode_many, encode_many
+from .record import Names, decode, decode_many, encode_many, fields
 from .riding import Riding
 
 if TYPE_CHECKING:
@@ -256,10 +256,24 @@ class Table:
         """What indexes keep of rows as they come back, so that a build or a restart finds the same."""
         if data is None or not indexes:
             return {}
-        rows: list[Any] = (
-            decode_many(data, self.names, self.key, map(int, keys)) if self.key_kind == "int" else decode_many(data, self.names)
-        )
+        rows = self.parts_of(data, keys, indexes.values())
         return {i: x.gather(rows) for i, x in indexes.items()}
+
+    def parts_of(self, data: Sequence[bytes], ids: Sequence[Any], indexes: Iterable[Index]) -> list[dict[str, Any]]:
+        """Return of stored rows what indexes read of them; ids: their row ids, or their keys if these are integers."""
+        needed: set[str] = set()
+        for index in indexes:
+            if (columns := index.needs()) is None:
+                return self._decoded(data, [int(i) for i in ids] if self.key_kind == "int" else ids)
+            needed.update(columns)
+        with_key = self.key_kind == "int" and self.key in needed
+        known = [(c, n) for c in sorted(needed) if (n := self.names.get(c)) is not None]
+        columns, numbers = [c for c, _ in known], [n for _, n in known]
+        rows = [dict(zip(columns, fields(d, numbers), strict=True)) for d in data]
+        if with_key:
+            for row, row_id in zip(rows, ids, strict=True):
+                row[self.key] = int(row_id)
+        return rows
 
     def _reserve(self, count: int) -> None:
         """Note row ids before they are given: keys may come to a file, or to a copy, without the rows that they lead to."""
@@ -341,11 +355,13 @@ class Table:
         packed = struct.pack(f">{len(ids)}Q", *ids)
         return self.space.get_packed(len(ids), packed, array("I", (8,)) * len(ids), snapshot)
 
+    def stored(self, snapshot: Snapshot | None = None, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Iterate over (row id, stored row) from a row id on."""
+        return ((int(_ROW_ID.unpack(raw)[0]), value) for raw, value in self.space.scan(_ROW_ID.pack(start), snapshot=snapshot))
+
     def scan(self, snapshot: Snapshot | None = None, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         """Iterate over (row id, row) from a row id on."""
-        for raw, value in self.space.scan(_ROW_ID.pack(start), snapshot=snapshot):
-            row_id = int(_ROW_ID.unpack(raw)[0])
-            yield row_id, self.row_of(row_id, value)
+        return ((row_id, self.row_of(row_id, value)) for row_id, value in self.stored(snapshot, start))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Iterate over all rows in the order of their row ids."""
