@@ -25,6 +25,7 @@ from .component import Stack
 from .covering import covered
 from .index import Index
 from .leaves import Node, columns_of, evaluator, tree_of
+from .ordered import OrderedIndex
 from .predicate import And, Leaf, Or, Predicate
 
 if TYPE_CHECKING:
@@ -345,9 +346,10 @@ def _in_index_order(
 def index_in_order(indexes: Mapping[str, Index], plan: Plan, node: Node | None, by: Sequence[str], limit: int) -> Index | None:
     """Return the index in whose order the first rows are better read, if there is one."""
     name = by[0].removeprefix("-")
-    index = next((x for x in indexes.values() if x.type.kind == "ordered" and x.columns[0] == name and x.where is None), None)
+    whole = (x for x in indexes.values() if x.columns == (name,) and x.where is None)
+    index = next((x for x in whole if isinstance(x.type, OrderedIndex)), None)
     expected = plan.source.estimate if plan.source is not None else plan.total * (0.1 if node is not None else 1.0)
-    if len(by) > 1 or index is None or len(index.columns) > 1 or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
+    if len(by) > 1 or index is None or limit * max(1.0, plan.total / max(expected, 1.0)) * 4 > expected:
         return None
     return index
 
