@@ -22,7 +22,7 @@ from ..errors import BusyError, Error
 from . import catalog
 from .changes import Changes, joined
 from .component import Component, io_failures, merge_components, read_component, remove
-from .index import Index, changes_of
+from .index import Index
 from .predicate import Predicate
 
 if TYPE_CHECKING:
@@ -162,11 +162,11 @@ def _stretches(table: Table, index: Index, snapshot: Snapshot) -> Iterator[tuple
     ids, data = list[int](), list[bytes]()
     for row_id, stored in table.stored(snapshot, index.resume):
         if len(ids) == STRETCH:
-            yield len(ids), changes_of(ids, table.parts_of(data, ids, (index,)), (index,)), row_id
+            yield len(ids), Changes(array("Q", ids), table.gathered({index.id: index}, ids, data)), row_id
             ids, data = [], []
         ids.append(row_id)
         data.append(stored)
-    yield len(ids), changes_of(ids, table.parts_of(data, ids, (index,)), (index,)), None
+    yield len(ids), Changes(array("Q", ids), table.gathered({index.id: index}, ids, data)), None
 
 
 def _holders(table: Table, index: Index, base: Component) -> dict[Any, int]:

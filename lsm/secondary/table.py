@@ -227,7 +227,7 @@ class Table:
             of = riding.indexes
             if self.key_kind == "any" and data is not None:
                 self._reserve(len(keys))
-            gathered = self._gathered(of, keys, data)
+            gathered = self.gathered(of, keys, data)
             with riding.lock:
                 if riding.indexes is not of:  # one was made or dropped in between
                     continue
@@ -252,15 +252,22 @@ class Table:
                 log.wrote(len(changes))
             return
 
-    def _gathered(self, indexes: Mapping[int, Index], keys: list[Any], data: list[bytes] | None) -> dict[int, Gathered]:
-        """What indexes keep of rows as they come back, so that a build or a restart finds the same."""
+    def gathered(self, indexes: Mapping[int, Index], ids: Sequence[Any], data: Sequence[bytes] | None) -> dict[int, Gathered]:
+        """Return what indexes keep of rows as they come back from storage, so that a build or a restart finds the same.
+
+        ids: their row ids, or their keys if these are integers. ValueError names the row that is refused.
+        """
         if data is None or not indexes:
             return {}
-        rows = self.parts_of(data, keys, indexes.values())
-        return {i: x.gather(rows) for i, x in indexes.items()}
+        try:
+            rows = self._parts_of(data, ids, indexes.values())
+            return {i: x.gather(rows) for i, x in indexes.items()}
+        except ValueError:  # now with the whole row
+            rows = self._decoded(data, [int(i) for i in ids] if self.key_kind == "int" else ids)
+            return {i: x.gather(rows) for i, x in indexes.items()}
 
-    def parts_of(self, data: Sequence[bytes], ids: Sequence[Any], indexes: Iterable[Index]) -> list[dict[str, Any]]:
-        """Return of stored rows what indexes read of them; ids: their row ids, or their keys if these are integers."""
+    def _parts_of(self, data: Sequence[bytes], ids: Sequence[Any], indexes: Iterable[Index]) -> list[dict[str, Any]]:
+        """The columns of stored rows that indexes read."""
         needed: set[str] = set()
         for index in indexes:
             if (columns := index.needs()) is None:
