@@ -24,6 +24,7 @@ from . import order
 from .component import Stack
 from .covering import covered
 from .index import Index
+from .keyed import Keyed, keyed
 from .leaves import Check, Node, columns_of, evaluator, leaves_of, tree_of
 from .ordered import OrderedIndex
 from .predicate import And, Leaf, Or, Predicate
@@ -111,7 +112,7 @@ class Combined:
 class Plan:
     """How to answer: by ``source``, or a scan; rows are checked by ``check`` unless that is None."""
 
-    source: Access | Combined | None
+    source: Access | Combined | Keyed | None
     residual: list[Node] = field(default_factory=list)
     total: float = 0.0
     read: int = 0
@@ -136,8 +137,8 @@ class Plan:
         return [*lines, f"rows read {self.read}, returned {self.kept}"]
 
 
-def _accesses_of(source: Access | Combined | None) -> list[Access]:
-    if source is None:
+def _accesses_of(source: Access | Combined | Keyed | None) -> list[Access]:
+    if source is None or isinstance(source, Keyed):
         return []
     return [source] if isinstance(source, Access) else [a for p in source.parts for a in _accesses_of(p)]
 
@@ -147,7 +148,12 @@ def make_plan(table: Table, node: Node | None, moment: Moment) -> Plan:
     total = float(row_count(table))
     if node is None:
         return Plan(None, total=total)
-    return plan_by(Planner(moment.indexes, moment.stack, total), node)
+    plan = plan_by(Planner(moment.indexes, moment.stack, total), node)
+    if table.key_kind == "int" and (own := keyed(node, table.key, lambda: table.highest(moment.snapshot))) is not None:
+        other = plan.source.cost + plan.source.estimate * READ if plan.source is not None else total * SCAN
+        if own.cost + own.estimate * READ <= other + 10:
+            return Plan(own, [node], total)
+    return plan
 
 
 def plan_by(planner: Planner, node: Node) -> Plan:

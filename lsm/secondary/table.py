@@ -98,13 +98,14 @@ class Table:
             self.key_space = db.keyspace(catalog.keys_of(name))
         self._catch_up()
         self.space.rider = self.riding
-        self._next_row = max(self._highest() + 1, self.reserved)
+        self._next_row = max(self.highest() + 1, self.reserved)
         if not db.read_only:
             building.resume(self)
             db.executor.on_sealed()
 
-    def _highest(self) -> int:
-        for key in self.space.keys(reverse=True, limit=1):
+    def highest(self, snapshot: Snapshot | None = None) -> int:
+        """Return the largest row id, 0 when there is no row."""
+        for key in self.space.keys(reverse=True, limit=1, snapshot=snapshot):
             return int(_ROW_ID.unpack(key)[0])
         return 0
 

@@ -17,6 +17,7 @@ from . import catalog
 from .constants import Constants
 from .covering import covering_access
 from .index import Index
+from .keyed import Keyed
 from .leaves import Node, tree_of
 from .ordered import OrderedIndex
 from .planner import CHUNK, Access, Combined, Plan, Planner, implied, index_in_order, plan_by
@@ -194,7 +195,9 @@ class WhatIf:
         accesses = plan.accesses()
         used = frozenset(a.index.name for a in accesses)
         search = c.begin + sum(a.cost * c.of(c.search, a.index.type.kind) for a in accesses)
-        found = float(sample.total) if plan.source is None else sample.estimate(_rows_of(plan.source))
+        source = plan.source
+        assert not isinstance(source, Keyed)  # the rows of a sample have other ids
+        found = float(sample.total) if source is None else sample.estimate(_rows_of(source))
         kept = min(found, sample.estimate(node))
         each = c.scan if plan.source is None else c.read
         how = "scan" if plan.source is None else "union or intersection" if len(accesses) > 1 else "search"
