@@ -124,6 +124,10 @@ class Sqlite(Contestant):
         self.delete = lambda row, _: db.execute("DELETE FROM t WHERE id = ?", (row,))
 
 
+class Unsuited(Exception):
+    """A peer that cannot take these boxes; the message says why."""
+
+
 class Scipy(Contestant):
     """scipy's cKDTree: points only, so its windows are squares."""
 
@@ -131,7 +135,7 @@ class Scipy(Contestant):
         from scipy.spatial import cKDTree
 
         if (boxes[:, :2] != boxes[:, 2:]).any():
-            raise NotImplementedError("takes points only")
+            raise Unsuited("takes points only")
         tree = cKDTree(boxes[:, :2])
         self.window = lambda b: tree.query_ball_point(((b[0] + b[2]) / 2, (b[1] + b[3]) / 2), (b[2] - b[0]) / 2, p=np.inf)
         self.nearest = lambda x, y: len(tree.query((x, y), k=NEAREST)[0])
@@ -253,7 +257,7 @@ def bench(names: Sequence[str], result: Result, told: Callable[[str], None]) -> 
             made[name] = holder[0]
         except (ImportError, metadata.PackageNotFoundError):
             result.missing[name] = "is not installed"
-        except NotImplementedError as why:
+        except Unsuited as why:
             result.missing[name] = str(why)
     for repeat in range(result.repeats):
         for name, one in made.items():

@@ -23,7 +23,7 @@ import lsm
 from lsm.batch import Batch
 from lsm.secondary import strategies
 from lsm.secondary.strategies import STRATEGIES, Strategy
-from lsm.secondary.strategies.base import Keys
+from lsm.secondary.strategies.base import Entered, Keys
 
 if TYPE_CHECKING:
     from .plots import Plot
@@ -46,7 +46,7 @@ MEASURES = {
 }
 
 
-class Alone(Strategy):
+class Alone(Entered):
     """No index: the rows alone, which queries scan."""
 
     kind = ALONE

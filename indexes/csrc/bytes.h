@@ -1,4 +1,4 @@
-/* bytes.h: little-endian loads and stores on any machine, at any alignment.
+/* bytes.h: little-endian loads and stores on any machine, at any alignment; keys as numbers of the same order.
  *
  * Ownership: the caller's bytes, whose bounds it checked. Threads: pure.
  */
@@ -6,6 +6,19 @@
 #define IDX_BYTES_H
 #include <stdint.h>
 #include <string.h>
+
+/* The first 8 bytes of a key as a number that compares as they do, padded with zeros. */
+static inline uint64_t idx_prefix64(const uint8_t *key, size_t n) {
+    uint64_t v = 0;
+    if (n >= 8)
+        memcpy(&v, key, 8);
+    else if (n)
+        memcpy(&v, key, n);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
 
 static inline uint32_t idx_load32(const uint8_t *p) {
     uint32_t v;

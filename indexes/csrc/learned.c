@@ -3,6 +3,7 @@
  * The lines give a window of a few separators, which are then compared in full; separators whose eight bytes tie are searched beyond it. So the
  * answer is right for any keys, and the memory is a few lines for all blocks instead of eight bytes a block.
  */
+#include "indexes/csrc/bytes.h"
 #include "indexes/csrc/kinds.h"
 #include "indexes/csrc/pgm.h"
 #include <stdlib.h>
@@ -17,18 +18,6 @@ typedef struct learned {
     idx_pgm *pgm;
 } learned;
 
-static inline uint64_t eight_bytes(const uint8_t *key, size_t n) {
-    uint64_t v = 0;
-    if (n >= 8)
-        memcpy(&v, key, 8);
-    else if (n)
-        memcpy(&v, key, n);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    v = __builtin_bswap64(v);
-#endif
-    return v;
-}
-
 /* A key's part behind what all separators share. */
 typedef struct tail {
     const uint8_t *at;
@@ -40,7 +29,7 @@ typedef struct tail {
 static inline int is_less(const learned *s, size_t i, const tail *key) {
     const uint8_t *at = s->bytes + s->offsets[i] + s->shared;
     const size_t n = s->offsets[i + 1] - s->offsets[i] - s->shared, least = n < key->n ? n : key->n;
-    const uint64_t first = eight_bytes(at, n);
+    const uint64_t first = idx_prefix64(at, n);
     if (first != key->first) return first < key->first;
     const int c = least ? memcmp(at, key->at, least) : 0;
     return c ? c < 0 : n < key->n;
@@ -60,7 +49,8 @@ static void *learned_open(const uint8_t *bytes, const uint32_t *offsets, uint32_
         const uint8_t *first = bytes + offsets[0], *last = n ? bytes + offsets[n - 1] : first;
         const uint32_t shortest = n ? offsets[1] - offsets[0] : 0, end = n ? offsets[n] - offsets[n - 1] : 0;
         while (s->shared < shortest && s->shared < end && first[s->shared] == last[s->shared]) s->shared++;
-        for (uint32_t i = 0; i < n; i++) prefixes[i] = eight_bytes(bytes + offsets[i] + s->shared, offsets[i + 1] - offsets[i] - s->shared);
+        for (uint32_t i = 0; i < n; i++)
+            prefixes[i] = idx_prefix64(bytes + offsets[i] + s->shared, offsets[i + 1] - offsets[i] - s->shared);
         s->pgm = idx_pgm_build(prefixes, n, EPSILON);
     }
     free(prefixes);
@@ -76,7 +66,7 @@ static uint32_t learned_find(const void *search, const uint8_t *key, size_t n) {
     const int c = least ? memcmp(key, s->bytes + s->offsets[0], least) : 0;
     if (c) return c < 0 ? 0 : s->n;
     if (n < s->shared) return 0;
-    const tail wanted = {key + s->shared, n - s->shared, eight_bytes(key + s->shared, n - s->shared)};
+    const tail wanted = {key + s->shared, n - s->shared, idx_prefix64(key + s->shared, n - s->shared)};
     size_t low, high;
     idx_pgm_window(s->pgm, wanted.first, &low, &high);
     /* high may stand among separators that tie with the key: then the answer may lie behind it */

@@ -1,3 +1,4 @@
+#include "indexes/csrc/bytes.h"
 #include "indexes/csrc/kinds.h"
 #include <stdlib.h>
 #include <string.h>
@@ -29,18 +30,6 @@ static uint32_t search_range(const searcher *s, uint32_t low, uint32_t high, con
     return low;
 }
 
-static inline uint64_t prefix_of(const uint8_t *key, size_t n) {
-    uint64_t v = 0;
-    if (n >= 8)
-        memcpy(&v, key, 8);
-    else if (n)
-        memcpy(&v, key, n);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    v = __builtin_bswap64(v);
-#endif
-    return v;
-}
-
 static searcher *open_plain(const uint8_t *bytes, const uint32_t *offsets, uint32_t n, size_t prefixes) {
     searcher *s = malloc(sizeof *s + prefixes * sizeof s->prefix[0]);
     if (s) *s = (searcher){.bytes = bytes, .offsets = offsets, .n = n};
@@ -66,7 +55,7 @@ static void *fence_open(const uint8_t *bytes, const uint32_t *offsets, uint32_t 
     const uint32_t shortest = offsets[1] - offsets[0], end = offsets[n] - offsets[n - 1];
     while (s->shared < shortest && s->shared < end && first[s->shared] == last[s->shared])
         s->shared++; /* sorted: all in between share it too */
-    for (uint32_t i = 0; i < n; i++) s->prefix[i] = prefix_of(bytes + offsets[i] + s->shared, offsets[i + 1] - offsets[i] - s->shared);
+    for (uint32_t i = 0; i < n; i++) s->prefix[i] = idx_prefix64(bytes + offsets[i] + s->shared, offsets[i + 1] - offsets[i] - s->shared);
     return s;
 }
 
@@ -88,7 +77,7 @@ static uint32_t fence_find(const void *search, const uint8_t *key, size_t n) {
     const int c = least ? memcmp(key, s->bytes + s->offsets[0], least) : 0;
     if (c) return c < 0 ? 0 : s->n;
     if (n < s->shared) return 0;
-    const uint64_t p = prefix_of(key + s->shared, n - s->shared);
+    const uint64_t p = idx_prefix64(key + s->shared, n - s->shared);
     const uint32_t low = lower_bound(s->prefix, s->n, p);
     if (low == s->n || s->prefix[low] != p) return low;
     uint32_t high = low + 1; /* resolve the keys of equal prefix in full; they are few as a rule, so gallop to their end */

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .table import Moment
 
 WIDEST = 100_000  # row ids that are tried at most; the condition is checked on the rows that there are
-READ = 1.6  # microseconds a row
 
 
 @dataclass

@@ -11,6 +11,7 @@ build, planning, scrubbing.
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -23,7 +24,7 @@ Row = Mapping[Any, Any]
 Entries = Sequence[tuple[int, Any]]  # (row id, payload), row ids ascending
 
 
-class IndexType:
+class IndexType(ABC):
     """The base of all kinds. A subclass sets ``kind`` and gives build, search and entries, and match to be used by queries.
 
     ``exact``: search returns the rows that satisfy the query and no others; else the rows are checked. ``columns`` are names of columns or
@@ -69,9 +70,9 @@ class IndexType:
             gathered += found
         return Gathered(places, gathered)
 
+    @abstractmethod
     def build(self, entries: Entries) -> bytes:
         """Return a segment."""
-        raise NotImplementedError
 
     def build_many(self, rows: Ids, payloads: Payloads) -> bytes:
         """Return a segment of rows[i] with payloads[i], in any order. By default by way of build."""
@@ -81,17 +82,17 @@ class IndexType:
         """Return a view of a segment, over the buffer itself. By default the buffer. ValueError when it is damaged."""
         return data
 
+    @abstractmethod
     def search(self, view: Any, query: Any) -> RowSet:
         """Return the row ids of a segment that match."""
-        raise NotImplementedError
 
     def search_among(self, view: Any, query: Any, among: RowSet) -> RowSet:
         """Return those of `among` that match. By default by searching all."""
         return self.search(view, query) & among
 
+    @abstractmethod
     def entries(self, view: Any) -> Iterable[tuple[int, Any]]:
         """Return all (row id, payload) of a segment, in any order."""
-        raise NotImplementedError
 
     def merge(self, views: Sequence[Any], hide: Sequence[RowSet | None]) -> bytes:
         """Return one segment of several, newest first, without the rows hidden in each. By default by way of entries and build."""
@@ -114,8 +115,8 @@ class IndexType:
         return self.exact and not any(leaf.op in NEGATIVE for leaf in leaves)
 
     def same(self, payload: Any) -> Any:
-        """Return the query for rows with this payload; needed of a kind that can be unique."""
-        raise NotImplementedError
+        """Return the query for rows with this payload; a kind that can be unique has it. TypeError: this one cannot."""
+        raise TypeError(f"a {self.kind} index cannot be unique")
 
     def unique_part(self, payload: Any) -> Any | None:
         """Return what must differ between rows, hashable; None: nothing, because of a NULL."""
@@ -146,6 +147,9 @@ def register_index(cls: type[IndexType]) -> type[IndexType]:
     """Make a kind known; usable as a decorator. ValueError for a name that is taken by another class, TypeError for no IndexType."""
     if not (isinstance(cls, type) and issubclass(cls, IndexType)):
         raise TypeError(f"an index kind is a subclass of lsm.secondary.IndexType, not {cls!r:.60}")
+    lacks = sorted(cls.__abstractmethods__) + ["same"] * (cls.can_be_unique and cls.same is IndexType.same)
+    if lacks:
+        raise TypeError(f"index kind {cls.__qualname__} lacks {', '.join(lacks)}")
     if KINDS.get(cls.kind, cls) is not cls and KINDS[cls.kind].__qualname__ != cls.__qualname__:
         raise ValueError(f"the kind {cls.kind!r} is {KINDS[cls.kind].__qualname__} already")
     KINDS[cls.kind] = cls

@@ -8,75 +8,65 @@ from pathlib import Path
 import pytest
 
 import eviction
+from tests.harness.driven import Driven
 
 OTHERS = Path(__file__).resolve().parents[3] / "shared" / "reference" / "eviction-others.csv"
 SMALL = ("lirs-cpp", "lirs-cs", "lirs-ps", "lirs-backf", "lirs-multi1", "lirs-zigzag", "lirs-scan")
 
 
-class Driven:
-    """A policy with its driver, unit weights."""
+class Policy(Driven):
+    """FRD with unit weights, whose queues are told after every row of requests."""
 
     def __init__(self, capacity: int = 4, params: str = "filter=50") -> None:
-        self.capacity = capacity
-        self.place: dict[int, int] = {}
-        self.policy = eviction.Policy(eviction.ops_address("frd"), capacity, capacity, 0, params)
+        super().__init__("frd", capacity, params)
 
-    def request(self, *keys: int) -> list[str]:
+    def after(self, *keys: int) -> list[str]:
         """Request keys in turn; stack, filter and ghosts after the last."""
-        for key in keys:
-            if key in self.place:
-                self.policy.hit(self.place[key])
-            elif self.policy.miss(key):
-                while len(self.place) >= self.capacity:
-                    slot = self.policy.evict()
-                    self.place = {k: s for k, s in self.place.items() if s != slot}
-                self.place[key] = min(set(range(self.capacity)) - set(self.place.values()))
-                self.policy.insert(self.place[key], key)
-            assert self.policy.check() is None
-        return self.policy.dump().splitlines()[1:]
+        self.requests(*keys)
+        return self.dump().splitlines()[1:]
 
 
 def test_warm_up_fills_the_stack_then_the_filter() -> None:
-    assert Driven().request(1, 2, 3, 4) == ["stack: 2 1", "filter: 4* 3*", "ghosts:"]
-    assert Driven(10, "").request(*range(1, 11)) == ["stack: 9 8 7 6 5 4 3 2 1", "filter: 10*", "ghosts:"]
+    assert Policy().after(1, 2, 3, 4) == ["stack: 2 1", "filter: 4* 3*", "ghosts:"]
+    assert Policy(10, "").after(*range(1, 11)) == ["stack: 9 8 7 6 5 4 3 2 1", "filter: 10*", "ghosts:"]
 
 
 def test_a_miss_without_history_costs_the_oldest_of_the_filter() -> None:
-    assert Driven().request(1, 2, 3, 4, 5) == ["stack: 2 1", "filter: 5* 4*", "ghosts: 3"]
+    assert Policy().after(1, 2, 3, 4, 5) == ["stack: 2 1", "filter: 5* 4*", "ghosts: 3"]
 
 
 def test_a_miss_with_history_goes_to_the_stack_whose_oldest_leaves_without_history() -> None:
-    driven = Driven()
-    assert driven.request(1, 2, 3, 4, 5, 3) == ["stack: 3 2", "filter: 5* 4*", "ghosts:"]
+    driven = Policy()
+    assert driven.after(1, 2, 3, 4, 5, 3) == ["stack: 3 2", "filter: 5* 4*", "ghosts:"]
     assert driven.policy.ghost_hits() == 1
-    assert driven.request(1) == ["stack: 3 2", "filter: 1* 5*", "ghosts: 4"], "1 has no history: to the filter"
+    assert driven.after(1) == ["stack: 3 2", "filter: 1* 5*", "ghosts: 4"], "1 has no history: to the filter"
 
 
 def test_a_hit_in_the_filter_does_not_promote() -> None:
-    assert Driven().request(1, 2, 3, 4, 3, 3) == ["stack: 2 1", "filter: 3* 4*", "ghosts:"]
+    assert Policy().after(1, 2, 3, 4, 3, 3) == ["stack: 2 1", "filter: 3* 4*", "ghosts:"]
 
 
 def test_a_hit_in_the_stack_prunes_only_from_the_bottom() -> None:
-    driven = Driven()
-    driven.request(1, 2, 3, 4, 5)
-    assert driven.request(1) == ["stack: 1 2", "filter: 5* 4*", "ghosts: 3"], "2 is older than all history"
-    assert driven.request(1) == ["stack: 1 2", "filter: 5* 4*", "ghosts: 3"]
-    assert driven.request(2) == ["stack: 2 1", "filter: 5 4", "ghosts:"], "1 is newer"
-    assert driven.request(6) == ["stack: 2 1", "filter: 6* 5", "ghosts:"], "4 had lost its history"
+    driven = Policy()
+    driven.after(1, 2, 3, 4, 5)
+    assert driven.after(1) == ["stack: 1 2", "filter: 5* 4*", "ghosts: 3"], "2 is older than all history"
+    assert driven.after(1) == ["stack: 1 2", "filter: 5* 4*", "ghosts: 3"]
+    assert driven.after(2) == ["stack: 2 1", "filter: 5 4", "ghosts:"], "1 is newer"
+    assert driven.after(6) == ["stack: 2 1", "filter: 6* 5", "ghosts:"], "4 had lost its history"
 
 
 def test_history_is_bounded() -> None:
-    assert Driven(4, "filter=50 ghosts=0 least=2").request(*range(1, 20))[2] == "ghosts: 17 16"
-    assert Driven(4, "filter=50 ghosts=1 least=0").request(*range(1, 20))[2] == "ghosts: 17 16 15 14"
-    assert Driven(4, "filter=50 ghosts=0 least=0").request(*range(1, 20))[2] == "ghosts:"
+    assert Policy(4, "filter=50 ghosts=0 least=2").after(*range(1, 20))[2] == "ghosts: 17 16"
+    assert Policy(4, "filter=50 ghosts=1 least=0").after(*range(1, 20))[2] == "ghosts: 17 16 15 14"
+    assert Policy(4, "filter=50 ghosts=0 least=0").after(*range(1, 20))[2] == "ghosts:"
 
 
 def test_a_removal_at_the_bottom_prunes() -> None:
-    driven = Driven()
-    driven.request(1, 2, 3, 4, 5, 1)
-    driven.policy.remove(driven.place.pop(2))
-    assert driven.request() == ["stack: 1", "filter: 5 4", "ghosts:"]
-    assert driven.request(6, 7) == ["stack: 1", "filter: 7* 6* 5", "ghosts:"]
+    driven = Policy()
+    driven.after(1, 2, 3, 4, 5, 1)
+    driven.remove(2)
+    assert driven.after() == ["stack: 1", "filter: 5 4", "ghosts:"]
+    assert driven.after(6, 7) == ["stack: 1", "filter: 7* 6* 5", "ghosts:"]
 
 
 @pytest.mark.skipif(not OTHERS.exists(), reason="the reference counts are not here")

@@ -8,100 +8,90 @@ from pathlib import Path
 import pytest
 
 import eviction
+from tests.harness.driven import Driven
 
 OTHERS = Path(__file__).resolve().parents[3] / "shared" / "reference" / "eviction-others.csv"
 SMALL = ("lirs-cpp", "lirs-cs", "lirs-glimpse", "lirs-ps", "lirs-backf", "lirs-multi1", "lirs-zigzag", "lirs-scan")
 
 
-class Driven:
-    """A policy with its driver, unit weights."""
+class Policy(Driven):
+    """LIRS2 with unit weights, whose queues are told after every row of requests."""
 
     def __init__(self, capacity: int, params: str = "") -> None:
-        self.capacity = capacity
-        self.place: dict[int, int] = {}
-        self.policy = eviction.Policy(eviction.ops_address("lirs2"), capacity, capacity, 0, params)
+        super().__init__("lirs2", capacity, params)
 
-    def request(self, *keys: int) -> list[str]:
+    def after(self, *keys: int) -> list[str]:
         """Request keys in turn; S, Q and ghosts after the last."""
-        for key in keys:
-            if key in self.place:
-                self.policy.hit(self.place[key])
-            elif self.policy.miss(key):
-                while len(self.place) >= self.capacity:
-                    slot = self.policy.evict()
-                    self.place = {k: s for k, s in self.place.items() if s != slot}
-                self.place[key] = min(set(range(self.capacity)) - set(self.place.values()))
-                self.policy.insert(self.place[key], key)
-            assert self.policy.check() is None
-        return self.policy.dump().splitlines()[1:]
+        self.requests(*keys)
+        return self.dump().splitlines()[1:]
 
 
 def test_the_first_blocks_are_lir_with_both_places() -> None:
-    assert Driven(4).request(1, 2, 3, 4) == ["S: 4/h1 4/h2 3/L1 3/L2 2/L1 2/L2 1/L1 1/L2", "Q: 4", "ghosts:"]
+    assert Policy(4).after(1, 2, 3, 4) == ["S: 4/h1 4/h2 3/L1 3/L2 2/L1 2/L2 1/L1 1/L2", "Q: 4", "ghosts:"]
 
 
 def test_an_access_makes_the_last_place_the_second_and_prunes() -> None:
     """1 used: its last access becomes the second-last, where it was; the bottom is now its, as the oldest second-last of a LIR block."""
-    driven = Driven(4)
-    driven.request(1, 2, 3, 4)
-    assert driven.request(1)[0] == "S: 1/L1 4/h1 4/h2 3/L1 3/L2 2/L1 2/L2 1/L2"
-    assert driven.request(2)[0] == "S: 2/L1 1/L1 4/h1 4/h2 3/L1 3/L2 2/L2 1/L2"
-    assert driven.request(1)[0] == "S: 1/L1 2/L1 1/L2 4/h1 4/h2 3/L1 3/L2 2/L2"
+    driven = Policy(4)
+    driven.after(1, 2, 3, 4)
+    assert driven.after(1)[0] == "S: 1/L1 4/h1 4/h2 3/L1 3/L2 2/L1 2/L2 1/L2"
+    assert driven.after(2)[0] == "S: 2/L1 1/L1 4/h1 4/h2 3/L1 3/L2 2/L2 1/L2"
+    assert driven.after(1)[0] == "S: 1/L1 2/L1 1/L2 4/h1 4/h2 3/L1 3/L2 2/L2"
 
 
 def test_the_second_access_does_not_promote_the_third_does() -> None:
-    driven = Driven(4)
-    driven.request(1, 2, 3, 4)
-    assert driven.request(1, 4) == ["S: 4/h1 1/L1 4/h2 3/L1 3/L2 2/L1 2/L2 1/L2", "Q: 4", "ghosts:"]
-    assert driven.request(1, 4) == ["S: 4/L1 1/L1 4/L2 1/L2 3/L1 3/L2", "Q: 2", "ghosts:"], "4 is LIR, 2, whose was the bottom, is not"
+    driven = Policy(4)
+    driven.after(1, 2, 3, 4)
+    assert driven.after(1, 4) == ["S: 4/h1 1/L1 4/h2 3/L1 3/L2 2/L1 2/L2 1/L2", "Q: 4", "ghosts:"]
+    assert driven.after(1, 4) == ["S: 4/L1 1/L1 4/L2 1/L2 3/L1 3/L2", "Q: 2", "ghosts:"], "4 is LIR, 2, whose was the bottom, is not"
 
 
 def test_long_second_distance_does_not_promote() -> None:
     """4 has one short distance, but its second-last access has left S: LIRS would promote it, LIRS2 does not."""
-    driven = Driven(4)
-    driven.request(1, 2, 3, 4, 1, 2, 3, 1, 2, 3)
-    assert driven.request(4) == ["S: 4/h1 3/L1 2/L1 1/L1 3/L2 2/L2 1/L2", "Q: 4", "ghosts:"]
-    assert driven.request(1, 4)[1] == "Q: 4"
-    assert driven.request(2, 4)[1] == "Q: 3"
+    driven = Policy(4)
+    driven.after(1, 2, 3, 4, 1, 2, 3, 1, 2, 3)
+    assert driven.after(4) == ["S: 4/h1 3/L1 2/L1 1/L1 3/L2 2/L2 1/L2", "Q: 4", "ghosts:"]
+    assert driven.after(1, 4)[1] == "Q: 4"
+    assert driven.after(2, 4)[1] == "Q: 3"
 
 
 def test_a_victim_in_s_is_remembered_and_promoted_when_both_distances_were_short() -> None:
-    driven = Driven(4)
-    assert driven.request(1, 2, 3, 4, 5) == ["S: 5/h1 5/h2 4/n1 4/n2 3/L1 3/L2 2/L1 2/L2 1/L1 1/L2", "Q: 5", "ghosts: 4"]
-    assert driven.request(4) == ["S: 4/h1 5/n1 5/n2 4/h2 3/L1 3/L2 2/L1 2/L2 1/L1 1/L2", "Q: 4", "ghosts: 5"], "only its second access"
-    assert driven.request(5, 4) == ["S: 4/L1 5/n1 4/L2 5/n2 3/L1 3/L2 2/L1 2/L2", "Q: 1", "ghosts: 5"]
+    driven = Policy(4)
+    assert driven.after(1, 2, 3, 4, 5) == ["S: 5/h1 5/h2 4/n1 4/n2 3/L1 3/L2 2/L1 2/L2 1/L1 1/L2", "Q: 5", "ghosts: 4"]
+    assert driven.after(4) == ["S: 4/h1 5/n1 5/n2 4/h2 3/L1 3/L2 2/L1 2/L2 1/L1 1/L2", "Q: 4", "ghosts: 5"], "only its second access"
+    assert driven.after(5, 4) == ["S: 4/L1 5/n1 4/L2 5/n2 3/L1 3/L2 2/L1 2/L2", "Q: 1", "ghosts: 5"]
     assert driven.policy.ghost_hits() == 3
 
 
 def test_a_victim_out_of_s_and_a_ghost_that_leaves_s_are_forgotten() -> None:
-    driven = Driven(4)
-    driven.request(1, 2, 3, 4, 1, 2, 3, 1, 2, 3)
-    assert driven.request(5) == ["S: 5/h1 5/h2 3/L1 2/L1 1/L1 3/L2 2/L2 1/L2", "Q: 5", "ghosts:"], "4 was out of S"
-    assert driven.request(6)[2] == "ghosts: 5"
-    assert driven.request(1, 2, 3, 1, 2, 3) == ["S: 3/L1 2/L1 1/L1 3/L2 2/L2 1/L2", "Q: 6", "ghosts:"]
+    driven = Policy(4)
+    driven.after(1, 2, 3, 4, 1, 2, 3, 1, 2, 3)
+    assert driven.after(5) == ["S: 5/h1 5/h2 3/L1 2/L1 1/L1 3/L2 2/L2 1/L2", "Q: 5", "ghosts:"], "4 was out of S"
+    assert driven.after(6)[2] == "ghosts: 5"
+    assert driven.after(1, 2, 3, 1, 2, 3) == ["S: 3/L1 2/L1 1/L1 3/L2 2/L2 1/L2", "Q: 6", "ghosts:"]
 
 
 def test_ghosts_are_at_most_twice_the_capacity() -> None:
-    assert Driven(4).request(*range(1, 21))[2] == "ghosts: 19 18 17 16 15 14 13 12"
-    assert Driven(4, "ghosts=0.5").request(*range(1, 21))[2] == "ghosts: 19 18"
+    assert Policy(4).after(*range(1, 21))[2] == "ghosts: 19 18 17 16 15 14 13 12"
+    assert Policy(4, "ghosts=0.5").after(*range(1, 21))[2] == "ghosts: 19 18"
 
 
 def test_an_immediate_repeat_changes_nothing() -> None:
-    driven = Driven(4)
-    before = driven.request(1, 2, 3, 4)
-    assert driven.request(4, 4, 4) == before
+    driven = Policy(4)
+    before = driven.after(1, 2, 3, 4)
+    assert driven.after(4, 4, 4) == before
 
 
 def test_removals_leave_no_trace() -> None:
     """The bottom of S is removed: S is pruned to the next LIR block's second place; there is room for a new LIR block."""
-    driven = Driven(4)
-    driven.request(1, 2, 3, 4, 5)
-    driven.policy.remove(driven.place.pop(1))
-    assert driven.request() == ["S: 5/h1 5/h2 4/n1 4/n2 3/L1 3/L2 2/L1 2/L2", "Q: 5", "ghosts: 4"]
-    assert driven.request(4)[0] == "S: 4/L1 4/L2 5/h1 5/h2 3/L1 3/L2 2/L1 2/L2"
+    driven = Policy(4)
+    driven.after(1, 2, 3, 4, 5)
+    driven.remove(1)
+    assert driven.after() == ["S: 5/h1 5/h2 4/n1 4/n2 3/L1 3/L2 2/L1 2/L2", "Q: 5", "ghosts: 4"]
+    assert driven.after(4)[0] == "S: 4/L1 4/L2 5/h1 5/h2 3/L1 3/L2 2/L1 2/L2"
     for key in (2, 3, 4):
-        driven.policy.remove(driven.place.pop(key))
-    assert driven.request() == ["S:", "Q: 5", "ghosts:"], "without a LIR block nothing is in S"
+        driven.remove(key)
+    assert driven.after() == ["S:", "Q: 5", "ghosts:"], "without a LIR block nothing is in S"
 
 
 @pytest.mark.skipif(not OTHERS.exists(), reason="the reference counts are not here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -38,7 +39,7 @@ class Counters:
     false_hits: int = 0
 
 
-class Strategy:
+class Strategy(ABC):
     """An index of one column. One thread. ``spaces``: the keyspaces of the index."""
 
     kind: ClassVar[str]
@@ -68,28 +69,13 @@ class Strategy:
         """Insert or replace a row."""
         self.put_many((row,))
 
+    @abstractmethod
     def put_many(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Insert or replace rows, with one batch for rows and index; of rows with one id the last counts."""
-        last = {row["id"]: {c: row.get(c) for c in self.names} for row in rows}
-        keys = key_code.indexed([row[self.column] for row in last.values()], encoded)
-        batch = Batch()
-        for row_id, data in zip(last, encode_many(last.values(), self.names), strict=True):
-            batch.put(ID.pack(row_id), data, keyspace=self.rows)
-        self._write(batch, dict(zip(last, keys, strict=True)))
+        """Insert or replace rows; of rows with one id the last counts."""
 
+    @abstractmethod
     def delete(self, row_id: int) -> None:
         """Delete a row, whether it is there or not."""
-        batch = Batch()
-        batch.delete(ID.pack(row_id), keyspace=self.rows)
-        self._write(batch, {row_id: None})
-
-    def _write(self, batch: Batch, new: Keys) -> None:
-        self.change(batch, new)
-        self.db.write(batch)
-
-    def change(self, batch: Batch, new: Keys) -> None:
-        """Add to the batch what the index has to know of rows, none of which is written yet."""
-        raise NotImplementedError
 
     def write(self, batch: Batch, space: Keyspace, key: bytes, value: bytes | None) -> None:
         """Put or delete an entry of the index, counted."""
@@ -130,14 +116,15 @@ class Strategy:
         self.counters.false_hits += candidates - len(ids)
         return np.sort(np.array(ids, np.uint64))
 
+    @abstractmethod
     def search(self, low: bytes, high: bytes | None) -> tuple[int, Sequence[int] | Ids]:
         """Return how many rows had to be decided on, and those of them whose keys are between."""
-        raise NotImplementedError
 
     # Keeping house
 
     def maintain(self) -> None:
-        """Do the work that this way leaves for later."""
+        """Do the work that this way leaves for later; most leave none."""
+        return
 
     def flush(self) -> None:
         """Write rows and index to tables."""
@@ -156,3 +143,28 @@ class Strategy:
     def written(self) -> int:
         """Bytes of the index that flushes and merges wrote, beside those in the ledger of the database."""
         return 0
+
+
+class Entered(Strategy):
+    """Entries of the index are written with the rows, in one batch."""
+
+    def put_many(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert or replace rows, with one batch for rows and index; of rows with one id the last counts."""
+        last = {row["id"]: {c: row.get(c) for c in self.names} for row in rows}
+        keys = key_code.indexed([row[self.column] for row in last.values()], encoded)
+        batch = Batch()
+        for row_id, data in zip(last, encode_many(last.values(), self.names), strict=True):
+            batch.put(ID.pack(row_id), data, keyspace=self.rows)
+        self.change(batch, dict(zip(last, keys, strict=True)))
+        self.db.write(batch)
+
+    def delete(self, row_id: int) -> None:
+        """Delete a row, whether it is there or not."""
+        batch = Batch()
+        batch.delete(ID.pack(row_id), keyspace=self.rows)
+        self.change(batch, {row_id: None})
+        self.db.write(batch)
+
+    @abstractmethod
+    def change(self, batch: Batch, new: Keys) -> None:
+        """Add to the batch what the index has to know of rows, none of which is written yet."""

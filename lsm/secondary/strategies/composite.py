@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy as np
 from indexes.rowset import RowSet, RowSetBuilder
 
 from ...batch import Batch
-from .base import ID, Ids, Keys, Strategy
+from .base import ID, Entered, Ids, Keys
 
 PASS = 1000  # entries that a pass deletes in one batch
 
 
-class Composite(Strategy):
+class Composite(Entered):
     """An update reads the old row and deletes its entry, so that there are no entries but those of rows as they are.
 
     Qader, Cheng, Hristidis, SIGMOD 2018, section 4.3 (composite); the eager maintenance strategy of Luo and Carey, Efficient Data Ingestion
@@ -44,7 +45,7 @@ class Composite(Strategy):
         return len(ids), ids
 
 
-class _Obsolete(Strategy):
+class _Obsolete(Entered):
     """Entries may be of rows as they were; a pass deletes these."""
 
     def open(self) -> None:
@@ -52,13 +53,13 @@ class _Obsolete(Strategy):
         super().open()
         self.index, self.key_index = self.index_space(), self.index_space("keys")
 
+    @abstractmethod
     def current(self, entries: list[tuple[bytes, bytes]]) -> list[bool]:
         """Tell which entries are of rows as they are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def row_of(self, key: bytes, value: bytes) -> int:
         """Return the row of an entry."""
-        raise NotImplementedError
 
     def entries(self, low: bytes | None, high: bytes | None) -> list[tuple[bytes, bytes]]:
         """Return entries, counted."""

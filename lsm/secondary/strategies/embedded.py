@@ -16,7 +16,7 @@ from ...native_tables import scan
 from ...scan import prefix_end
 from ..ordered import encoded
 from ..record import column
-from .base import ID, Keys, Strategy
+from .base import ID, Entered, Keys
 
 STRETCH = 64  # rows
 BITS = 10  # of a filter, a row
@@ -38,7 +38,7 @@ class Zone(NamedTuple):
         return high != prefix_end(low) or self.filter.may_contain(low)
 
 
-class Embedded(Strategy):
+class Embedded(Entered):
     """Every stretch of rows in a table has a zone map and a Bloom filter of the column; queries scan the stretches that may hold a hit.
 
     Qader, Cheng, Hristidis, SIGMOD 2018, section 3 (the embedded index of LevelDB++). Filters are kept in memory and made when a query

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ...batch import Batch
-from .base import ID, Ids, Keys, Strategy
+from .base import ID, Entered, Ids, Keys
 
 FRAGMENTS = 4  # of a value, beyond which the pass folds them
 _NONE = np.zeros(0, np.uint64)
@@ -31,7 +31,7 @@ def _folded(fragments: Iterable[bytes]) -> Ids:
     return left
 
 
-class _Lists(Strategy):
+class _Lists(Entered):
     def open(self) -> None:
         """Open the keyspaces."""
         super().open()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...batch import Batch
 from ...scan import prefix_end
 from ..ordered import Range
-from .base import Ids, Keys, Strategy
+from .base import Ids, Strategy
 
 
 class Shadow(Strategy):
@@ -36,10 +35,6 @@ class Shadow(Strategy):
         """Delete a row."""
         self.counters.writes += 1
         self.table.delete(row_id)
-
-    def change(self, batch: Batch, new: Keys) -> None:
-        """The table does it."""
-        raise NotImplementedError
 
     def search(self, low: bytes, high: bytes | None) -> tuple[int, Ids]:
         """Search every component."""
