@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
@@ -216,12 +217,16 @@ class Policy:
         self.close()
 
 
+_in_use: dict[tuple[int, int], Bridge] = {}
+"""The bridge of each live policy, by address and number: the collector frees a cycle in any order, and C still calls ``destroy``."""
+
+
 class Bridge:
     """The ops table of a Python class ``cls(capacity, slots, seed)`` with hit, miss, insert, evict and remove.
 
     The class may have resize(capacity) and dump() too.
 
-    Lives as long as anything may use :attr:`address`. What the class raises ends up in :attr:`problem`, and so does a victim
+    Lives as long as one of its policies; who makes policies keeps it until then. What the class raises ends up in :attr:`problem`, and so does a victim
     that it does not hold: the evict is then answered with "nothing". Callbacks take the interpreter's lock: any thread may call.
     """
 
@@ -231,7 +236,7 @@ class Bridge:
         self.problem: BaseException | None = None
         self.lock = threading.Lock()  # held by who wants to know whose problem it is
         self._live: dict[int, tuple[Any, set[int]]] = {}
-        self._next = 1
+        self._numbers = itertools.count(1)
         self._name = ffi.new("char[]", kind.encode())
         table: dict[str, tuple[Callable[..., Any], Any]] = {  # the call, and the answer after an exception
             "create": (self._create, ffi.NULL),
@@ -265,6 +270,7 @@ class Bridge:
 
     def _destroy(self, policy: Any) -> None:
         self._live.pop(self._id(policy), None)
+        _in_use.pop((self.address, self._id(policy)), None)
 
     def _id(self, policy: Any) -> int:
         return int(ffi.cast("uintptr_t", policy))
@@ -274,8 +280,9 @@ class Bridge:
 
     def _create(self, config: Any) -> Any:
         made = self.cls(int(config.capacity), int(config.slots), int(config.seed))
-        number, self._next = self._next, self._next + 1
+        number = next(self._numbers)
         self._live[number] = (made, set())
+        _in_use[self.address, number] = self
         return ffi.cast("void *", number)
 
     def _insert(self, policy: Any, slot: int, key: int, weight: int) -> None:

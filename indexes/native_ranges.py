@@ -206,6 +206,10 @@ class _Building:
         self.params, self.keys, self.data = params, list[bytes](), b""
 
 
+_in_use: dict[int, PythonRangeFilter] = {}
+"""The adapter of each open filter, by what C calls that: the collector frees a cycle in any order, and C still calls ``close``."""
+
+
 class PythonRangeFilter(RangeOps):
     """An ops table whose functions call a Python object: right for a first try, some microseconds a question.
 
@@ -245,10 +249,12 @@ class PythonRangeFilter(RangeOps):
     def _give(self, held: Any) -> Any:
         handle = ffi.new_handle(held)
         self._live[int(ffi.cast("uintptr_t", handle))] = handle
+        _in_use[int(ffi.cast("uintptr_t", handle))] = self
         return handle
 
     def _drop(self, handle: Any) -> None:
-        del self._live[int(ffi.cast("uintptr_t", handle))]
+        number = int(ffi.cast("uintptr_t", handle))
+        del _in_use[number], self._live[number]
 
     def _begin(self, params: Any, out: Any) -> int:
         text = ffi.string(params).decode()

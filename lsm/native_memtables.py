@@ -256,6 +256,10 @@ def sequence_cursor(entries: Iterable[Entry] | Sequence[Entry]) -> Cursor:
     return Cursor(_iterators.open(entries if isinstance(entries, Sequence) else list(entries)))
 
 
+_in_use: dict[int, PythonMemtable] = {}
+"""The adapter of each live memtable, by what C calls that: the collector frees a cycle in any order, and C still calls ``destroy``."""
+
+
 class PythonMemtable(MemtableOps):
     """The ops table of a memtable written in Python. Keep it alive as long as any keyspace uses it.
 
@@ -299,9 +303,11 @@ class PythonMemtable(MemtableOps):
         state = _State(self._factory(config.budget, config.seed))
         handle = ffi.new_handle(state)
         self._alive[_address(handle)] = (handle, state)
+        _in_use[_address(handle)] = self
         return handle
 
     def _destroy(self, m: Any) -> None:
+        _in_use.pop(_address(m), None)
         self._alive.pop(_address(m), None)
 
     def _add(self, m: Any, raw: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .memtable_twin import MAX_SEQ, Entry
 from .merge_twin import Range
-from .native import CAUSES, OK, Env, Table, TableProps, TableSettings, _props, check, ffi, lib, new_error
+from .native import CAUSES, OK, Env, Table, TableProps, TableSettings, _props, check, ffi, holding, lib, new_error
 
 
 def _bytes(pointer: Any, n: int) -> bytes:
@@ -74,7 +74,7 @@ class TableCursor:
         it = lib.lsm_table_iter(table.handle, level, CAUSES.index(cause), fill_cache, readahead, self._error)
         if it == ffi.NULL:
             raise MemoryError("table cursor")
-        self._it: Any = ffi.gc(it, lambda it, keep=table.env: it.ops.close(it))
+        self._it: Any = holding(it, lambda it: it.ops.close(it), table.env)
 
     def _show(self) -> Entry | None:
         check(self._it.status, self._error)
