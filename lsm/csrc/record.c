@@ -422,19 +422,23 @@ static PyObject *record_field(PyObject *self, PyObject *const *args, Py_ssize_t 
 
 static PyObject *record_fields(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     const typed *t = typed_of(self);
-    if (names || n != 2 || Py_TYPE(args[1]) != &PyTuple_Type) return typed_slow(t, R_FIELDS, args, n, names);
-    Py_ssize_t count = PyTuple_Size(args[1]);
+    if (names || n != 2 || (Py_TYPE(args[1]) != &PyTuple_Type && Py_TYPE(args[1]) != &PyList_Type))
+        return typed_slow(t, R_FIELDS, args, n, names);
+    PyObject *ids = PySequence_Tuple(args[1]); /* of a tuple, itself */
+    if (!ids) return NULL;
+    Py_ssize_t count = PyTuple_Size(ids);
     held h;
     PyObject *values = hold(&h, args[0]) ? PyTuple_New(count) : NULL;
     for (Py_ssize_t i = 0; values && i < count; i++) {
         uint32_t id;
-        PyObject *value = id_of(PyTuple_GetItem(args[1], i), &id) ? field_or(t, &h.v, id, Py_None) : NULL;
+        PyObject *value = id_of(PyTuple_GetItem(ids, i), &id) ? field_or(t, &h.v, id, Py_None) : NULL;
         if (!value)
             Py_CLEAR(values);
         else
             PyTuple_SetItem(values, i, value);
     }
     let_go(&h);
+    Py_DECREF(ids);
     return values || !typed_try_slow() ? values : typed_slow(t, R_FIELDS, args, n, NULL);
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -89,6 +90,19 @@ def test_rows_come_back_and_both_codecs_agree(made: list[dict[str, Any]]) -> Non
     keyed = [None, *({"key": i, **decode(d, names)} for i, d in enumerate(datas, 1))]
     for many in (decode_many, record_twin.decode_many):
         assert repr(many(gaps, names, "key", iter(range(len(gaps))))) == repr(keyed)
+
+
+def test_columns_are_read_without_python_whether_listed_or_in_a_tuple() -> None:
+    names = Names("ab")
+    data = encode({"a": 1, "b": "two"}, names)
+    called: list[str] = []
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        got = fields(data, [0, 1]), fields(data, (0, 1)), field(data, 0), decode(data, names)
+    finally:
+        sys.setprofile(None)
+    assert not called
+    assert got == ((1, "two"), (1, "two"), 1, {"a": 1, "b": "two"})
 
 
 @given(st.permutations([f"c{i}" for i in range(7)]))
