@@ -65,6 +65,7 @@ class Executor:
         self.error: BaseException | None = None
         self.closing = False
         self.due = False
+        self.asked = 0  # how often work was announced: what came while a worker looked is not what it looked at
         self.threads = [threading.Thread(target=self._work, name=f"lsm-worker-{i}", daemon=True) for i in range(db.options.threads)]
 
     def start(self) -> None:
@@ -76,11 +77,15 @@ class Executor:
         """A memtable was sealed: do the work that is due, or wake those who will."""
         if self.threads:
             with self.lock:
-                self.due = True
                 self._set_admission()
-                self.idle.notify_all()
+                self._announce()
         else:
             self.drain()
+
+    def _announce(self) -> None:
+        self.due = True
+        self.asked += 1
+        self.idle.notify_all()
 
     def drain(self) -> None:
         """Do all work that is due, in this thread."""
@@ -94,8 +99,7 @@ class Executor:
         with self.lock:
             while self._set_admission() and not self.closing:
                 self.raise_error()
-                self.due = True
-                self.idle.notify_all()
+                self._announce()
                 self.idle.wait(0.05)
 
     def wait(self) -> None:
@@ -104,8 +108,7 @@ class Executor:
             self.drain()
             return
         with self.lock:
-            self.due = True
-            self.idle.notify_all()
+            self._announce()
             while (self.due or self.jobs or self.flushing) and not self.closing:
                 self.raise_error()
                 self.idle.wait(0.05)
@@ -133,7 +136,7 @@ class Executor:
                     self.idle.wait(1.0)
                 if self.closing:
                     return
-                spaces = list(self.db.spaces.values())
+                spaces, asked = list(self.db.spaces.values()), self.asked
             try:
                 worked = sum(self.step(space) for space in spaces) > 0
             except Cancelled:
@@ -143,7 +146,7 @@ class Executor:
                 return
             with self.lock:
                 if not worked and not self.jobs and not self.flushing:
-                    self.due = False
+                    self.due = self.asked != asked
                 elif not worked:
                     self.idle.wait(0.02)
                 self.idle.notify_all()
