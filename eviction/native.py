@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import threading
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from . import _stamp
 _stamp.check(ffi.string(lib.eviction_build_stamp()).decode())
 
 Keys = NDArray[np.uint64]
+# Keep an object that C will call: the collector frees a cycle in any order, and so does the end of the process.
+_hold = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("Py_IncRef", ctypes.pythonapi))
+_let_go = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("Py_DecRef", ctypes.pythonapi))
 NONE = int(lib.EVI_NONE)
 MAX_SLOTS = 1 << 29
 _EPROTO = 71
@@ -217,17 +221,14 @@ class Policy:
         self.close()
 
 
-_in_use: dict[tuple[int, int], Bridge] = {}
-"""The bridge of each live policy, by address and number: the collector frees a cycle in any order, and C still calls ``destroy``."""
-
-
 class Bridge:
     """The ops table of a Python class ``cls(capacity, slots, seed)`` with hit, miss, insert, evict and remove.
 
     The class may have resize(capacity) and dump() too.
 
-    Lives as long as one of its policies; who makes policies keeps it until then. What the class raises ends up in :attr:`problem`, and so does a victim
-    that it does not hold: the evict is then answered with "nothing". Callbacks take the interpreter's lock: any thread may call.
+    Lives as long as one of its policies; who makes policies keeps it until then. What the class raises ends up in :attr:`problem`, and
+    so does a victim that it does not hold: the evict is then answered with "nothing". Callbacks take the interpreter's lock: any thread
+    may call.
     """
 
     def __init__(self, kind: str, cls: Callable[[int, int, int], Any]) -> None:
@@ -270,7 +271,7 @@ class Bridge:
 
     def _destroy(self, policy: Any) -> None:
         self._live.pop(self._id(policy), None)
-        _in_use.pop((self.address, self._id(policy)), None)
+        _let_go(self)
 
     def _id(self, policy: Any) -> int:
         return int(ffi.cast("uintptr_t", policy))
@@ -282,7 +283,7 @@ class Bridge:
         made = self.cls(int(config.capacity), int(config.slots), int(config.seed))
         number = next(self._numbers)
         self._live[number] = (made, set())
-        _in_use[self.address, number] = self
+        _hold(self)
         return ffi.cast("void *", number)
 
     def _insert(self, policy: Any, slot: int, key: int, weight: int) -> None:

@@ -5,6 +5,7 @@ Only the modules whose names begin with native touch ``ffi`` and ``lib``.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,11 @@ except ImportError as missing:
 require_fresh(ffi.string(lib.indexes_build_stamp()).decode())
 
 SEARCH_ABI: int = lib.IDX_SEARCH_ABI
+
+hold = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("Py_IncRef", ctypes.pythonapi))
+"""Keep an object that C will call: the collector frees a cycle in any order, and so does the end of the process."""
+let_go = ctypes.PYFUNCTYPE(None, ctypes.py_object)(("Py_DecRef", ctypes.pythonapi))
+"""Undo one `hold`."""
 
 
 def _pointer(ctype: str, array: npt.NDArray[Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .native import ffi, lib
+from .native import ffi, hold, let_go, lib
 
 RangeKeys: TypeAlias = "Iterable[bytes] | npt.NDArray[Any]"
 Packed: TypeAlias = "tuple[Any, npt.NDArray[np.uint64]]"
@@ -206,10 +206,6 @@ class _Building:
         self.params, self.keys, self.data = params, list[bytes](), b""
 
 
-_in_use: dict[int, PythonRangeFilter] = {}
-"""The adapter of each open filter, by what C calls that: the collector frees a cycle in any order, and C still calls ``close``."""
-
-
 class PythonRangeFilter(RangeOps):
     """An ops table whose functions call a Python object: right for a first try, some microseconds a question.
 
@@ -249,12 +245,12 @@ class PythonRangeFilter(RangeOps):
     def _give(self, held: Any) -> Any:
         handle = ffi.new_handle(held)
         self._live[int(ffi.cast("uintptr_t", handle))] = handle
-        _in_use[int(ffi.cast("uintptr_t", handle))] = self
+        hold(self)
         return handle
 
     def _drop(self, handle: Any) -> None:
-        number = int(ffi.cast("uintptr_t", handle))
-        del _in_use[number], self._live[number]
+        del self._live[int(ffi.cast("uintptr_t", handle))]
+        let_go(self)
 
     def _begin(self, params: Any, out: Any) -> int:
         text = ffi.string(params).decode()

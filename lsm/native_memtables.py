@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from indexes.native import hold, let_go
+
 from ._native import ffi, lib
 from .memtable_python import MemtableObject
 from .memtable_twin import MAX_SEQ, Entry, order
@@ -256,10 +258,6 @@ def sequence_cursor(entries: Iterable[Entry] | Sequence[Entry]) -> Cursor:
     return Cursor(_iterators.open(entries if isinstance(entries, Sequence) else list(entries)))
 
 
-_in_use: dict[int, PythonMemtable] = {}
-"""The adapter of each live memtable, by what C calls that: the collector frees a cycle in any order, and C still calls ``destroy``."""
-
-
 class PythonMemtable(MemtableOps):
     """The ops table of a memtable written in Python. Keep it alive as long as any keyspace uses it.
 
@@ -303,12 +301,12 @@ class PythonMemtable(MemtableOps):
         state = _State(self._factory(config.budget, config.seed))
         handle = ffi.new_handle(state)
         self._alive[_address(handle)] = (handle, state)
-        _in_use[_address(handle)] = self
+        hold(self)
         return handle
 
     def _destroy(self, m: Any) -> None:
-        _in_use.pop(_address(m), None)
         self._alive.pop(_address(m), None)
+        let_go(self)
 
     def _add(self, m: Any, raw: Any) -> int:
         state, entry = self._state(m), _read(raw)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +99,21 @@ def open_table(folder: Path) -> Any:
 
 
 MAKERS = [cache_of_python, decorated_by_python, range_filter_of_python, memtable_of_python, open_scans, open_table]
+
+
+def test_a_cache_of_a_python_policy_may_be_there_at_the_end_of_the_process() -> None:
+    code = f"""
+from __future__ import annotations
+import eviction
+{inspect.getsource(Newest)}
+cycle = [eviction.Cache(Newest, 10)]
+cycle.append(cycle)
+cycle[0][1] = 1
+"""
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
