@@ -32,6 +32,10 @@ class BitmapIndex(IndexType):
         """Its columns."""
         return self.columns
 
+    def takes_all(self) -> bool:
+        """Every stored value has a key; of a short row, one that fits."""
+        return type(self) is BitmapIndex
+
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the value, NULL too, or each element of a list once."""
         return sized(elements(row.get(self.columns[0])))

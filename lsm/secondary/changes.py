@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress
+from itertools import chain, compress, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,15 +25,20 @@ class Gathered(NamedTuple):
         """Yield (place, payload)."""
         return iter(zip(range(len(self.payloads)) if self.places is None else self.places, self.payloads, strict=True))
 
+    def placed(self, places: Sequence[int]) -> Gathered:
+        """Return it for a batch in which row i is at places[i]."""
+        return Gathered(places if self.places is None else [places[i] for i in self.places], self.payloads)
+
 
 @dataclass
 class Changes:
     """What a batch does to the rows ``ids``. Of a row that comes twice the last counts; one without payloads leaves an index, if it was in
-    it.
+    it. ``stored``: the rows themselves, when their payloads are gathered later, those of many batches at once.
     """
 
     ids: array[int]
     gathered: Mapping[int, Gathered] = field(default_factory=dict)  # by index id
+    stored: Sequence[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,6 +46,32 @@ class Changes:
     def last(self) -> dict[int, int]:
         """Return the place at which each row comes last."""
         return {row: place for place, row in enumerate(self.ids)}
+
+
+Gather = Callable[[Sequence[int], Sequence[bytes]], Mapping[int, Gathered]]  # (row ids, stored rows) -> by index id
+
+
+def settled(batches: Iterable[Changes], gather: Gather) -> list[Changes]:
+    """Return batches with the payloads gathered that were left for later; neighbours of which nothing was gathered become one."""
+    made: list[Changes] = []
+    for later, neighbours in groupby(batches, lambda b: not b.gathered):
+        group = list(neighbours)
+        made += [_gathered_now(group, gather)] if later else group
+    return made
+
+
+def _gathered_now(batches: Sequence[Changes], gather: Gather) -> Changes:
+    ids, places, stored = array("Q"), list[int](), list[bytes]()
+    for b in batches:
+        if b.stored is not None:
+            places += range(len(ids), len(ids) + len(b))
+            stored += b.stored
+        ids += b.ids
+    if not stored:
+        return Changes(ids)
+    if len(stored) == len(ids):
+        return Changes(ids, gather(ids, stored))
+    return Changes(ids, {i: g.placed(places) for i, g in gather([ids[p] for p in places], stored).items()})
 
 
 def joined(batches: Sequence[Changes], indexes: Collection[int]) -> tuple[Ids, dict[int, tuple[Ids, Payloads]]]:

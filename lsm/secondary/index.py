@@ -43,6 +43,10 @@ class Index:
                     f"index {self.name!r} needs the function {expression.function!r}: give it as db.table(..., functions={{...}})"
                 )
 
+    def takes_all(self) -> bool:
+        """Tell whether no row of at most SHORT stored bytes is ever refused, so that its payloads may be gathered after it was written."""
+        return self._holds is None and not self._computed and not self.unique and self.type.takes_all()
+
     def payloads(self, row: Row) -> Sequence[Any]:
         """Return what the index keeps of a row. ValueError: its function or predicate failed on the row, or its kind refuses it."""
         try:
@@ -80,5 +84,5 @@ def changes_of(ids: Iterable[int], rows: Sequence[Row], indexes: Iterable[Index]
     all_ids = array("Q", ids)
     gathered = {x.id: x.gather(rows) for x in indexes} if rows else {}
     if len(all_ids) > len(rows):  # the deleted have no payloads
-        gathered = {i: Gathered(range(len(rows)), g.payloads) if g.places is None else g for i, g in gathered.items()}
+        gathered = {i: g.placed(range(len(rows))) for i, g in gathered.items()}
     return Changes(all_ids, gathered)

@@ -20,6 +20,7 @@ from indexes.rowset import RowSet
 from .changes import Gathered, Ids, Payloads
 from .predicate import NEGATIVE, Functions, Leaf
 
+SHORT = 4096  # bytes of a stored row
 Row = Mapping[Any, Any]
 Entries = Sequence[tuple[int, Any]]  # (row id, payload), row ids ascending
 
@@ -52,6 +53,13 @@ class IndexType(ABC):
         By default its columns, if it has the default payloads.
         """
         return self.columns if type(self).payloads is IndexType.payloads else None
+
+    def takes_all(self) -> bool:
+        """Tell whether it has payloads for any row of at most `SHORT` stored bytes: then they are gathered later, of many rows at once.
+
+        By default not.
+        """
+        return False
 
     def payloads(self, row: Row) -> Sequence[Any]:
         """Return what the index keeps of a row; nothing when the row is not in it. By default the value of its column, unless NULL.

@@ -146,6 +146,10 @@ class OrderedIndex(IndexType):
         """Its columns, and those included."""
         return (*self.columns, *self.include)
 
+    def takes_all(self) -> bool:
+        """Every stored value has a key; of a short row, one that fits."""
+        return type(self) is OrderedIndex
+
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the key of the row: its columns, then those included."""
         values = [row.get(c) for c in self.columns]
@@ -273,6 +277,10 @@ class HashIndex(IndexType):
     def needs(self) -> tuple[Any, ...]:
         """Its columns."""
         return self.columns
+
+    def takes_all(self) -> bool:
+        """Every stored value has a key; of a short row, one that fits."""
+        return type(self) is HashIndex
 
     def payloads(self, row: Row) -> Sequence[bytes]:
         """Return the key of the row; of lists, those of all combinations of elements."""

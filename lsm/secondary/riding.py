@@ -22,7 +22,7 @@ from indexes.rowset import RowSet
 from ..errors import ReadOnlyError
 from ..memtable_twin import PUT
 from ..native_tables import scan
-from .changes import Changes, joined
+from .changes import Changes, Gather, joined, settled
 from .component import Component, Runs, Stack, in_order, io_failures, merge_components, read_component, remove
 from .index import Index
 from .kinds import IndexType
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FANOUT = 4  # components that are merged at once, in memory and in files
 MOST_PENDING = 1 << 16  # rows that wait to be made a component: some 100 bytes an index and row
+MOST_PENDING_BYTES = 16 << 20  # of rows whose payloads are gathered later
 MOST = 10  # components in files beyond which the smallest neighbours are merged
 
 
@@ -47,19 +48,38 @@ class Riding:
     """Keeps the components of a table's indexes. Lock order: the executor's, then ``lock``."""
 
     def __init__(
-        self, db: DB, space: Keyspace, row: Mapping[str, Any], indexes: dict[int, Index], describe: Callable[[], Mapping[str, Any]]
+        self,
+        db: DB,
+        space: Keyspace,
+        row: Mapping[str, Any],
+        indexes: dict[int, Index],
+        describe: Callable[[], Mapping[str, Any]],
+        gather: Gather,
     ) -> None:
-        """Open the files that the attachment names. ``describe`` gives the rest of the attachment. CorruptionError, IOFailure."""
-        self.db, self.space, self.indexes, self._describe = db, space, indexes, describe
+        """Open the files that the attachment names. ``describe`` gives the rest of the attachment, ``gather`` what the indexes keep of
+        stored rows. CorruptionError, IOFailure.
+        """
+        self.db, self.space, self._describe, self._gather = db, space, describe, gather
+        self.indexes = indexes
         self.lock = threading.RLock()
         self.pending: list[tuple[int, Changes]] = []
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
         self.recent: tuple[Component, ...] = ()
         self.epoch = int(row.get("epoch", 0)) + 1
         self.covered = int(row.get("covered", 0))
         self.runs = Runs([read_component(db.fs, db.path, n) for n in row.get("components", ())])
         self.merging = False
         self.counters = {"flushed_bytes": 0, "merged_bytes": 0, "absorbed": 0}
+
+    @property
+    def indexes(self) -> dict[int, Index]:
+        """The indexes by id: another dict whenever one comes or goes."""
+        return self._indexes
+
+    @indexes.setter
+    def indexes(self, indexes: dict[int, Index]) -> None:
+        self._indexes = indexes
+        self.takes_all = all(x.takes_all() for x in indexes.values())
 
     @property
     def kinds(self) -> dict[int, IndexType]:
@@ -72,7 +92,9 @@ class Riding:
         """Take a batch that was just written; the lock has been held since before the write."""
         self.pending.append((before, changes))
         self._waiting += len(changes)
-        if self._waiting >= MOST_PENDING:
+        if changes.stored is not None:
+            self._waiting_bytes += sum(map(len, changes.stored))
+        if self._waiting >= MOST_PENDING or self._waiting_bytes >= MOST_PENDING_BYTES:
             self.absorb()
 
     def stack(self) -> Stack:
@@ -94,7 +116,7 @@ class Riding:
             group.append(batch)
         self._push(group, ends)
         self.pending.clear()
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
 
     def _push(self, group: list[tuple[int, Changes]], ends: Sequence[int]) -> None:
         made = self.component_of([some for _, some in group], group[0][0], group[-1][0])
@@ -106,7 +128,7 @@ class Riding:
 
     def component_of(self, batches: Sequence[Changes], lo: int, hi: int) -> Component:
         """Return a component of batches of changes, in their order."""
-        rows, entries = joined(batches, self.indexes)
+        rows, entries = joined(settled(batches, self._gather), self.indexes)
         segments = {i: self.indexes[i].type.build_many(*of) for i, of in entries.items()}
         return Component(lo, hi, RowSet(rows), segments, self.epoch)
 

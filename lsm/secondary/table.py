@@ -34,6 +34,7 @@ from . import advisor, building, catalog, leaves, planner, querylog, ranked, scr
 from .changes import Changes, Gathered
 from .component import Stack
 from .index import Index, changes_of
+from .kinds import SHORT
 from .predicate import Predicate
 from .ranked import Ranked
 from .record import Names, decode, decode_many, encode_many, fields
@@ -93,7 +94,7 @@ class Table:
         self.reserved = int(row.get("next_row", 0))  # row ids below may be in use
         self.next_index = int(row["next_index"])
         indexes = {int(d["id"]): catalog.open_index(d, self.functions) for d in row["indexes"]}
-        self.riding = Riding(db, self.space, row, indexes, lambda: catalog.describe(self))
+        self.riding = Riding(db, self.space, row, indexes, lambda: catalog.describe(self), self._gather)
         if self.key_kind == "any":
             self.key_space = db.keyspace(catalog.keys_of(name))
         self._catch_up()
@@ -228,14 +229,15 @@ class Table:
             of = riding.indexes
             if self.key_kind == "any" and data is not None:
                 self._reserve(len(keys))
-            gathered = self.gathered(of, keys, data)
+            later = bool(of) and riding.takes_all and data is not None and max(map(len, data)) <= SHORT
+            gathered = {} if later else self.gathered(of, keys, data)
             with riding.lock:
                 if riding.indexes is not of:  # one was made or dropped in between
                     continue
                 if self.key_kind == "any" and data is not None and self._next_row + len(keys) > self.reserved:
                     continue
                 ids = self._row_ids(keys, create=data is not None)
-                changes = Changes(array("Q", [i for i in ids if i is not None]), gathered)
+                changes = Changes(array("Q", [i for i in ids if i is not None]), gathered, data if later else None)
                 if not changes:
                     return
                 if data is not None:
@@ -252,6 +254,9 @@ class Table:
             for log in self.logs:
                 log.wrote(len(changes))
             return
+
+    def _gather(self, ids: Sequence[int], stored: Sequence[bytes]) -> dict[int, Gathered]:
+        return self.gathered(self.riding.indexes, ids, stored)
 
     def gathered(self, indexes: Mapping[int, Index], ids: Sequence[Any], data: Sequence[bytes] | None) -> dict[int, Gathered]:
         """Return what indexes keep of rows as they come back from storage, so that a build or a restart finds the same.

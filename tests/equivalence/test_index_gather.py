@@ -5,16 +5,19 @@ from __future__ import annotations
 import datetime
 import math
 from array import array
+from collections.abc import Sequence
+from itertools import pairwise
 from uuid import UUID
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lsm import keys
-from lsm.secondary.changes import Changes, Gathered, joined
-from lsm.secondary.kinds import IndexType, make_type
-from lsm.secondary.ordered import elements, encoded
+from lsm.secondary.changes import Changes, Gathered, joined, settled
+from lsm.secondary.kinds import SHORT, IndexType, make_type
+from lsm.secondary.ordered import OrderedIndex, elements, encoded
+from lsm.secondary.record import Names, decode_many, encode
 
 ZONES = st.sampled_from([datetime.UTC, datetime.timezone(datetime.timedelta(hours=5))])
 SCALARS = st.one_of(
@@ -52,6 +55,59 @@ def plain(gathered: Gathered) -> list[tuple[int, object]]:
 def test_gathering_is_row_by_row(rows: list[dict[str, object]]) -> None:
     for kind in TYPES:
         assert plain(kind.gather(rows)) == plain(IndexType.gather(kind, rows)), kind.kind
+
+
+EDGES = st.one_of(
+    SCALARS.filter(lambda v: not isinstance(v, np.generic)),
+    st.sampled_from([1 << 30_000, -(1 << 30_000), "\0" * 3900, b"\0" * 3900, "\U0010ffff" * 900, b"\xff" * 3900]),
+    st.datetimes(timezones=ZONES, min_value=datetime.datetime(1, 1, 2), max_value=datetime.datetime(9999, 12, 30)),
+    st.lists(st.none() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"])), max_size=400),
+)
+
+
+@given(st.lists(st.fixed_dictionaries({}, optional={"a": EDGES, "b": SCALARS}), max_size=3))
+@example([{"a": 1 << 30_000}, {"a": "\0" * 4000}, {"a": [b"\0" * 3000, "\0" * 900]}])
+def test_kinds_that_take_all_refuse_no_short_row(rows: list[dict[str, object]]) -> None:
+    names = Names()
+    stored = [row for row in rows if len(encode(row, names)) <= SHORT]
+    back = decode_many([encode(row, names) for row in stored], names)
+    lenient = [kind for kind in TYPES if kind.takes_all()]
+    assert {kind.kind for kind in lenient} == {"ordered", "hash", "bitmap"}
+    for kind in lenient:
+        kind.gather(back)
+
+
+def test_a_kind_derived_from_one_that_takes_all_need_not() -> None:
+    class Picky(OrderedIndex):
+        def payloads(self, row: object) -> Sequence[bytes]:
+            raise ValueError("no")
+
+    assert not Picky(("a",)).takes_all() and OrderedIndex(("a",)).takes_all()
+
+
+@given(st.lists(st.tuples(st.sampled_from(["now", "later", "gone"]), st.lists(st.integers(0, 9), min_size=1, max_size=3)), max_size=9))
+def test_what_is_gathered_later_is_what_is_gathered_at_once(batches: list[tuple[str, list[int]]]) -> None:
+    """An index of lists of the row id's digits, none for a multiple of three."""
+
+    def gather(ids: Sequence[int], stored: Sequence[bytes]) -> dict[int, Gathered]:
+        assert [b"%d" % i for i in ids] == list(stored)
+        pairs = [(place, d) for place, i in enumerate(ids) if i % 3 for d in (i, -i)]
+        return {7: Gathered([p for p, _ in pairs], [d for _, d in pairs])}
+
+    changes, at_once = [], []
+    for how, ids in batches:
+        stored = [b"%d" % i for i in ids]
+        whole = Changes(array("Q", ids), {} if how == "gone" else gather(ids, stored))
+        at_once.append(whole)
+        changes.append(Changes(array("Q", ids), {}, stored) if how == "later" else whole)
+    if not batches:
+        return
+    made = settled(changes, gather)
+    assert all(a.gathered or b.gathered for a, b in pairwise(made)) and all(c.stored is None for c in made)
+    rows, entries = joined(made, (7,))
+    wanted_rows, wanted = joined(at_once, (7,))
+    assert rows.tolist() == wanted_rows.tolist()
+    assert list(zip(*map(list, entries[7]), strict=True)) == list(zip(*map(list, wanted[7]), strict=True))
 
 
 @given(st.lists(SCALARS, max_size=8))
