@@ -4,7 +4,7 @@
  *    list    low[0] < low[1] < ... < low[n-1]
  *
  * Ownership: the caller's memory; a list that a function fills has the room that is said there.
- * Threads: pure. Invariants: stored words and lists may stand at any address (the types say so); AVX-512, AVX2 and portable paths give the
+ * Threads: pure. Invariants: stored words and lists may stand at any address (the types say so); AVX-512, AVX2, SSE4.2 and portable paths give the
  * same. Little-endian machines only: what is stored is worked on where it is.
  * Source: D. Lemire et al., "Roaring bitmaps: implementation of an optimized software library", SPE 48(4), 2018, sections 4.1 to 4.3;
  * W. Mula, N. Kurz, D. Lemire, "Faster population counts using AVX2 instructions", Computer Journal 61(1), 2018, section 4.
