@@ -68,7 +68,7 @@ int container_copy(const container *a, container *out, arena *mem) {
 
 int container_compact(const container *a, container *out, arena *mem) {
     if (container_copy(a, out, mem)) return -1;
-    return a->type == BITMAP ? container_of_words((word *)(uintptr_t)out->data, a->card, ALL_LIVE, out, mem) : 0;
+    return a->type == BITMAP ? container_of_words((word *)(uintptr_t)out->data, a->card, out, mem) : 0;
 }
 
 static int sound_runs(const container *c) {
@@ -90,11 +90,11 @@ int container_sound(const container *c) {
     return !bad;
 }
 
-int container_of_words(word *words, uint32_t card, uint64_t live, container *out, arena *mem) {
+int container_of_words(word *words, uint32_t card, container *out, arena *mem) {
     *out = (container){.data = words, .card = card, .type = BITMAP};
     if (card <= FEW) {
         low list[FEW];
-        words_list_live(words, live, list);
+        words_list(words, list);
         memcpy(words, list, 2 * card);
         arena_trim(mem, words, 2 * card);
         out->type = ARRAY;
@@ -331,7 +331,24 @@ static uint32_t or_runs(low *out, const container *a, const container *b, uint32
     return n;
 }
 
+int container_and_bitmaps(const container *const *group, size_t n, container *out, arena *mem) {
+    const word *src[MOST_FOLD];
+    uint64_t expected = SPAN; /* bits in common, were they anywhere */
+    for (size_t i = 0; i < n; i++) src[i] = group[i]->data, expected = expected * group[i]->card / SPAN;
+    if (expected <= FEW / 2) { /* to write a bitmap would take longer than all else */
+        const uint64_t live = words_and_live(src, n);
+        low *list = __builtin_popcountll(live) <= FEW ? arena_take(mem, 2 * (FEW + 64)) : NULL;
+        const uint32_t card = list ? words_and_list(src, n, live, list, FEW) : SPAN;
+        if (card <= FEW) return list_result(list, card, out, mem);
+        if (list) arena_trim(mem, list, 0);
+    }
+    word *dst = arena_take(mem, WORDS_BYTES);
+    return dst ? container_of_words(dst, words_fold(SET_AND, dst, src, n), out, mem) : -1;
+}
+
 static int through_words(setop op, const container *a, const container *b, container *out, arena *mem) {
+    if (op == SET_AND && a->type == BITMAP && b->type == BITMAP)
+        return container_and_bitmaps((const container *const[]){a, b}, 2, out, mem);
     word *dst = arena_take(mem, WORDS_BYTES);
     if (!dst) return -1;
     uint32_t card;
@@ -352,7 +369,7 @@ static int through_words(setop op, const container *a, const container *b, conta
         container_apply(op, dst, b);
         card = words_count(dst);
     }
-    return container_of_words(dst, card, ALL_LIVE, out, mem);
+    return container_of_words(dst, card, out, mem);
 }
 
 int container_combine(setop op, const container *a, const container *b, container *out, arena *mem) {

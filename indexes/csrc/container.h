@@ -13,8 +13,7 @@
 #include "indexes/csrc/words.h"
 
 enum { ARRAY = 1, BITMAP = 2, RUN = 3 };
-#define ALL_LIVE UINT64_MAX
-enum { MOST_ARRAY = 4096, FEW = 48 }; /* a bitmap result of at most FEW becomes a list */
+enum { MOST_ARRAY = 4096, FEW = 48, MOST_FOLD = 32 }; /* a bitmap result of at most FEW becomes a list; bitmaps that are folded at once */
 
 typedef struct {
     const void *data;
@@ -46,9 +45,10 @@ int container_combine(setop op, const container *a, const container *b, containe
 uint32_t container_and_count(const container *a, const container *b);
 /* Copy into the arena. */
 int container_copy(const container *a, container *out, arena *mem);
-/* Words in the arena with `card` bits (`live` as of words_fold; ALL_LIVE: unknown), of which the form is chosen: gives the words back when a
- * list or a run does. */
-int container_of_words(word *words, uint32_t card, uint64_t live, container *out, arena *mem);
+/* Words in the arena with `card` bits, of which the form is chosen: gives the words back when a list or a run does. */
+int container_of_words(word *words, uint32_t card, container *out, arena *mem);
+/* Bitmaps (n >= 2) that meet in *out, in one pass. */
+int container_and_bitmaps(const container *const *group, size_t n, container *out, arena *mem);
 /* dst = dst op c, without counting; op is not AND. */
 void container_apply(setop op, word *dst, const container *c);
 void container_words(const container *c, word *dst);

@@ -1,7 +1,7 @@
 #include "indexes/csrc/rowset.h"
 #include <stdlib.h>
 
-enum { MOST_FOLD = 32, MOST_FEW_LISTS = 8 };
+enum { MOST_FEW_LISTS = 8 };
 
 /* What is only in one of them: kept as it is, by a copy. */
 static int push_copy(idx_rowset *out, uint64_t key, const container *c) {
@@ -106,17 +106,9 @@ idx_rowset *idx_rowset_expand(const idx_rowset *set, uint32_t least) {
 
 /* All of the containers of one key (n >= 2, those of the smaller sets first) into *out; with count_only just its card is of use. */
 static int and_containers(const container *const *group, size_t n, int count_only, container *out, arena *mem) {
-    const word *words[MOST_FOLD];
     size_t bitmaps = 0;
-    while (bitmaps < n && bitmaps < MOST_FOLD && group[bitmaps]->type == BITMAP) words[bitmaps] = group[bitmaps]->data, bitmaps++;
-    if (bitmaps == n) {
-        word *dst = arena_take(mem, WORDS_BYTES);
-        if (!dst) return -1;
-        uint64_t live;
-        const uint32_t card = words_fold(SET_AND, dst, words, n, &live);
-        out->card = card;
-        return count_only ? 0 : container_of_words(dst, card, live, out, mem);
-    }
+    while (bitmaps < n && bitmaps < MOST_FOLD && group[bitmaps]->type == BITMAP) bitmaps++;
+    if (bitmaps == n) return container_and_bitmaps(group, n, out, mem);
     *out = *group[0];
     for (size_t i = 1; i < n && out->card; i++) {
         container next;
@@ -226,9 +218,8 @@ static uint32_t or_words(const keyed *group, size_t n, word *dst) {
     for (size_t i = 0; i < n && bitmaps < MOST_FOLD; i++)
         if (group[i].c->type == BITMAP) words[bitmaps++] = group[i].c->data;
     uint32_t card = 0;
-    uint64_t live;
     if (bitmaps)
-        card = words_fold(SET_OR, dst, words, bitmaps, &live);
+        card = words_fold(SET_OR, dst, words, bitmaps);
     else
         memset(dst, 0, WORDS_BYTES);
     if (bitmaps == n) return card;
@@ -264,7 +255,7 @@ static int or_group(const keyed *group, size_t n, word *words, arena *scratch, i
         *count += card;
         return 0;
     }
-    return container_of_words(dst, card, ALL_LIVE, &c, &out->mem) || rowset_push(out, group->key, &c);
+    return container_of_words(dst, card, &c, &out->mem) || rowset_push(out, group->key, &c);
 }
 
 static int or_many(const idx_rowset *const *sets, size_t n, idx_rowset *out, uint64_t *count) {

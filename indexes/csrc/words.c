@@ -130,8 +130,7 @@ uint32_t words_combine(setop op, word *dst, const word *a, const word *b) {
 /* Eight words at a time: a register of AVX-512, two of AVX2, four of SSE2; the compiler does what the function's target allows. */
 typedef uint64_t lane __attribute__((vector_size(64), aligned(1), may_alias));
 
-static inline __attribute__((always_inline)) uint64_t fold(setop op, word *dst, const word *const *src, size_t n) {
-    uint64_t live = 0;
+static inline __attribute__((always_inline)) void fold(setop op, word *dst, const word *const *src, size_t n) {
     for (int i = 0; i < WORDS; i += 16) {
         lane x = *(const lane *)(src[0] + i), y = *(const lane *)(src[0] + i + 8);
         for (size_t s = 1; s < n; s++) {
@@ -141,6 +140,14 @@ static inline __attribute__((always_inline)) uint64_t fold(setop op, word *dst, 
                 x |= *(const lane *)(src[s] + i), y |= *(const lane *)(src[s] + i + 8);
         }
         *(lane *)(dst + i) = x, *(lane *)(dst + i + 8) = y;
+    }
+}
+
+static inline __attribute__((always_inline)) uint64_t and_live(const word *const *src, size_t n) {
+    uint64_t live = 0;
+    for (int i = 0; i < WORDS; i += 16) {
+        lane x = *(const lane *)(src[0] + i), y = *(const lane *)(src[0] + i + 8);
+        for (size_t s = 1; s < n; s++) x &= *(const lane *)(src[s] + i), y &= *(const lane *)(src[s] + i + 8);
         const lane any = x | y;
         live |= (uint64_t)((any[0] | any[1] | any[2] | any[3] | any[4] | any[5] | any[6] | any[7]) != 0) << (i / 16);
     }
@@ -148,8 +155,8 @@ static inline __attribute__((always_inline)) uint64_t fold(setop op, word *dst, 
 }
 
 #if defined(__x86_64__)
-AVX512 static uint64_t fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
-    uint64_t live = 0;
+AVX512 static inline __attribute__((always_inline)) uint32_t fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
+    __m512i count = _mm512_setzero_si512(), more = count;
     for (int i = 0; i < WORDS; i += 16) {
         __m512i x = _mm512_loadu_si512(src[0] + i), y = _mm512_loadu_si512(src[0] + i + 8);
         for (size_t s = 1; s < n; s++) {
@@ -157,48 +164,71 @@ AVX512 static uint64_t fold_avx512(setop op, word *dst, const word *const *src, 
             y = combine_512(op, y, _mm512_loadu_si512(src[s] + i + 8));
         }
         _mm512_storeu_si512(dst + i, x), _mm512_storeu_si512(dst + i + 8, y);
+        count = _mm512_add_epi64(count, _mm512_popcnt_epi64(x));
+        more = _mm512_add_epi64(more, _mm512_popcnt_epi64(y));
+    }
+    return (uint32_t)_mm512_reduce_add_epi64(_mm512_add_epi64(count, more));
+}
+
+AVX512 static inline __attribute__((always_inline)) uint64_t live_avx512(const word *const *src, size_t n) {
+    uint64_t live = 0;
+    for (int i = 0; i < WORDS; i += 16) {
+        __m512i x = _mm512_loadu_si512(src[0] + i), y = _mm512_loadu_si512(src[0] + i + 8);
+        for (size_t s = 1; s < n; s++) {
+            x = _mm512_and_si512(x, _mm512_loadu_si512(src[s] + i));
+            y = _mm512_and_si512(y, _mm512_loadu_si512(src[s] + i + 8));
+        }
         const __m512i any = _mm512_or_si512(x, y);
         live |= (uint64_t)(_mm512_test_epi64_mask(any, any) != 0) << (i / 16);
     }
     return live;
 }
 
-AVX2 static uint64_t fold_avx2(setop op, word *dst, const word *const *src, size_t n) {
-    return op == SET_AND ? fold(SET_AND, dst, src, n) : fold(SET_OR, dst, src, n);
+AVX512 static uint32_t fold_of_avx512(setop op, word *dst, const word *const *src, size_t n) { /* constants reach the loops */
+    if (op == SET_AND) return n == 2 ? fold_avx512(SET_AND, dst, src, 2) : fold_avx512(SET_AND, dst, src, n);
+    return n == 2 ? fold_avx512(SET_OR, dst, src, 2) : fold_avx512(SET_OR, dst, src, n);
 }
+
+AVX512 static uint64_t live_of_avx512(const word *const *src, size_t n) { return n == 2 ? live_avx512(src, 2) : live_avx512(src, n); }
+
+AVX2 static void fold_avx2(setop op, word *dst, const word *const *src, size_t n) {
+    op == SET_AND ? fold(SET_AND, dst, src, n) : fold(SET_OR, dst, src, n);
+}
+
+AVX2 static uint64_t live_avx2(const word *const *src, size_t n) { return and_live(src, n); }
 #endif
 
-static uint32_t count_live(const word *a, uint64_t live) {
+uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return fold_of_avx512(op, dst, src, n);
+    if (__builtin_cpu_supports("avx2")) {
+        fold_avx2(op, dst, src, n);
+        return words_count(dst);
+    }
+#endif
+    fold(op, dst, src, n);
+    return words_count(dst);
+}
+
+uint64_t words_and_live(const word *const *src, size_t n) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return live_of_avx512(src, n);
+    if (__builtin_cpu_supports("avx2")) return live_avx2(src, n);
+#endif
+    return and_live(src, n);
+}
+
+uint32_t words_and_list(const word *const *src, size_t n, uint64_t live, low *out, uint32_t most) {
     uint32_t count = 0;
     for (; live; live &= live - 1) {
-        const word *at = a + 16 * __builtin_ctzll(live);
-        for (int i = 0; i < 16; i++)
-            for (uint64_t v = at[i]; v; v &= v - 1) count++;
+        const uint32_t from = 16 * (uint32_t)__builtin_ctzll(live);
+        for (uint32_t i = from; i < from + 16 && count <= most; i++) {
+            uint64_t v = src[0][i];
+            for (size_t s = 1; s < n; s++) v &= src[s][i];
+            for (; v; v &= v - 1) out[count++] = (uint16_t)(i << 6 | (uint32_t)__builtin_ctzll(v));
+        }
     }
     return count;
-}
-
-uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n, uint64_t *live) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw"))
-        *live = op == SET_AND ? fold_avx512(SET_AND, dst, src, n) : fold_avx512(SET_OR, dst, src, n);
-    else if (__builtin_cpu_supports("avx2"))
-        *live = fold_avx2(op, dst, src, n);
-    else
-#endif
-        *live = fold(op, dst, src, n);
-    return __builtin_popcountll(*live) <= 8 ? count_live(dst, *live) : words_count(dst);
-}
-
-uint32_t words_list_live(const word *a, uint64_t live, low *out) {
-    if (__builtin_popcountll(live) > 32) return words_list(a, out);
-    uint32_t n = 0;
-    for (; live; live &= live - 1) {
-        const uint32_t from = 16 * (uint32_t)__builtin_ctzll(live);
-        for (uint32_t i = from; i < from + 16; i++)
-            for (uint64_t v = a[i]; v; v &= v - 1) out[n++] = (uint16_t)(i << 6 | (uint32_t)__builtin_ctzll(v));
-    }
-    return n;
 }
 
 uint32_t words_count(const word *a) { return words_combine(SET_AND, NULL, a, a); }

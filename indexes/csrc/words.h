@@ -28,10 +28,12 @@ typedef enum { SET_AND, SET_OR, SET_XOR, SET_ANDNOT } setop;
 
 /* dst = a op b, and the number of its bits. dst may be a or b; NULL: count only. */
 uint32_t words_combine(setop op, word *dst, const word *a, const word *b);
-/* dst = src[0] op ... op src[n - 1] (n >= 1) in one pass; AND or OR. dst is none of them. *live: bit i is 0 only if words 16i..16i+15 are 0. */
-uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n, uint64_t *live);
-/* The bits as a list, `live` as of words_fold: a few bits among many words are found quickly. */
-uint32_t words_list_live(const word *a, uint64_t live, low *out);
+/* dst = src[0] op ... op src[n - 1] (n >= 1) in one pass, and the number of its bits; AND or OR. dst is none of them. */
+uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n);
+/* Where the AND of all has bits: bit i is 0 if its words 16i..16i+15 are 0. Nothing is written. */
+uint64_t words_and_live(const word *const *src, size_t n);
+/* The bits of the AND of all as a list, `live` as above; past `most` it ends with more than these. out has room for most + 64. */
+uint32_t words_and_list(const word *const *src, size_t n, uint64_t live, low *out, uint32_t most);
 uint32_t words_count(const word *a);
 /* The number of maximal runs of ones. */
 uint32_t words_runs(const word *a);
