@@ -1,6 +1,12 @@
 #include "indexes/csrc/words.h"
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(WORDS_PORTABLE)
+#define X86
 #include <immintrin.h>
+#ifdef WORDS_NO_AVX512 /* for tests of the other ways, as WORDS_PORTABLE */
+#define HAS_AVX512 0
+#else
+#define HAS_AVX512 (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw"))
+#endif
 #define SSE42 __attribute__((target("sse4.2,popcnt")))
 #define AVX2 __attribute__((target("avx2,popcnt")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vpopcntdq,popcnt")))
@@ -29,7 +35,7 @@ static uint32_t combine_portable(setop op, word *dst, const word *a, const word 
     return count;
 }
 
-#if defined(__x86_64__)
+#ifdef X86
 AVX512 static inline __m512i combine_512(setop op, __m512i x, __m512i y) {
     switch (op) {
     case SET_AND:
@@ -120,8 +126,8 @@ AVX2 static uint32_t combine_avx2(setop op, word *dst, const word *a, const word
 #endif
 
 uint32_t words_combine(setop op, word *dst, const word *a, const word *b) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return combine_avx512(op, dst, a, b);
+#ifdef X86
+    if (HAS_AVX512) return combine_avx512(op, dst, a, b);
     if (__builtin_cpu_supports("avx2")) return combine_avx2(op, dst, a, b);
 #endif
     return combine_portable(op, dst, a, b);
@@ -154,7 +160,7 @@ static inline __attribute__((always_inline)) uint64_t and_live(const word *const
     return live;
 }
 
-#if defined(__x86_64__)
+#ifdef X86
 AVX512 static inline __attribute__((always_inline)) uint32_t fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
     __m512i count = _mm512_setzero_si512(), more = count;
     for (int i = 0; i < WORDS; i += 16) {
@@ -199,8 +205,8 @@ AVX2 static uint64_t live_avx2(const word *const *src, size_t n) { return and_li
 #endif
 
 uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return fold_of_avx512(op, dst, src, n);
+#ifdef X86
+    if (HAS_AVX512) return fold_of_avx512(op, dst, src, n);
     if (__builtin_cpu_supports("avx2")) {
         fold_avx2(op, dst, src, n);
         return words_count(dst);
@@ -211,8 +217,8 @@ uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n) {
 }
 
 uint64_t words_and_live(const word *const *src, size_t n) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return live_of_avx512(src, n);
+#ifdef X86
+    if (HAS_AVX512) return live_of_avx512(src, n);
     if (__builtin_cpu_supports("avx2")) return live_avx2(src, n);
 #endif
     return and_live(src, n);
@@ -254,7 +260,7 @@ static uint32_t nonzero_portable(const word *a, uint64_t *values, uint16_t *plac
     return n;
 }
 
-#if defined(__x86_64__)
+#ifdef X86
 AVX512 static uint32_t nonzero_avx512(const word *a, uint64_t *values, uint16_t *places) {
     const __m512i step = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
     uint32_t n = 0;
@@ -271,8 +277,8 @@ AVX512 static uint32_t nonzero_avx512(const word *a, uint64_t *values, uint16_t 
 #endif
 
 static uint32_t nonzero(const word *a, uint64_t *values, uint16_t *places) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")) return nonzero_avx512(a, values, places);
+#ifdef X86
+    if (HAS_AVX512) return nonzero_avx512(a, values, places);
 #endif
     return nonzero_portable(a, values, places);
 }
@@ -365,7 +371,7 @@ static uint32_t and_merging(low *out, uint32_t count, const low *a, uint32_t na,
     return count;
 }
 
-#if defined(__x86_64__)
+#ifdef X86
 /* Which of the eight at x are among the eight at y, by an instruction to which a zero is the end of a string. */
 SSE42 static inline __attribute__((always_inline)) uint32_t among(const low *x, const low *y) {
     const __m128i a = _mm_loadu_si128((const __m128i_u *)x), b = _mm_loadu_si128((const __m128i_u *)y);
@@ -442,7 +448,7 @@ SSE42 static uint32_t and_sse42(low *out, const low *a, uint32_t na, const low *
 
 uint32_t list_and(low *out, const low *a, uint32_t na, const low *b, uint32_t nb) {
     if (na > nb / 32 && nb > na / 32) {
-#if defined(__x86_64__)
+#ifdef X86
         if (__builtin_cpu_supports("sse4.2")) return na < nb ? and_sse42(out, a, na, b, nb) : and_sse42(out, b, nb, a, na);
 #endif
         return and_merging(out, 0, a, na, b, nb);
