@@ -48,18 +48,35 @@ int rowset_push_best(idx_rowset *set, uint64_t key, const container *c) {
     return rowset_push(set, key, &out);
 }
 
+/* How many of the sorted rows are of the first one's container. */
+static size_t stretch_of(const uint64_t *rows, size_t n) {
+    const uint64_t last = rows[0] | (SPAN - 1);
+    size_t from = 1, to = n < SPAN ? n : SPAN;
+    if (rows[to - 1] <= last) return to;
+    while (from < to) {
+        const size_t mid = (from + to) / 2;
+        if (rows[mid] <= last)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return from;
+}
+
 idx_rowset *rowset_of_sorted(const uint64_t *rows, size_t n) {
-    size_t containers = 0;
-    for (size_t i = 0; i < n; i++) containers += i == 0 || rows[i] >> 16 != rows[i - 1] >> 16;
-    idx_rowset *set = rowset_new(containers);
-    low *list = malloc(SPAN * sizeof *list);
+    const uint64_t spanned = n ? (rows[n - 1] >> 16) - (rows[0] >> 16) + 1 : 0;
+    const size_t containers = spanned < n ? (size_t)spanned : n; /* at most */
+    idx_rowset *set = rowset_new(containers < 64 ? containers : 64);
+    low *list = malloc((n < SPAN ? n + 1 : SPAN) * sizeof *list);
     if (set) set->mem.first = n / 4096 < containers ? 2 * n : containers * (size_t)WORDS_BYTES; /* one piece as a rule: quicker to walk */
-    for (size_t i = 0; set && list && i < n;) {
-        const uint64_t key = rows[i] >> 16;
-        uint32_t m = 0;
-        for (; i < n && rows[i] >> 16 == key; i++) list[m++] = (uint16_t)rows[i];
-        const container c = {.data = list, .card = m, .type = ARRAY};
-        if (rowset_push_best(set, key, &c)) {
+    for (size_t i = 0, m; set && list && i < n; i += m) {
+        m = stretch_of(rows + i, n - i);
+        size_t k = 0;
+        for (; k + 8 <= m; k += 8)
+            for (int j = 0; j < 8; j++) list[k + (size_t)j] = (uint16_t)rows[i + k + (size_t)j];
+        for (; k < m; k++) list[k] = (uint16_t)rows[i + k];
+        const container c = {.data = list, .card = (uint32_t)m, .type = ARRAY};
+        if (rowset_push_best(set, rows[i] >> 16, &c)) {
             idx_rowset_free(set);
             set = NULL;
         }
