@@ -63,8 +63,9 @@ int container_same(const container *a, const container *b);
 /* How many maximal runs it has. */
 uint32_t container_runs(const container *c);
 
-/* Ask for the first lines: the machine fetches the rest when it sees the stream, but not before. */
+/* Ask for the first lines of a list: the machine fetches the rest when it sees the stream, but not before. Bitmaps stand in a row. */
 static inline void container_ahead(const container *c) {
+    if (c->type == BITMAP) return;
     for (int line = 0; line < 512; line += 64) __builtin_prefetch((const uint8_t *)c->data + line);
 }
 
