@@ -163,7 +163,9 @@ class Reader:
                 at += 1
 
     def looks_torn(self, damage: Found, following: int | None) -> bool:
-        """Tell whether a crash could have left this: lost sectors read as zeros to their end, an unfinished record has no crc."""
+        """Tell whether a crash could have left this: lost sectors read as zeros to their end, an unfinished record has no crc, and a
+        sync in the middle of one has some of its words.
+        """
         at, end = damage.offset, len(self.data)
         stop = at + SIZE + (damage.length if damage.known else 0)
         if following is None and (end - at < SIZE or (damage.known and stop > end)):
@@ -175,7 +177,8 @@ class Reader:
             if not any(self.data[max(at, boundary - 8) : boundary]):
                 return True
         if damage.known:
-            return self.data[stop - 1] == 0
+            words = range(-(-(at + SIZE) // 8) * 8, stop - 7, 8)
+            return self.data[stop - 1] == 0 or any(not any(self.data[w : w + 8]) for w in words)
         sector = min(-(-(at + SIZE) // SECTOR) * SECTOR, end)
         return (following is None or sector <= following) and not any(self.data[stop - 8 : sector])
 

@@ -177,7 +177,13 @@ void mem_mark_dirty(inode *i, uint64_t lo, uint64_t hi) {
 __attribute__((no_sanitize("thread")))
 #endif
 static void copy_shared(uint8_t *to, const uint8_t *from, uint64_t n) {
-    for (uint64_t k = 0; k < n; k++) to[k] = __atomic_load_n(&from[k], __ATOMIC_RELAXED);
+    uint64_t k = 0;
+    for (; k < n && (uintptr_t)(from + k) % 8; k++) to[k] = __atomic_load_n(&from[k], __ATOMIC_RELAXED);
+    for (; k + 8 <= n; k += 8) { /* a word is caught whole or not at all, as by a disk */
+        const uint64_t word = __atomic_load_n((const uint64_t *)(const void *)(from + k), __ATOMIC_RELAXED);
+        memcpy(to + k, &word, sizeof word);
+    }
+    for (; k < n; k++) to[k] = __atomic_load_n(&from[k], __ATOMIC_RELAXED);
 }
 
 int mem_make_safe(inode *i) {

@@ -132,8 +132,16 @@ static int promised(reader *r, uint64_t damage, record next, int *err) {
     return 0;
 }
 
-/* Could a crash have left this? Lost sectors read as zeros from some byte on to the sector's end, and a record that the process
- * did not finish has no crc. next: the place of the next good record, or NOWHERE. */
+/* Is an aligned word of these bytes all zeros? */
+static int blank_word(reader *r, uint64_t from, uint64_t to, int *err) {
+    for (uint64_t at = (from + 7) / 8 * 8; at + 8 <= to && !*err; at += 8)
+        if (zeros(r, at, at + 8, err)) return 1;
+    return 0;
+}
+
+/* Could a crash have left this? Lost sectors read as zeros from some byte on to the sector's end; a record that the process did not
+ * finish has no crc; and a sync while it was written may have caught some words of it and not others, before its header came to the
+ * disk without the rest. next: the place of the next good record, or NOWHERE. */
 static int looks_torn(reader *r, const record *d, uint64_t next, int *err) {
     uint64_t left = r->size - d->offset, stop = d->offset + WAL_RECORD + (d->known ? (uint64_t)d->length : 0);
     if (next == NOWHERE && (left < WAL_RECORD || (d->known && stop > r->size))) return 1; /* the file ends in the record */
@@ -146,7 +154,7 @@ static int looks_torn(reader *r, const record *d, uint64_t next, int *err) {
         uint64_t from = b - d->offset < 8 ? d->offset : b - 8;
         if (zeros(r, from, b, err)) return 1;
     }
-    if (d->known) return zeros(r, stop - 1, stop, err);
+    if (d->known) return zeros(r, stop - 1, stop, err) || blank_word(r, d->offset + WAL_RECORD, stop, err);
     uint64_t sector = (d->offset + WAL_RECORD + WAL_SECTOR - 1) / WAL_SECTOR * WAL_SECTOR; /* a header cut off inside its sector */
     if (sector > r->size) sector = r->size;
     if (sector > next) return 0;

@@ -207,6 +207,27 @@ def test_damage_below_a_promise_is_corruption(disk: recovery.MemoryFileSystem) -
     log.close()
 
 
+@pytest.mark.parametrize("start", range(40, 48))
+def test_a_record_of_which_a_sync_caught_some_words_is_a_torn_tail(disk: recovery.MemoryFileSystem, start: int) -> None:
+    """Another thread's sync comes while a record is written, then its header comes to the disk, and the power goes."""
+    log = recovery.WalWriter(disk, "/d", sync="os")
+    log.append(1, b"x" * start)  # so that the next begins anywhere in a word
+    at = 32 + 32 + start
+    log.append(2, b"y" * 200)
+    log.append(3, b"z" * 50)
+    for words in (1, 5):
+        clone = disk.crash_clone("process")
+        with clone.open("/d/000001.log", "r+") as f:
+            f.pwrite(bytes(8 * words), (at + 32 + 60) // 8 * 8)
+        assert payloads(clone) == [b"x" * start]
+        with clone.open("/d/000001.log", "r+") as f:
+            f.pwrite(b"y" * 8 * words, (at + 32 + 60) // 8 * 8)
+            f.pwrite(b"\0", at + 32 + 60)
+        with pytest.raises(recovery.WalCorruption, match=f"offset {at}"):  # a byte is no word
+            payloads(clone)
+    log.close()
+
+
 def test_a_segment_that_crashed_in_the_making_is_empty(disk: recovery.MemoryFileSystem) -> None:
     log = recovery.WalWriter(disk, "/d", sync="group")
     log.append(1, b"kept")
