@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .ordered import OrderedIndex
@@ -19,7 +21,7 @@ def covering_access(plan: Plan, columns: Sequence[str], by: Sequence[str], key: 
     access = plan.source
     if not isinstance(access, Access) or plan.residual or by or not isinstance(access.index.type, OrderedIndex):
         return None
-    return access if set(columns) <= {*access.index.type.columns, *access.index.type.include, key} else None
+    return access if access.index.type.has(c for c in columns if c != key) else None
 
 
 def covered(table: Table, plan: Plan, columns: Sequence[str], by: Sequence[str], moment: Moment) -> list[dict[str, Any]] | None:
@@ -34,12 +36,14 @@ def covered(table: Table, plan: Plan, columns: Sequence[str], by: Sequence[str],
     for view, hidden in moment.stack.views(access.index.id, kind):
         for r in access.query:
             for batch in view.scan(r.low, r.high):
-                for row_id, row in zip(batch.rows.tolist(), kind.values(batch.keys.tolist()), strict=True):
-                    if hidden is not None and row_id in hidden:
-                        continue
+                ids, values = batch.rows.tolist(), kind.values(batch.keys.tolist())
+                if hidden is not None:
+                    shown = (~hidden.contains_many(batch.rows)).tolist()
+                    ids, values = list(compress(ids, shown)), list(compress(values, shown))
+                for row_id, row in zip(ids, values, strict=True):
                     if row is None:
                         return None
-                    rows[row_id] = {c: row[c] if c in kept else row_id for c in columns}
+                    rows[row_id] = row
     access.actual = plan.kept = len(rows)
     plan.note = f"covered by {access.index.name}"
-    return [rows[i] for i in sorted(rows)]
+    return [{c: row[c] if c in kept else i for c in columns} for i, row in sorted(rows.items(), key=itemgetter(0))]

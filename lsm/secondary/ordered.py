@@ -17,7 +17,7 @@ from ..scan import prefix_end
 from .changes import Gathered, Ids, Payloads
 from .kinds import Entries, IndexType, Row, register_index
 from .predicate import Leaf
-from .record import Names, decode, encode, encode_many
+from .record import Names, decode_many, encode, encode_many
 
 NULL, AFTER_NULL = b"\x02", b"\x03"
 LISTED = b"\x34\x28\x00"  # beside the elements of a list: behind all other values, as lists are
@@ -146,6 +146,10 @@ class OrderedIndex(IndexType):
         """Its columns, and those included."""
         return (*self.columns, *self.include)
 
+    def has(self, columns: Iterable[str]) -> bool:
+        """Tell whether its entries give all of the columns."""
+        return {*self.columns, *self.include}.issuperset(columns)
+
     def takes_all(self) -> bool:
         """Every stored value has a key; of a short row, one that fits."""
         return type(self) is OrderedIndex
@@ -232,12 +236,14 @@ class OrderedIndex(IndexType):
         end = key_code.part_ends(payload, self.width)[-1]
         return payload.startswith(_LIST, end)
 
-    def values(self, payloads: Iterable[bytes]) -> Iterator[dict[Any, Any] | None]:
-        """Yield the columns kept of each, those of the key as normalised; None when one of them does not come back from a key.
+    def values(self, payloads: Sequence[bytes]) -> list[dict[Any, Any] | None]:
+        """Return the columns kept of each, those of the key as normalised; None when one of them does not come back from a key.
 
         Best in the order of keys: a key is decoded once for its neighbours too.
         """
         head, end, row = b"", 0, None
+        heads: list[dict[Any, Any] | None] = []
+        tails: list[bytes | None] = []
         for payload in payloads:
             if not end or not payload.startswith(head):  # no key begins with another
                 end = key_code.part_ends(payload, self.width)[-1]
@@ -245,10 +251,13 @@ class OrderedIndex(IndexType):
                 parts = key_code.decode(head)
                 lost = any(isinstance(p, tuple) for p in parts)  # a date, which is kept as its day
                 row = None if lost else dict(zip(self.columns, parts, strict=True))
-            if row is None or payload[end : end + 1] == _LIST:  # an element of a list
-                yield None
-            else:
-                yield row | decode(payload[end:], self._names) if self.include else row
+            tail = payload[end:]
+            known = row is not None and tail[:1] != _LIST  # an element of a list
+            heads.append(row if known else None)
+            tails.append(tail if known else None)
+        if not self.include:
+            return heads
+        return [None if h is None or t is None else h | t for h, t in zip(heads, decode_many(tails, self._names), strict=True)]
 
     def estimate(self, view: ordered.OrderedView, query: Sequence[Range]) -> float:
         """Exact, in O(log n) a range."""

@@ -12,7 +12,7 @@ that rows changed since count twice). In the manner of Selinger et al., SIGMOD 1
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from .predicate import And, Leaf, Or, Predicate
 if TYPE_CHECKING:
     from .table import Moment, Table
 
-READ, SCAN = 1.6, 0.9  # microseconds to read and check a row by its id, and in a scan
+READ, SCAN, COVERED = 1.6, 0.9, 0.7  # microseconds to read and check a row by its id, in a scan, and to take it from an index
 CHUNK = 1024  # rows read at once
 
 
@@ -143,12 +143,14 @@ def _accesses_of(source: Access | Combined | Keyed | None) -> list[Access]:
     return [source] if isinstance(source, Access) else [a for p in source.parts for a in _accesses_of(p)]
 
 
-def make_plan(table: Table, node: Node | None, moment: Moment) -> Plan:
-    """Choose."""
+def make_plan(table: Table, node: Node | None, moment: Moment, columns: Sequence[str] | None = None) -> Plan:
+    """Choose. ``columns``: all that is wanted of the rows, in whatever order they come."""
     total = float(row_count(table))
     if node is None:
         return Plan(None, total=total)
-    plan = plan_by(Planner(moment.indexes, moment.stack, total), node)
+    if columns is not None and table.key_kind == "int":
+        columns = [c for c in columns if c != table.key]
+    plan = plan_by(Planner(moment.indexes, moment.stack, total), node, columns)
     if table.key_kind == "int" and (own := keyed(node, table.key, lambda: table.highest(moment.snapshot))) is not None:
         other = plan.source.cost + plan.source.estimate * READ if plan.source is not None else total * SCAN
         if own.cost + own.estimate * READ <= other + 10:
@@ -156,11 +158,17 @@ def make_plan(table: Table, node: Node | None, moment: Moment) -> Plan:
     return plan
 
 
-def plan_by(planner: Planner, node: Node) -> Plan:
-    """Choose by a planner, unless a scan is cheaper."""
+def plan_by(planner: Planner, node: Node, columns: Sequence[str] | None = None) -> Plan:
+    """Choose by a planner, unless a scan is cheaper. ``columns``: as of `make_plan`."""
     source, residual = planner.choose(node)
-    if source is not None and source.cost + source.estimate * READ > planner.total * SCAN + 10:
+    cost = planner.total * SCAN + 10
+    if source is not None and source.cost + source.estimate * READ > cost:
         source, residual = None, [node]
+    elif source is not None:
+        cost = source.cost + source.estimate * READ
+    own = None if columns is None else planner.covering(node, columns)
+    if own is not None and own.cost + own.estimate * COVERED < cost:
+        source, residual = own, []
     return Plan(source, residual, planner.total)
 
 
@@ -197,6 +205,16 @@ class Planner:
                     options.append((source, [n] if not left else []))
         return self._intersect(options, nodes)
 
+    def covering(self, node: Node, columns: Sequence[str]) -> Access | None:
+        """Return the cheapest search that answers all of a node and gives the columns, so that no row is read."""
+        nodes = list(node.parts) if isinstance(node, And) else [node]
+        leaves = [n for n in nodes if isinstance(n, Leaf)]
+        able = [x for x in self.indexes.values() if isinstance(x.type, OrderedIndex) and x.type.has(columns)]
+        if not able or len(leaves) < len(nodes):
+            return None
+        whole = (a for a in self._accesses(leaves, able) if a.exact and set(leaves) <= set(a.leaves))
+        return min(whole, key=lambda a: a.cost + a.estimate * COVERED, default=None)
+
     def _intersect(
         self, options: list[tuple[Access | Combined, list[Node]]], nodes: list[Node]
     ) -> tuple[Access | Combined | None, list[Node]]:
@@ -231,11 +249,11 @@ class Planner:
             exact = exact and not left
         return Combined(True, parts), [] if exact else [node]
 
-    def _accesses(self, leaves: Sequence[Leaf]) -> Iterator[Access]:
-        for index in self.indexes.values():
+    def _accesses(self, leaves: Sequence[Leaf], indexes: Iterable[Index] | None = None) -> Iterator[Access]:
+        for index in self.indexes.values() if indexes is None else indexes:
             if index.where is not None and not implied(index, leaves):
                 continue
-            held = [leaf for leaf in leaves if leaf in _condition_of(index)]
+            held = [] if index.where is None else [leaf for leaf in leaves if leaf in _condition_of(index)]
             for query, used in index.type.matches(leaves):
                 estimate = self.estimate(index, query, used)
                 answered = tuple(dict.fromkeys((*used, *held)))
@@ -320,9 +338,11 @@ def run_find(
     node = None if where is None else tree_of(where)
     moment = at or table.moment()
     try:
-        plan = make_plan(table, node, moment)
+        plan = make_plan(table, node, moment, None if by else columns)
         rows = covered(table, plan, columns, by, moment) if columns is not None else None
-        if rows is None and by and limit is not None:
+        if rows is not None:
+            return rows[:limit], plan
+        if by and limit is not None:
             rows = _in_index_order(table, plan, node, by, limit, moment)
         if rows is None:
             found = (row for _, row in rows_of(table, plan, node, moment))

@@ -132,7 +132,7 @@ class WhatIf:
         c = self.constants
         write = each * (c.of(c.insert, made.kind) + merges * c.of(c.merge, made.kind)) + (0.2 * c.read if made.where is not None else 0.0)
         kind = index.type
-        covers = isinstance(kind, OrderedIndex) and all(kind.values(p) is not None for _, p in entries[:1000])
+        covers = isinstance(kind, OrderedIndex) and None not in kind.values([p for _, p in entries[:1000]])
         return Hypothetical(made, index, count, size, write, covers, exists)
 
     def _dense_ids(self) -> list[int]:
@@ -191,7 +191,8 @@ class WhatIf:
     def _price(self, query: Query, indexes: Sequence[Hypothetical]) -> Price:
         sample, c, node = self.sample, self.constants, query.node
         usable = {h.name: h.index for h in indexes}
-        plan = Plan(None, total=float(sample.total)) if node is None else plan_by(_OnSample(usable, sample), node)
+        wanted = None if query.columns is None or query.order_by else [c for c in query.columns if c != self.key]
+        plan = Plan(None, total=float(sample.total)) if node is None else plan_by(_OnSample(usable, sample), node, wanted)
         accesses = plan.accesses()
         used = frozenset(a.index.name for a in accesses)
         search = c.begin + sum(a.cost * c.of(c.search, a.index.type.kind) for a in accesses)

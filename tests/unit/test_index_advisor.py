@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from collections.abc import Iterator
@@ -257,6 +258,16 @@ def test_sizes_are_as_expected() -> None:
             table.create_index(f"i{i}", list(d.columns), kind=d.kind, where=d.where, **d.arguments)
             (built,) = [x["bytes"] for x in table.indexes() if x["name"] == f"i{i}"]
             assert expected.bytes == pytest.approx(built, rel=0.5), d
+
+
+def test_an_index_of_dates_covers_nothing() -> None:
+    """A date is kept in keys as its day, which does not come back as a date."""
+    with lsm.open("/dates", {"threads": 0}, fs=recovery.memory()) as db:
+        table = db.table("t")
+        table.put_many([{"id": i, "n": i, "on": datetime.date(2020, 1, 1 + i % 20)} for i in range(50)])
+        what_if = WhatIf(take_sample(table, 50, 1), FIXED, "id")
+        assert what_if.hypothesize(1, "n", Definition("ordered", ("n",), ("on",))).covers
+        assert not what_if.hypothesize(2, "on", Definition("ordered", ("on",), ("n",))).covers
 
 
 @pytest.mark.parametrize("seed", range(3))
