@@ -10,6 +10,7 @@ FoundationDB Record Layer (Chrysafis et al., SIGMOD 2019, section 6).
 
 from __future__ import annotations
 
+import time
 import warnings
 from array import array
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .table import Table
 
 STRETCH = 50_000  # rows between two notes in the manifest
+SLICE = 500  # rows gathered at once, with the interpreter's lock
+REST = 4  # times as long as it worked
 
 
 def create(
@@ -107,7 +110,7 @@ def run(table: Table, index: Index, snapshot: Snapshot, progress: Callable[[int]
     """Scan a snapshot in which nothing is that a crash may lose, merge, make it ready."""
     riding, db = table.riding, table.db
     made = [read_component(db.fs, db.path, n) for n in index.parts]
-    last = Changes(array("Q"))
+    last = list[Changes]()
     done = 0
     for rows, found, following in _stretches(table, index, snapshot):
         done += rows
@@ -152,21 +155,48 @@ def _wanted(table: Table, index: Index, made: Component) -> Iterator[None]:
         raise
 
 
-def _component(index: Index, found: Changes) -> Component:
-    _, entries = joined([found], (index.id,))
+def _component(index: Index, found: list[Changes]) -> Component:
+    _, entries = joined(found, (index.id,))
     return Component(0, 0, RowSet(), {index.id: index.type.build_many(*entries[index.id])}, index.epoch, main=False)
 
 
-def _stretches(table: Table, index: Index, snapshot: Snapshot) -> Iterator[tuple[int, Changes, int | None]]:
+def _stretches(table: Table, index: Index, snapshot: Snapshot) -> Iterator[tuple[int, list[Changes], int | None]]:
     """Yield (rows, what they give, the row id at which it goes on, or None at the end)."""
-    ids, data = list[int](), list[bytes]()
+    found, ids, data = list[Changes](), list[int](), list[bytes]()
+    rows, pace = 0, _Pace(table)
+
+    def gather() -> None:
+        found.append(Changes(array("Q", ids), table.gathered({index.id: index}, ids, data)))
+        ids.clear()
+        data.clear()
+        pace.give_way()
+
     for row_id, stored in table.stored(snapshot, index.resume):
-        if len(ids) == STRETCH:
-            yield len(ids), Changes(array("Q", ids), table.gathered({index.id: index}, ids, data)), row_id
-            ids, data = [], []
+        if rows == STRETCH:
+            gather()
+            yield rows, found, row_id
+            rows, found = 0, []
+        elif len(ids) == SLICE:
+            gather()
         ids.append(row_id)
         data.append(stored)
-    yield len(ids), Changes(array("Q", ids), table.gathered({index.id: index}, ids, data)), None
+        rows += 1
+    gather()
+    yield rows, found, None
+
+
+class _Pace:
+    """While others write, a build rests longer than it works: both need the interpreter."""
+
+    def __init__(self, table: Table) -> None:
+        self.core = table.db.core
+        self.seen, self.began = self.core.sequence(), time.perf_counter()
+
+    def give_way(self) -> None:
+        """Rest, if somebody wrote since the last time."""
+        if self.core.sequence() != self.seen:
+            time.sleep(min(REST * (time.perf_counter() - self.began), 0.1))
+        self.seen, self.began = self.core.sequence(), time.perf_counter()
 
 
 def _holders(table: Table, index: Index, base: Component) -> dict[Any, int]:

@@ -8,7 +8,7 @@ import pytest
 
 import lsm
 import recovery
-from lsm.secondary import Table, col, riding
+from lsm.secondary import Table, building, col, riding
 
 
 def flushed(table: Table, *values: int) -> None:
@@ -121,4 +121,34 @@ def test_a_key_that_is_too_long_beside_a_null_is_in_no_hash_index() -> None:
         assert [row["id"] for row in table.find((col("a") == 1) & (col("b") == 1))] == [0, 2]
         with pytest.raises(ValueError, match=r"index 'h' cannot take the row \{'id': 3"):
             table.put_many([{"id": 3, "a": "x" * 70_000, "b": 2}, {"id": 4, "a": 2, "b": 2}])
+        assert table.scrub() == []
+
+
+@pytest.mark.parametrize(("stretch", "slice_"), [(40, 7), (7, 40), (10, 10), (1000, 1000)])
+def test_index_build_by_stretches_and_slices_finds_every_row(monkeypatch: pytest.MonkeyPatch, stretch: int, slice_: int) -> None:
+    monkeypatch.setattr(building, "STRETCH", stretch)
+    monkeypatch.setattr(building, "SLICE", slice_)
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put_many([{"id": i, "a": i % 9} for i in range(140)])
+        done: list[int] = []
+        table.create_index("a", "a", progress=done.append)
+        assert done[-1] == 140 and done == sorted(done)
+        assert [table.count(col("a") == v) for v in range(9)] == [16] * 5 + [15] * 4
+        assert table.scrub() == []
+
+
+def test_index_build_rests_while_others_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "SLICE", 10)
+    rests: list[float] = []
+    with lsm.open("/t", fs=recovery.memory(), threads=0) as db:
+        table = db.table("t")
+        table.put_many([{"id": i, "a": i} for i in range(100)])
+        monkeypatch.setattr(building.time, "sleep", rests.append)
+        table.create_index("alone", "a")
+        assert not rests
+        gathered = Table.gathered
+        monkeypatch.setattr(Table, "gathered", lambda *args: (db.put(b"k", b"v"), gathered(*args))[1])
+        table.create_index("beside", "a")
+        assert len(rests) >= 10 and all(0 < s <= 0.1 for s in rests)
         assert table.scrub() == []
