@@ -270,7 +270,7 @@ class Bridge:
         return ffi.callback(ctype, run, onerror=failed, **({} if error is None else {"error": error}))
 
     def _destroy(self, policy: Any) -> None:
-        self._live.pop(self._id(policy), None)
+        del self._live[self._id(policy)]
         _let_go(self)
 
     def _id(self, policy: Any) -> int:

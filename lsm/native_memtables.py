@@ -305,7 +305,7 @@ class PythonMemtable(MemtableOps):
         return handle
 
     def _destroy(self, m: Any) -> None:
-        self._alive.pop(_address(m), None)
+        del self._alive[_address(m)]
         let_go(self)
 
     def _add(self, m: Any, raw: Any) -> int:
