@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any, Self
@@ -25,10 +26,13 @@ _MODES = {
     "a": READ | WRITE | CREATE,
     "w": READ | WRITE | CREATE | TRUNC,
     "x": READ | WRITE | CREATE | EXCL,
+    "salvage": READ | lib.REC_O_SALVAGE,
 }
 
 CRASH_MODES: dict[str, int] = {"process": lib.REC_CRASH_PROCESS, "power": lib.REC_CRASH_POWER, "random": lib.REC_CRASH_RANDOM}
-FAULT_KINDS: dict[str, int] = {"short": lib.REC_FAULT_SHORT, "flip": lib.REC_FAULT_FLIP}
+FAULT_KINDS: dict[str, int] = {
+    kind: int(getattr(lib, f"REC_FAULT_{kind.upper()}")) for kind in ("short", "flip", "short_read", "lie", "latency", "stuck")
+}
 
 
 class LockHeld(BlockingIOError):
@@ -117,11 +121,16 @@ class File:
         check(self.handle.ops.pwrite(self.handle, view, len(view), offset), self.path)
 
     def pread(self, n: int, offset: int) -> bytes:
-        """Return up to n bytes from a byte offset; fewer only at the end of the file."""
+        """Return up to n bytes from a byte offset; fewer only at the end of the file.
+
+        OSError EIO when the file system returns fewer than its own size says: never taken for the end.
+        """
         n = min(n, max(0, self.size() - offset))
         out = bytearray(n)
         got = check(self.handle.ops.pread(self.handle, ffi.from_buffer(out), n, offset), self.path)
-        return bytes(out[:got])
+        if got != n:
+            raise OSError(errno.EIO, f"a read at byte {offset} returned {got} bytes of {n}", str(self.path))
+        return bytes(out)
 
     def read_all(self) -> bytes:
         """Return the whole content."""
@@ -227,7 +236,10 @@ class FileSystem:
         return f"<FileSystem {self.name} at {self.address:#x}>"
 
     def open(self, path: Path, mode: str | int = "r") -> File:
-        """Open a file: "r" read, "r+" also write, "a" create when missing, "w" create or empty, "x" create, must not exist."""
+        """Open a file: "r" read, "r+" also write, "a" create when missing, "w" create or empty, "x" create, must not exist.
+
+        "salvage": read, and where an encrypted file is damaged take 0xff for it: for readers with checksums of their own.
+        """
         flags = mode if isinstance(mode, int) else _MODES.get(mode)
         if flags is None:
             raise ValueError(f"mode {mode!r}: one of {', '.join(_MODES)}")
@@ -264,12 +276,17 @@ class FileSystem:
         check(self.pointer.ops.mkdir(self.pointer, _path(path)), path)
 
     def makedirs(self, path: Path) -> None:
-        """Make a directory and its parents; those that are there stay."""
+        """Make a directory and its parents, each durable in the one above; those that are there stay."""
         parent = os.path.dirname(os.fspath(path))
         if parent and parent != os.fspath(path) and not self.exists(parent):
             self.makedirs(parent)
         if not self.exists(path):
-            self.mkdir(path)
+            try:
+                self.mkdir(path)
+            except FileExistsError:  # another made it meanwhile
+                if not self.stat(path)[1]:
+                    raise
+            self.sync_dir(parent or ".")
 
     def rmdir(self, path: Path) -> None:
         """Remove an empty directory."""
@@ -316,9 +333,9 @@ class FileSystem:
         """Take the exclusive lock of a file, leaving ``holder`` in it; LockHeld (a BlockingIOError) names who has it."""
         out, found = ffi.new("rec_file **"), ffi.new("char[]", 512)
         code = self.pointer.ops.lock(self.pointer, _path(path), holder.encode(), found, 512, out)
-        if code and found[0] != b"\0":
+        if code == -errno.EAGAIN or (code and found[0] != b"\0"):
             text = ffi.string(found).decode("utf-8", "replace")
-            problem = LockHeld(-code, f"locked by {text}", str(path))
+            problem = LockHeld(-code, f"locked by {text or 'one that left no name yet'}", str(path))
             problem.holder = text
             raise problem
         check(code, path)
@@ -350,24 +367,39 @@ class MemoryFileSystem(FileSystem):
             raise ValueError(f"crash mode {mode!r}: one of {', '.join(CRASH_MODES)} or {list(CRASH_MODES.values())}")
         return MemoryFileSystem(lib.rec_fs_memory_clone(self.pointer, seed & (1 << 64) - 1, code))
 
+    def set_clock(self, ns: int) -> None:
+        """Let its clock stand at ns until it is set again, for runs that are to be repeated to the byte; 0: the system's clock."""
+        check(lib.rec_fs_memory_set_clock(self.pointer, ns))
+
 
 class FaultFileSystem(FileSystem):
     """Passes every call on to ``inner``, except those that were armed to fail."""
 
-    def arm(self, op: str = "*", path: str = "*", nth: int = 1, error: int | str = 5, sticky: bool = False) -> None:
+    def arm(
+        self, op: str = "*", path: str = "*", nth: int = 1, error: int | str = 5, sticky: bool = False, *, nanoseconds: int = 0
+    ) -> None:
         """From now on the nth (from 1) call matching both patterns fails; ``sticky``: so do all matching ones behind it.
 
-        ``op`` is a pattern over the member names of ``rec_fs_ops``. ``error``: an errno, or "short" (append and pwrite write half, then
-        ENOSPC), or "flip" (pread returns one wrong bit). Stores through mappings are no calls: to see each write, arm "map" with ENOTSUP.
+        ``op`` is a pattern over the member names of ``rec_fs_ops``. ``error`` is an errno, which the caller sees (EINTR too), or a kind:
+        "short": append and pwrite write half, then ENOSPC. "flip": one bit of what pread returns is wrong. "short_read": pread returns
+        half, also in the middle of a file. "lie": sync and sync_dir return 0 and make nothing durable. "latency": the call goes through
+        after ``nanoseconds``. "stuck": it goes through once :meth:`disarm` is called. Kinds match only the calls that they can act on.
+        Stores through mappings are no calls: to see each write, arm "map" with ENOTSUP.
         """
         kind = FAULT_KINDS.get(error) if isinstance(error, str) else -error
         if kind is None or (isinstance(error, int) and error <= 0):
             raise ValueError(f"error {error!r}: a positive errno or one of {', '.join(FAULT_KINDS)}")
-        check(lib.rec_fs_fault_arm(self.pointer, op.encode(), path.encode(), nth, kind, sticky))
+        if nanoseconds < 0 or bool(nanoseconds) != (error == "latency"):
+            raise ValueError(f"nanoseconds {nanoseconds} with {error!r}: more than 0 with 'latency', else 0")
+        check(lib.rec_fs_fault_arm(self.pointer, op.encode(), path.encode(), nth, kind, sticky, nanoseconds))
 
     def disarm(self) -> None:
-        """Forget every rule."""
+        """Forget every rule; calls that are stuck go on."""
         check(lib.rec_fs_fault_disarm(self.pointer))
+
+    def stuck(self) -> int:
+        """Return how many calls are stuck now."""
+        return int(lib.rec_fs_fault_stuck(self.pointer))
 
     def calls(self, op: str = "*", path: str = "*") -> int:
         """Return how many matching calls were made so far, failed ones included."""

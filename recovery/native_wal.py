@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,8 +21,10 @@ DAMAGE: dict[int, str] = {
     for n in ("intact", "bad_header", "bad_crc", "bad_length", "bad_type", "foreign", "truncated")
 }
 NOWHERE = (1 << 64) - 1
+SEGMENT_HEADER = 32  # bytes of a segment before its first record
 FORCE = NOWHERE
-_HEAD = struct.Struct("<QQ")
+_HEAD = struct.Struct("<QII")
+DATA, MARK, NOTE = int(lib.REC_WAL_DATA), int(lib.REC_WAL_MARK), int(lib.REC_WAL_NOTE)
 
 
 def wal_ops_address() -> int:
@@ -39,6 +42,11 @@ def segment_name(number: int) -> str:
     return f"{number:06d}.log"
 
 
+def segment_capacity(header: bytes) -> int:
+    """Return the preallocated bytes that the header of a segment names."""
+    return int.from_bytes(header[24:28], "little") * 4096
+
+
 def _pick(kinds: dict[str, int], value: str | int, what: str) -> int:
     code = kinds.get(value) if isinstance(value, str) else value
     if code is None or code not in kinds.values():
@@ -47,15 +55,42 @@ def _pick(kinds: dict[str, int], value: str | int, what: str) -> int:
 
 
 def _config(sync: str | int, segment_bytes: int, interval_ns: int, salt: int) -> Any:
-    return ffi.new("rec_wal_config *", [_pick(SYNC_MODES, sync, "sync mode"), segment_bytes, interval_ns, salt])
+    return ffi.new("rec_wal_config *", [_pick(SYNC_MODES, sync, "sync mode"), segment_bytes, interval_ns, salt, 0, 0, ffi.NULL])
+
+
+class Clock:
+    """A wall clock that stands where it is put: ``now_ns``, nanoseconds since 1970. For tests, and runs that are to be repeated."""
+
+    def __init__(self, now_ns: int = 0) -> None:
+        self._cell = ffi.new("uint64_t *", now_ns)
+
+    @property
+    def now_ns(self) -> int:
+        """Where it stands."""
+        return int(self._cell[0])
+
+    @now_ns.setter
+    def now_ns(self, now_ns: int) -> None:
+        self._cell[0] = now_ns
+
+    @property
+    def address(self) -> int:
+        """Where C reads it; whoever passes it on keeps this object alive."""
+        return int(ffi.cast("uintptr_t", self._cell))
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One good log record."""
+    """One good log record. kind: DATA, MARK (a time, ns u64: `time`) or NOTE."""
 
     seq: int
     payload: bytes
+    kind: int = DATA
+
+    @property
+    def time(self) -> int:
+        """The time that a mark says, ns since 1970."""
+        return int.from_bytes(self.payload, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +110,8 @@ class ReplayReport:
     ended: bool = False
     next: int = 0
     promised: int = 0
+    first_time: int = 0
+    last_time: int = 0
 
 
 class WalCorruption(OSError):
@@ -106,11 +143,35 @@ def read_wal(
     salt: int = 0,
     is_last: bool = True,
     sync: str | int = "os",
+    notes: bool = False,
 ) -> tuple[list[Record], ReplayReport]:
     """Return the good records of one segment and what was found; WalCorruption when ``mode`` does not accept the damage.
 
+    ``notes``: time marks and notes also, in their places; else data alone.
     ``is_last``: no later segment holds a record, so that the end record may be missing. ``sync`` counts only where the segment's
     own header is damaged. O(size of the file).
+    """
+    packed, report = read_packed(fs, path, mode, salt=salt, is_last=is_last, sync=sync)
+    return list(unpack(packed, notes=notes)), report
+
+
+def unpack(packed: bytes, *, notes: bool = False) -> Iterator[Record]:
+    """Yield the records of what read_packed returned; ``notes`` as of read_wal."""
+    at = 0
+    while at < len(packed):
+        seq, length, kind = _HEAD.unpack_from(packed, at)
+        at += _HEAD.size
+        if notes or kind == DATA:
+            yield Record(seq, packed[at : at + length], kind)
+        at += length
+
+
+def read_packed(
+    fs: FileSystem, path: Path, mode: str | int = "point_in_time", *, salt: int = 0, is_last: bool = True, sync: str | int = "os"
+) -> tuple[bytes, ReplayReport]:
+    """Do what read_wal does, with the records as they come out of C, time marks and notes among them.
+
+    | seq u64 | length u32 | kind u32 | payload |, little-endian, one after another.
     """
     out, n, raw = ffi.new("uint8_t **"), ffi.new("size_t *"), ffi.new("rec_replay_report *")
     config = _config(sync, 0, 0, salt)
@@ -123,13 +184,7 @@ def read_wal(
     if code == -errno.EBADMSG:
         raise corruption(path, report)
     check(code, path)
-    records, at = [], 0
-    while at < len(packed):
-        seq, length = _HEAD.unpack_from(packed, at)
-        at += _HEAD.size
-        records.append(Record(seq, packed[at : at + length]))
-        at += length
-    return records, report
+    return packed, report
 
 
 class WalWriter:
@@ -145,12 +200,16 @@ class WalWriter:
         segment_bytes: int = 1 << 20,
         interval_ns: int = 0,
         salt: int = 0,
+        clock: Clock | None = None,
+        last_time: int = 0,
     ) -> None:
-        """Create segment ``number`` in a directory; it must not exist."""
+        """Create segment ``number`` in a directory; it must not exist. With a clock: with time marks, from ``last_time`` on, and notes."""
         self._fs, self.directory = fs, directory
         self._ops = lib.rec_wal_default()
         out = ffi.new("rec_wal **")
-        config = _config(sync, segment_bytes, interval_ns, salt)
+        config, self._clock = _config(sync, segment_bytes, interval_ns, salt), clock
+        if clock is not None:
+            config.notes, config.last_time, config.clock = 1, last_time, ffi.cast("uint64_t *", clock.address)
         check(self._ops.create(fs.pointer, os.fsencode(directory), number, config, out), directory)
         self._wal: Any = out[0]
 
@@ -176,6 +235,18 @@ class WalWriter:
             lsn = self.try_append(seq, *parts)
         assert lsn is not None
         return lsn
+
+    def note(self, data: Buffer) -> None:
+        """Append a note, rolling over when the segment is full. OSError EINVAL for a log without a clock."""
+        view = ffi.from_buffer(data)
+        if check(self._ops.note(self._open, view, len(view)), self.directory):
+            self.rotate(self.number + 1, len(view))
+            check(self._ops.note(self._open, view, len(view)), self.directory)
+
+    @property
+    def time(self) -> int:
+        """The last time mark, ns; 0 when there is none."""
+        return int(self._ops.time(self._open))
 
     def sync_to(self, lsn: int = FORCE) -> None:
         """Return when all up to lsn is durable; FORCE: everything so far, whatever the mode."""

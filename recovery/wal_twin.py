@@ -9,12 +9,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 HEADER = struct.Struct("<4sHBBQQI")  # magic, version, sync mode, 0, number, salt, preallocated pages; then its crc
 RECORD = struct.Struct("<IIIIQQ")  # crc, length, type | check << 8, log, seq, durable
 END = struct.Struct("<QQ")  # next segment, length of this one
 SIZE, PAGE, SECTOR = 32, 4096, 512
-DATA, ENDED = 1, 2
+DATA, ENDED, MARK, NOTE = 1, 2, 3, 4
+TIME = struct.Struct("<Q")  # a mark: ns since 1970
+TYPES = {1: (DATA, ENDED), 2: (DATA, ENDED, MARK, NOTE)}  # by version
 GROUP = 2  # sync modes from here on sync before they acknowledge
 
 
@@ -44,9 +47,9 @@ def mask(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def header(number: int, salt: int, sync_mode: int, pages: int) -> bytes:
+def header(number: int, salt: int, sync_mode: int, pages: int, version: int = 1) -> bytes:
     """Return a segment's header."""
-    head = HEADER.pack(b"LWAL", 1, sync_mode, 0, number, salt, pages)
+    head = HEADER.pack(b"LWAL", version, sync_mode, 0, number, salt, pages)
     return head + struct.pack("<I", mask(crc32c(head)))
 
 
@@ -58,9 +61,9 @@ def record(salt: int, number: int, offset: int, *, seq: int, payload: bytes, dur
     return RECORD.pack(crc, len(payload), kind | (hsum >> 8) << 8, *fields[2:]) + payload
 
 
-def capacity_of(segment_bytes: int, need: int = 0) -> int:
-    """Return the bytes that a segment may take: whole pages, room for header, one record of ``need`` bytes and the end record."""
-    return -(-max(segment_bytes, need + 3 * SIZE + END.size) // PAGE) * PAGE
+def capacity_of(segment_bytes: int, need: int = 0, *, notes: bool = False) -> int:
+    """Return the bytes that a segment may take: whole pages, room for header, one record of ``need`` bytes, its mark and the end record."""
+    return -(-max(segment_bytes, need + 3 * SIZE + END.size + (SIZE + TIME.size) * notes) // PAGE) * PAGE
 
 
 @dataclass
@@ -73,18 +76,30 @@ class Segment:
     capacity: int
     data: bytearray = field(default_factory=bytearray)
     seq: int = 0
+    time: int | None = None  # the last mark of the whole log; None: a log without marks and notes
 
     def __post_init__(self) -> None:
         """Begin with the header."""
-        self.data += header(self.number, self.salt, self.sync_mode, self.capacity // PAGE if self.sync_mode else 0)
+        pages = self.capacity // PAGE if self.sync_mode else 0
+        self.data += header(self.number, self.salt, self.sync_mode, pages, 1 if self.time is None else 2)
 
-    def append(self, seq: int, payload: bytes, durable: int = 0) -> bool:
-        """Append a record; False when it does not fit beside the end record."""
-        if len(self.data) + SIZE + len(payload) + SIZE + END.size > self.capacity:
+    def append(self, seq: int, payload: bytes, durable: int = 0, *, now: int = 0, kind: int = DATA) -> bool:
+        """Append a record, behind a mark when one is due; False when they do not fit beside the end record."""
+        mark = None if self.time is None else max(now, self.time)
+        if mark is not None and len(self.data) > SIZE and mark // 10**6 == (self.time or 0) // 10**6:
+            mark = None
+        room = self.capacity - len(self.data) - (0 if mark is None else SIZE + TIME.size)
+        if SIZE + len(payload) + SIZE + END.size > room:
             return False
-        self.data += record(self.salt, self.number, len(self.data), seq=seq, payload=payload, durable=durable)
-        self.seq = seq
+        if mark is not None:
+            self.time = mark
+            self._put(seq, TIME.pack(mark), durable, MARK)
+        self._put(seq, payload, durable, kind)
         return True
+
+    def _put(self, seq: int, payload: bytes, durable: int, kind: int) -> None:
+        self.data += record(self.salt, self.number, len(self.data), seq=seq, payload=payload, durable=durable, kind=kind)
+        self.seq = seq
 
     def end(self, following: int, durable: int = 0) -> None:
         """Append the end record."""
@@ -116,6 +131,7 @@ class Verdict:
     """What a replay gives: the records, whether the segment is corrupt, whether its tail was cut."""
 
     records: list[tuple[int, bytes]] = field(default_factory=list)
+    noted: list[tuple[int, int, bytes]] = field(default_factory=list)  # type, seq, payload of marks and notes
     corrupt: bool = False
     torn: bool = False
 
@@ -131,6 +147,11 @@ class Reader:
     is_last: bool = True
     sync_mode: int = 1
 
+    @cached_property
+    def types(self) -> tuple[int, ...]:
+        """The types of records that the segment may have: of its version, of any when its header is bad."""
+        return TYPES[self.data[4] if self._head()[0] else 2]
+
     def parse(self, at: int) -> Found:
         """Return the record at an offset."""
         if at + SIZE > len(self.data):
@@ -143,7 +164,7 @@ class Reader:
         payload = self.data[at + SIZE : at + SIZE + length]
         good = (
             log == self.number & 0xFFFFFFFF
-            and kind in (DATA, ENDED)
+            and kind in self.types
             and durable <= at
             and len(payload) == length
             and crc == mask(crc32c(payload, hsum))
@@ -154,7 +175,7 @@ class Reader:
         """Yield the good records behind an offset, wherever they stand."""
         at += 1
         while at + SIZE <= len(self.data):
-            near = self.data[at + 8] in (DATA, ENDED) and self.data[at + 12 : at + 16] == struct.pack("<I", self.number & 0xFFFFFFFF)
+            near = self.data[at + 8] in self.types and self.data[at + 12 : at + 16] == struct.pack("<I", self.number & 0xFFFFFFFF)
             found = self.parse(at) if near else None
             if found and found.good:
                 yield found
@@ -199,7 +220,7 @@ class Reader:
         head = self.data[:SIZE]
         if len(head) == SIZE:
             _, _, sync_mode, _, _, _, pages = HEADER.unpack_from(head)
-            if sync_mode <= 4 and head == header(self.number, self.salt, sync_mode, pages):
+            if sync_mode <= 4 and head[4] in TYPES and head == header(self.number, self.salt, sync_mode, pages, head[4]):
                 return True, sync_mode, pages * PAGE
         return False, self.sync_mode, 0
 
@@ -215,7 +236,8 @@ class Reader:
         while True:
             if damage is None:
                 if not any(self.data[at:]):
-                    missing = not ended and (not self.is_last or (sync_mode >= GROUP and len(self.data) < capacity))
+                    cut = at > SIZE and sync_mode >= GROUP and len(self.data) < capacity  # without records: a crash while it was made
+                    missing = not ended and (not self.is_last or cut)
                     if not missing:
                         return out
                     damage = Found(at, False)
@@ -225,11 +247,14 @@ class Reader:
                 else:
                     found = self.parse(at)
                     lies = found.good and found.kind == ENDED and (found.length != END.size or END.unpack(found.payload)[1] != found.stop)
+                    lies = lies or (found.good and found.kind == MARK and found.length != TIME.size)
                     if not found.good or lies:
                         damage = found
                     else:
                         if found.kind == DATA:
                             out.records.append((found.seq, found.payload))
+                        elif found.kind != ENDED:
+                            out.noted.append((found.kind, found.seq, found.payload))
                         ended, at = found.kind == ENDED, found.stop
             if damage is not None:
                 if self.mode != "skip":

@@ -23,7 +23,8 @@ enum rec_open_flags {
     REC_O_WRITE = 2,
     REC_O_CREATE = 4, /* create when missing */
     REC_O_EXCL = 8, /* with CREATE: -EEXIST when present */
-    REC_O_TRUNC = 16
+    REC_O_TRUNC = 16,
+    REC_O_SALVAGE = 32 /* bytes that fail the file system's own check read as 0xff, not as -EBADMSG; for readers with checksums */
 };
 
 typedef struct rec_fs rec_fs;

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Calls that can fail, by the names of their members in rec_fs_ops. */
 enum {
@@ -36,7 +37,7 @@ static const char *const NAMES[OPS] = {"open",   "close", "append", "pwrite", "p
 typedef struct rule {
     struct rule *next;
     char *op, *glob;
-    uint64_t nth, seen;
+    uint64_t nth, seen, amount;
     int err, sticky;
 } rule;
 
@@ -49,10 +50,11 @@ typedef struct seen { /* how often each call was made on one path */
 typedef struct {
     rec_fs base;
     rec_fs *inner;
-    pthread_mutex_t lock; /* rules and counters; never held across a call of the inner file system */
+    pthread_mutex_t lock; /* all but flips; never held across a call of the inner file system */
+    pthread_cond_t let_go;
     rule *rules;
     seen *paths;
-    uint64_t flips;
+    uint64_t flips, stuck, disarmed; /* disarmed: how often, so that who is stuck sees it */
 } fault_fs;
 
 typedef struct {
@@ -86,12 +88,27 @@ static seen *path_of(fault_fs *fs, const char *path) {
 
 static int can_act(int err, int op) {
     if (err == REC_FAULT_SHORT) return op == APPEND || op == PWRITE;
-    return err != REC_FAULT_FLIP || op == PREAD;
+    if (err == REC_FAULT_LIE) return op == SYNC || op == SYNC_DIR;
+    return (err != REC_FAULT_FLIP && err != REC_FAULT_SHORT_READ) || op == PREAD;
 }
 
-/* Counts the call and returns 0 or the fault to act out. other: the second path of rename and link, or NULL. */
+static void wait_ns(uint64_t ns) {
+    struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    while (nanosleep(&left, &left) && errno == EINTR) { /* uncovered (guard): it knows no other error of a right time */
+    }
+}
+
+static void be_stuck(fault_fs *fs) { /* lock held */
+    uint64_t since = fs->disarmed;
+    fs->stuck++;
+    while (fs->disarmed == since) pthread_cond_wait(&fs->let_go, &fs->lock);
+    fs->stuck--;
+}
+
+/* Counts the call, holds it up, and returns 0 or the fault to act out. other: the second path of rename and link, or NULL. */
 static int decide(fault_fs *fs, int op, seen *path, const char *other) {
-    int fault = 0;
+    int fault = 0, stuck = 0;
+    uint64_t delay = 0;
     if (!path) return -ENOMEM;
     pthread_mutex_lock(&fs->lock);
     path->calls[op]++;
@@ -99,9 +116,17 @@ static int decide(fault_fs *fs, int op, seen *path, const char *other) {
         if (!can_act(r->err, op) || fnmatch(r->op, NAMES[op], 0)) continue;
         if (fnmatch(r->glob, path->path, 0) && (!other || fnmatch(r->glob, other, 0))) continue;
         r->seen++;
-        if (!fault && (r->seen == r->nth || (r->sticky && r->seen > r->nth))) fault = r->err;
+        if (r->seen != r->nth && !(r->sticky && r->seen > r->nth)) continue;
+        if (r->err == REC_FAULT_LATENCY)
+            delay += r->amount;
+        else if (r->err == REC_FAULT_STUCK)
+            stuck = 1;
+        else if (!fault)
+            fault = r->err;
     }
+    if (stuck) be_stuck(fs);
     pthread_mutex_unlock(&fs->lock);
+    if (delay) wait_ns(delay);
     return fault;
 }
 
@@ -162,8 +187,8 @@ static int ff_pwrite(rec_file *file, const void *data, size_t n, uint64_t offset
 static int64_t ff_pread(rec_file *file, void *out, size_t n, uint64_t offset) {
     int fault = on_file(file, PREAD);
     if (fault < 0) return fault;
-    int64_t got = PASS(file, pread, out, n, offset);
-    if (fault && got > 0) {
+    int64_t got = PASS(file, pread, out, fault == REC_FAULT_SHORT_READ ? n / 2 : n, offset);
+    if (fault == REC_FAULT_FLIP && got > 0) {
         fault_fs *fs = ((fault_file *)file)->fs;
         uint64_t bit = __atomic_add_fetch(&fs->flips, 1, __ATOMIC_RELAXED) * 0x9e3779b97f4a7c15u % ((uint64_t)got * 8);
         ((uint8_t *)out)[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -172,8 +197,9 @@ static int64_t ff_pread(rec_file *file, void *out, size_t n, uint64_t offset) {
 }
 
 static int ff_sync(rec_file *file) {
-    int err = on_file(file, SYNC);
-    return err ? err : INNER(file)->ops->sync(INNER(file));
+    int fault = on_file(file, SYNC);
+    if (fault == REC_FAULT_LIE) return 0;
+    return fault ? fault : INNER(file)->ops->sync(INNER(file));
 }
 
 static int ff_truncate(rec_file *file, uint64_t size) {
@@ -234,8 +260,9 @@ static int ff_list(rec_fs *fs, const char *dir, rec_name_fn fn, void *arg) {
 }
 
 static int ff_sync_dir(rec_fs *fs, const char *dir) {
-    int err = on_path(fs, SYNC_DIR, dir, NULL);
-    return err ? err : PASS_FS(fs, sync_dir, dir);
+    int fault = on_path(fs, SYNC_DIR, dir, NULL);
+    if (fault == REC_FAULT_LIE) return 0;
+    return fault ? fault : PASS_FS(fs, sync_dir, dir);
 }
 
 static int ff_lock(rec_fs *fs, const char *path, const char *holder, char *found, size_t n, rec_file **out) {
@@ -260,8 +287,19 @@ int rec_fs_fault_disarm(rec_fs *base) {
         free(r->glob);
         free(r);
     }
+    fs->disarmed++;
+    pthread_cond_broadcast(&fs->let_go);
     pthread_mutex_unlock(&fs->lock);
     return 0;
+}
+
+uint64_t rec_fs_fault_stuck(rec_fs *base) {
+    fault_fs *fs = (fault_fs *)base;
+    if (!is_fault(base)) return 0;
+    pthread_mutex_lock(&fs->lock);
+    uint64_t n = fs->stuck;
+    pthread_mutex_unlock(&fs->lock);
+    return n;
 }
 
 static void ff_destroy(rec_fs *base) {
@@ -273,6 +311,7 @@ static void ff_destroy(rec_fs *base) {
         free(s->path);
         free(s);
     }
+    pthread_cond_destroy(&fs->let_go);
     pthread_mutex_destroy(&fs->lock);
     free(fs);
 }
@@ -312,15 +351,16 @@ rec_fs *rec_fs_fault(rec_fs *inner) {
     fs->base.ops = &fault_ops;
     fs->inner = inner;
     pthread_mutex_init(&fs->lock, NULL);
+    pthread_cond_init(&fs->let_go, NULL);
     return &fs->base;
 }
 
-int rec_fs_fault_arm(rec_fs *base, const char *op, const char *path_glob, uint64_t nth, int err, int sticky) {
+int rec_fs_fault_arm(rec_fs *base, const char *op, const char *path_glob, uint64_t nth, int err, int sticky, uint64_t amount) {
     fault_fs *fs = (fault_fs *)base;
-    if (!is_fault(base) || !nth || !err || err > REC_FAULT_FLIP) return -EINVAL;
+    if (!is_fault(base) || !nth || !err || err > REC_FAULT_STUCK) return -EINVAL;
     rule *r = calloc(1, sizeof *r);
     if (!r) return -ENOMEM;
-    *r = (rule){.op = strdup(op), .glob = strdup(path_glob), .nth = nth, .err = err, .sticky = sticky};
+    *r = (rule){.op = strdup(op), .glob = strdup(path_glob), .nth = nth, .err = err, .sticky = sticky, .amount = amount};
     if (!r->op || !r->glob) {
         free(r->op);
         free(r->glob);

@@ -43,7 +43,7 @@ struct inode {
     int is_dir, locked;
     entries now, safe;
     uint8_t *data, *safe_data;
-    uint64_t size, cap, safe_size, safe_cap;
+    uint64_t size, cap, safe_size, safe_cap, safe_used; /* safe_data is zero from safe_used on */
     uint64_t dirty_lo, dirty_hi; /* hi = 0: none */
     mapping *maps;
 };
@@ -63,6 +63,7 @@ typedef struct {
     change *log;
     size_t log_n, log_cap;
     rec_fs_stats stats; /* relaxed atomics */
+    uint64_t clock; /* what now_ns says, 0: the system; relaxed atomic */
 } mem_fs;
 
 mem_fs *mem_make(void);
@@ -80,5 +81,10 @@ int mem_lookup(mem_fs *fs, const char *path, inode **out);
 int mem_change_name(mem_fs *fs, inode *dir, const char *name, inode *node);
 void mem_mark_dirty(inode *i, uint64_t lo, uint64_t hi);
 int mem_make_safe(inode *i);
+/* cap zero bytes, of which the large take no memory until they are written to; NULL: out of memory. */
+uint8_t *mem_bytes(uint64_t cap);
+void mem_drop(uint8_t *p, uint64_t cap);
+/* Copies [lo, hi), which mappings may be storing to. `to` is zero from zero_from on: blocks of zeros there stay untouched. Returns the new zero_from. */
+uint64_t mem_copy(uint8_t *to, const uint8_t *from, uint64_t lo, uint64_t hi, uint64_t zero_from);
 int mem_set_size(inode *i, uint64_t size); /* what is cut reads as zeros when the file grows again */
 #endif

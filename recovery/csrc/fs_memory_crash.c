@@ -21,27 +21,19 @@ static int copy_entries(mem_fs *to, entries *out, const entries *from) {
     return err;
 }
 
-/* Mapped files may be stored to while the copy is made, as a crash may come in the middle of a store: the race is what is simulated. */
-__attribute__((no_sanitize_thread)) static void copy_live(uint8_t *to, const uint8_t *from, uint64_t n) {
-#ifdef __SANITIZE_THREAD__
-    for (uint64_t k = 0; k < n; k++) ((volatile uint8_t *)to)[k] = from[k]; /* memcpy is watched wherever it is called from */
-#else
-    memcpy(to, from, n);
-#endif
-}
-
-static int copy_bytes(uint8_t **out, const uint8_t *from, uint64_t n, uint64_t cap) {
+/* Mapped files may be stored to while the copy is made, as a crash may come in the middle of a store. */
+static int copy_bytes(uint8_t **out, uint64_t *used, const uint8_t *from, uint64_t n, uint64_t cap) {
     if (!cap) return 0;
-    if (!(*out = aligned_alloc(4096, cap))) return -ENOMEM;
-    if (n) copy_live(*out, from, n);
-    memset(*out + n, 0, cap - n);
+    if (!(*out = mem_bytes(cap))) return -ENOMEM;
+    *used = mem_copy(*out, from, 0, n, 0);
     return 0;
 }
 
 static int copy_inode(inode *to, const inode *from) {
-    int err = copy_bytes(&to->data, from->data, from->size, from->cap);
+    uint64_t used;
+    int err = copy_bytes(&to->data, &used, from->data, from->size, from->cap);
     if (!err) to->cap = from->cap, to->size = from->size;
-    if (!err) err = copy_bytes(&to->safe_data, from->safe_data, from->safe_size, from->safe_cap);
+    if (!err) err = copy_bytes(&to->safe_data, &to->safe_used, from->safe_data, from->safe_size, from->safe_cap);
     if (!err) to->safe_cap = from->safe_cap, to->safe_size = from->safe_size;
     to->dirty_lo = from->dirty_lo, to->dirty_hi = from->dirty_hi;
     return err;
@@ -71,8 +63,9 @@ static int copy_all(mem_fs *to, mem_fs *from) {
 /* Data of one file after power loss: what is safe, plus (random) some of the pending sectors, one of them perhaps torn. */
 static int lose_data(inode *i, uint64_t *rng, int mode) {
     uint64_t most = i->size > i->safe_size ? i->size : i->safe_size, cap = (most + 4095) / 4096 * 4096;
+    uint64_t used = 0;
     uint8_t *out = NULL;
-    int err = copy_bytes(&out, i->safe_data, i->safe_size, cap);
+    int err = copy_bytes(&out, &used, i->safe_data, i->safe_size, cap);
     if (err) return err;
     uint64_t size = i->safe_size;
     if (mode == REC_CRASH_RANDOM && i->size != i->safe_size) {
@@ -87,15 +80,15 @@ static int lose_data(inode *i, uint64_t *rng, int mode) {
         if (!memcmp(out + at, i->data + at, n)) continue;
         uint64_t draw = next_random(rng) % 8;
         if (draw == 0) n = next_random(rng) % (n / 8 + 1) * 8; /* torn, between two words */
-        if (draw < 5) memcpy(out + at, i->data + at, n);
+        if (draw < 5) memcpy(out + at, i->data + at, n), used = at + n > used ? at + n : used;
     }
-    if (cap && size < most) memset(out + size, 0, most - size);
-    free(i->data);
-    free(i->safe_data);
+    if (size < used) memset(out + size, 0, used - size);
+    mem_drop(i->data, i->cap);
+    mem_drop(i->safe_data, i->safe_cap);
     i->data = out, i->size = size, i->cap = cap;
-    i->safe_data = NULL, i->safe_cap = i->safe_size = 0;
+    i->safe_data = NULL, i->safe_cap = i->safe_size = i->safe_used = 0;
     i->dirty_lo = i->dirty_hi = 0;
-    err = copy_bytes(&i->safe_data, out, size, cap);
+    err = copy_bytes(&i->safe_data, &i->safe_used, out, size, cap);
     if (!err) i->safe_size = size, i->safe_cap = cap;
     return err;
 }
@@ -115,7 +108,7 @@ static int lose(mem_fs *fs, uint64_t seed, int mode) {
             err = lose_data(i, &rng, mode);
             continue;
         }
-        for (size_t k = i->now.n; k-- && !err;) { /* backwards: removal moves the last into the hole */
+        for (size_t k = i->now.n; k--;) { /* backwards: removal moves the last into the hole */
             free(i->now.v[k].name);
             i->now.v[k].node->refs--; /* never the last one: copy_all's own is still held */
         }
@@ -130,6 +123,7 @@ rec_fs *rec_fs_memory_clone(rec_fs *base, uint64_t seed, int mode) {
     mem_fs *from = (mem_fs *)base, *to = mem_make();
     if (!to) return NULL;
     pthread_rwlock_wrlock(&from->lock);
+    to->clock = __atomic_load_n(&from->clock, __ATOMIC_RELAXED);
     int err = copy_all(to, from);
     pthread_rwlock_unlock(&from->lock);
     if (!err && mode != REC_CRASH_PROCESS) err = lose(to, seed, mode);

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define LARGE (1u << 20) /* bytes from which a file's memory comes from the system page by page */
 
 /* ---- inodes and directories ---- */
 
@@ -34,8 +37,8 @@ void mem_unref(mem_fs *fs, inode *i) {
     else
         fs->all = i->next;
     if (i->next) i->next->prev = i->prev;
-    free(i->data);
-    free(i->safe_data);
+    mem_drop(i->data, i->cap);
+    mem_drop(i->safe_data, i->safe_cap);
     while (i->maps) { /* its file was closed without unmapping */
         mapping *m = i->maps;
         i->maps = m->next;
@@ -151,17 +154,79 @@ int mem_change_name(mem_fs *fs, inode *dir, const char *name, inode *node) {
 
 /* ---- data ---- */
 
+uint8_t *mem_bytes(uint64_t cap) {
+    if (cap >= LARGE) {
+        void *p = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        return p == MAP_FAILED ? NULL : p;
+    }
+    uint8_t *p = aligned_alloc(MEM_BLOCK, cap);
+    if (p) memset(p, 0, cap);
+    return p;
+}
+
+void mem_drop(uint8_t *p, uint64_t cap) {
+    if (p && cap >= LARGE)
+        munmap(p, cap);
+    else
+        free(p);
+}
+
+/* Bytes that a mapping may be storing to at this moment: a word is caught whole or not at all, as by a disk. */
+#if defined(__SANITIZE_THREAD__)
+__attribute__((no_sanitize("thread")))
+#endif
+static int is_zero(const uint8_t *p, uint64_t n) {
+    uint64_t any = 0, k = 0;
+    for (; k + 8 <= n; k += 8) any |= __atomic_load_n((const uint64_t *)(const void *)(p + k), __ATOMIC_RELAXED);
+    for (; k < n; k++) any |= __atomic_load_n(&p[k], __ATOMIC_RELAXED);
+    return !any;
+}
+
+#if defined(__SANITIZE_THREAD__)
+__attribute__((no_sanitize("thread")))
+#endif
+static void copy_shared(uint8_t *to, const uint8_t *from, uint64_t n) {
+    uint64_t k = 0;
+    for (; k < n && (uintptr_t)(from + k) % 8; k++) to[k] = __atomic_load_n(&from[k], __ATOMIC_RELAXED);
+    for (; k + 8 <= n; k += 8) {
+        const uint64_t word = __atomic_load_n((const uint64_t *)(const void *)(from + k), __ATOMIC_RELAXED);
+        memcpy(to + k, &word, sizeof word);
+    }
+    for (; k < n; k++) to[k] = __atomic_load_n(&from[k], __ATOMIC_RELAXED);
+}
+
+uint64_t mem_copy(uint8_t *to, const uint8_t *from, uint64_t lo, uint64_t hi, uint64_t zero_from) {
+    for (uint64_t at = lo, n; at < hi; at += n) {
+        n = MEM_BLOCK - at % MEM_BLOCK;
+        if (n > hi - at) n = hi - at;
+        if (at >= zero_from && at % 8 == 0 && is_zero(from + at, n)) continue;
+        copy_shared(to + at, from + at, n);
+        if (at + n > zero_from) zero_from = (at + n + MEM_BLOCK - 1) / MEM_BLOCK * MEM_BLOCK;
+    }
+    return zero_from;
+}
+
+/* Cuts: whole blocks of a large file go back to the system, which gives zeros for them. */
+static void clear(inode *i, uint64_t lo, uint64_t hi) {
+    uint64_t a = (lo + MEM_BLOCK - 1) / MEM_BLOCK * MEM_BLOCK, b = hi / MEM_BLOCK * MEM_BLOCK;
+    if (i->cap < LARGE || a >= b || madvise(i->data + a, b - a, MADV_DONTNEED)) {
+        memset(i->data + lo, 0, hi - lo);
+        return;
+    }
+    memset(i->data + lo, 0, a - lo);
+    memset(i->data + b, 0, hi - b);
+}
+
 static int reserve(inode *i, uint64_t size) {
     if (size <= i->cap) return 0;
     if (i->maps) return -EBUSY; /* the bytes must not move under a mapping */
     if (size > (uint64_t)1 << 40) return -EFBIG;
     uint64_t cap = size < 2 * i->cap ? 2 * i->cap : size;
     cap = (cap + MEM_BLOCK - 1) / MEM_BLOCK * MEM_BLOCK;
-    uint8_t *data = aligned_alloc(MEM_BLOCK, cap);
+    uint8_t *data = mem_bytes(cap);
     if (!data) return -ENOSPC;
-    if (i->size) memcpy(data, i->data, i->size);
-    memset(data + i->size, 0, cap - i->size);
-    free(i->data);
+    mem_copy(data, i->data, 0, i->size, 0);
+    mem_drop(i->data, i->cap);
     i->data = data, i->cap = cap;
     return 0;
 }
@@ -172,33 +237,16 @@ void mem_mark_dirty(inode *i, uint64_t lo, uint64_t hi) {
     if (hi > i->dirty_hi) i->dirty_hi = hi;
 }
 
-/* Bytes that a mapping may be storing to at this moment. */
-#if defined(__SANITIZE_THREAD__)
-__attribute__((no_sanitize("thread")))
-#endif
-static void copy_shared(uint8_t *to, const uint8_t *from, uint64_t n) {
-    uint64_t k = 0;
-    for (; k < n && (uintptr_t)(from + k) % 8; k++) to[k] = __atomic_load_n(&from[k], __ATOMIC_RELAXED);
-    for (; k + 8 <= n; k += 8) { /* a word is caught whole or not at all, as by a disk */
-        const uint64_t word = __atomic_load_n((const uint64_t *)(const void *)(from + k), __ATOMIC_RELAXED);
-        memcpy(to + k, &word, sizeof word);
-    }
-    for (; k < n; k++) to[k] = __atomic_load_n(&from[k], __ATOMIC_RELAXED);
-}
-
 int mem_make_safe(inode *i) {
     if (i->safe_cap < i->size) {
-        uint8_t *p = realloc(i->safe_data, i->cap);
+        uint8_t *p = mem_bytes(i->cap);
         if (!p) return -EIO;
+        i->safe_used = mem_copy(p, i->safe_data, 0, i->safe_size, 0);
+        mem_drop(i->safe_data, i->safe_cap);
         i->safe_data = p, i->safe_cap = i->cap;
     }
     uint64_t hi = i->dirty_hi < i->size ? i->dirty_hi : i->size;
-    if (i->dirty_lo < hi) {
-        if (i->maps)
-            copy_shared(i->safe_data + i->dirty_lo, i->data + i->dirty_lo, hi - i->dirty_lo);
-        else
-            memcpy(i->safe_data + i->dirty_lo, i->data + i->dirty_lo, hi - i->dirty_lo);
-    }
+    i->safe_used = mem_copy(i->safe_data, i->data, i->dirty_lo, hi, i->safe_used);
     i->safe_size = i->size;
     i->dirty_lo = i->dirty_hi = 0;
     for (const mapping *m = i->maps; m; m = m->next)
@@ -211,7 +259,7 @@ int mem_set_size(inode *i, uint64_t size) {
     int err = reserve(i, size);
     if (err) return err;
     if (size < i->size)
-        memset(i->data + size, 0, i->size - size), mem_mark_dirty(i, size, i->size);
+        clear(i, size, i->size), mem_mark_dirty(i, size, i->size);
     else if (size > i->size)
         mem_mark_dirty(i, i->size, size);
     i->size = size;

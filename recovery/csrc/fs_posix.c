@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,11 +66,20 @@ static int wrap_fd(posix_fs *fs, int fd, rec_file **out) {
 static int px_open(rec_fs *fs, const char *path, int flags, rec_file **out) {
     int how = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY; /* NONBLOCK: a FIFO in place of a file must not hang us */
     how |= !(flags & REC_O_WRITE) ? O_RDONLY : O_RDWR; /* a writable mapping needs read permission too */
-    if (flags & REC_O_CREATE) how |= O_CREAT;
-    if (flags & REC_O_EXCL) how |= O_EXCL;
     if (flags & REC_O_TRUNC) how |= O_TRUNC;
-    int fd = RETRY(open(path, how, 0600));
-    return fd < 0 ? -errno : wrap_fd((posix_fs *)fs, fd, out);
+    int create = (flags & REC_O_CREATE) != 0, fd = -1, made = 0;
+    if (!create || !(flags & REC_O_EXCL)) fd = RETRY(open(path, how));
+    if (create && fd < 0 && ((flags & REC_O_EXCL) || errno == ENOENT)) {
+        made = O_CREAT | (flags & REC_O_EXCL ? O_EXCL : 0);
+        fd = RETRY(open(path, how | made, 0600));
+    }
+    if (fd < 0) return -errno;
+    if (made && fchmod(fd, 0600) < 0) { /* a umask may have taken our own rights */
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    return wrap_fd((posix_fs *)fs, fd, out);
 }
 
 static int px_close(rec_file *file) {
@@ -158,11 +168,34 @@ static int px_size_of(rec_file *file, uint64_t *out) {
     return 0;
 }
 
+/* Where a store into a page that was written back needs a new block, as it does where data is copied on write or logged, reserved blocks and
+ * faults taken early do not help: on a full disk that store is a SIGBUS. Nor is there an errno to have of a network's or a user's file
+ * system. There, as on every file system that has no mappings, the log is written by calls. */
+static int stores_may_fail(int fd) {
+    struct statfs s;
+    if (fstatfs(fd, &s) < 0) return 1;
+    switch ((uint32_t)s.f_type) {
+    case 0x9123683E: /* btrfs */
+    case 0x2FC12FC1: /* zfs */
+    case 0xCA451A4E: /* bcachefs */
+    case 0xF2F52010: /* f2fs */
+    case 0x6969: /* nfs */
+    case 0xFF534D42: /* cifs */
+    case 0xFE534D42: /* smb2 */
+    case 0x01021997: /* 9p */
+    case 0x65735546: /* fuse */
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 /* The page faults of a writable mapping are taken now, in one go: later stores are cheap, and a full disk shows up here as an
  * error and not as SIGBUS. The faults go through a fresh descriptor because the kernel's read-ahead state sits in it: one that has
  * seen many windows makes ever larger folios, and each write fault then walks the whole folio (ext4: 2 us a page against 5 to 10). */
 static int map_writable(posix_file *f, uint64_t offset, size_t n, void **out) {
     char self[64];
+    if (stores_may_fail(f->fd)) return -ENOTSUP;
     snprintf(self, sizeof self, "/proc/self/fd/%d", f->fd);
     int fresh = RETRY(open(self, O_RDWR | O_CLOEXEC)), err = 0;
     void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fresh < 0 ? f->fd : fresh, (off_t)offset);
@@ -216,7 +249,7 @@ static int px_unlink(rec_fs *fs, const char *path) {
 
 static int px_mkdir(rec_fs *fs, const char *path) {
     (void)fs;
-    return mkdir(path, 0700) < 0 ? -errno : 0;
+    return mkdir(path, 0700) < 0 || chmod(path, 0700) < 0 ? -errno : 0; /* a umask may have taken our own rights */
 }
 
 static int px_rmdir(rec_fs *fs, const char *path) {
@@ -238,7 +271,7 @@ static int px_list(rec_fs *fs, const char *path, rec_name_fn fn, void *arg) {
     DIR *d = opendir(path);
     if (!d) return -errno;
     int err = 0, stop = 0;
-    while (!err && !stop) {
+    while (!stop) {
         errno = 0;
         struct dirent *e = readdir(d);
         if (!e) {

@@ -1,9 +1,14 @@
 /* wal.h: the write-ahead log.
  *
  *   segment NNNNNN.log = header, records, [end record], zeros up to the preallocated size
- *   header (32) = | "LWAL" | version u16 = 1 | sync mode u8 | 0 u8 | number u64 | salt u64 | preallocated 4 KiB pages u32 | crc u32 |
+ *   header (32) = | "LWAL" | version u16 | sync mode u8 | 0 u8 | number u64 | salt u64 | preallocated 4 KiB pages u32 | crc u32 |
  *   record (32 + length) = | crc u32 | length u32 | type u8 | check u24 | log u32 | seq u64 | durable u64 | payload |
  *   end record: type 2, payload = | next segment's number u64, 0 after a clean close | length of this segment u64 |
+ *   time mark: type 3, payload = | wall clock, ns since 1970 u64 |: the records behind it, up to the next, were made then; seq of the next one
+ *   note: type 4, payload = what the owner of the log wants to remember at this place, opaque; seq of the record before
+ *
+ * Version 1 has types 1 and 2 alone; version 2, made when config.notes is set, all four. A mark stands before the first record of each
+ * segment and of each millisecond; marks never go backwards, whatever the clock does.
  *
  * All little-endian. hsum = CRC32C(salt, number, offset of the record, record[4..32) with check = 0); check = hsum >> 8;
  * crc = masked CRC32C continuing hsum over the payload, stored last. So a record of another database, segment or place never
@@ -23,7 +28,9 @@
 #include "fs.h"
 
 /* cdef:begin */
-#define REC_WAL_ABI 1
+#define REC_WAL_ABI 2
+
+enum rec_wal_type { REC_WAL_DATA = 1, REC_WAL_END = 2, REC_WAL_MARK = 3, REC_WAL_NOTE = 4 };
 
 enum rec_sync_mode {
     REC_SYNC_NONE = 0, /* buffered in the process: a crash of the process may lose the tail */
@@ -50,6 +57,9 @@ typedef struct rec_wal_config {
     uint64_t segment_bytes; /* preallocated size of a segment; a larger record gets a segment of its own size */
     uint64_t interval_ns;
     uint64_t salt; /* the database's id: records of another database never pass the checksum */
+    int notes; /* 1: time marks, and notes are taken */
+    uint64_t last_time; /* the last mark of this database, ns: earlier ones are not made */
+    const uint64_t *clock; /* where the wall clock stands, ns (tests); NULL: the system's, coarse */
 } rec_wal_config;
 
 typedef struct rec_wal rec_wal;
@@ -70,6 +80,8 @@ typedef struct rec_wal_ops {
     uint64_t (*written)(rec_wal *w); /* bytes written over the life of the log, headers included */
     uint64_t (*syncs)(rec_wal *w);
     int (*close)(rec_wal *w); /* cuts the segment to its length, syncs it, frees w whatever happens */
+    int (*note)(rec_wal *w, const void *data, size_t n); /* as append; -EINVAL without config.notes */
+    uint64_t (*time)(rec_wal *w); /* the last mark, 0 when there is none */
 } rec_wal_ops;
 
 /* What replay of one segment found. */
@@ -83,6 +95,7 @@ typedef struct rec_replay_report {
     int ended; /* 1: an end record was found */
     uint64_t next; /* the segment it names; 0 after a clean close */
     uint64_t promised; /* largest durable offset that a good record names: > 0 promises every older segment too */
+    uint64_t first_time, last_time; /* of its marks; 0: none */
 } rec_replay_report;
 
 enum rec_damage {
@@ -95,7 +108,7 @@ enum rec_damage {
     REC_TRUNCATED = 6
 };
 
-/* Called for each good record in order; non-zero stops the replay with that value. */
-typedef int (*rec_replay_fn)(void *arg, uint64_t seq, const uint8_t *payload, size_t n);
+/* Called for each good record in order, of any type but END; non-zero stops the replay with that value. */
+typedef int (*rec_replay_fn)(void *arg, int type, uint64_t seq, const uint8_t *payload, size_t n);
 /* cdef:end */
 #endif

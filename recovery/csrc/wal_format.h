@@ -7,24 +7,16 @@
 #ifndef REC_WAL_FORMAT_H
 #define REC_WAL_FORMAT_H
 #include "crc32c.h"
+#include "le.h"
 #include "wal.h"
 #include <string.h>
 
-#define WAL_VERSION 1u
-enum { WAL_HEADER = 32, WAL_RECORD = 32, WAL_END = 48, WAL_PAGE = 4096, WAL_SECTOR = 512 };
-enum { WAL_TYPE_DATA = 1, WAL_TYPE_END = 2 };
+enum { WAL_PLAIN = 1, WAL_WITH_NOTES = 2 }; /* versions */
+enum { WAL_HEADER = 32, WAL_RECORD = 32, WAL_END = 48, WAL_MARK = 40, WAL_PAGE = 4096, WAL_SECTOR = 512 };
 
-static inline void put32(uint8_t *p, uint32_t v) {
-    p[0] = (uint8_t)v, p[1] = (uint8_t)(v >> 8), p[2] = (uint8_t)(v >> 16), p[3] = (uint8_t)(v >> 24);
+static inline int wal_is_type(int version, int type) {
+    return type >= REC_WAL_DATA && type <= (version == WAL_PLAIN ? REC_WAL_END : REC_WAL_NOTE);
 }
-static inline void put64(uint8_t *p, uint64_t v) {
-    put32(p, (uint32_t)v);
-    put32(p + 4, (uint32_t)(v >> 32));
-}
-static inline uint32_t get32(const uint8_t *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-static inline uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
 
 static inline uint32_t wal_seed(uint64_t salt, uint64_t number) {
     uint8_t b[16];
@@ -46,7 +38,7 @@ static inline uint32_t wal_check(uint32_t hsum) { return hsum >> 8; }
 
 static inline void wal_header(uint8_t h[WAL_HEADER], const rec_wal_config *config, uint64_t number, uint32_t pages) {
     memcpy(h, "LWAL", 4);
-    h[4] = WAL_VERSION, h[5] = 0;
+    h[4] = config->notes ? WAL_WITH_NOTES : WAL_PLAIN, h[5] = 0;
     h[6] = (uint8_t)config->sync_mode, h[7] = 0;
     put64(h + 8, number);
     put64(h + 16, config->salt);

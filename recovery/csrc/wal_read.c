@@ -16,7 +16,7 @@ typedef struct {
     uint64_t budget; /* bytes that checks of guessed records may still read */
     uint64_t number;
     uint32_t seed;
-    int sync_mode;
+    int sync_mode, version; /* version: with notes, until the header says otherwise */
     uint64_t capacity; /* preallocated bytes, by the header; 0: none */
 } reader;
 
@@ -76,13 +76,13 @@ static int parse(reader *r, uint64_t offset, record *out, int *err) {
     out->hsum = wal_hsum(r->seed, offset, p);
     uint32_t check = (uint32_t)p[9] | (uint32_t)p[10] << 8 | (uint32_t)p[11] << 16, crc = get32(p);
     if (check != wal_check(out->hsum)) {
-        if (out->type != WAL_TYPE_DATA && out->type != WAL_TYPE_END) return REC_BAD_TYPE;
+        if (!wal_is_type(r->version, out->type)) return REC_BAD_TYPE;
         if (get32(p + 12) != (uint32_t)r->number) return REC_FOREIGN;
         return out->length > r->size - offset - WAL_RECORD ? REC_BAD_LENGTH : REC_BAD_CRC;
     }
     out->known = 1;
     if (get32(p + 12) != (uint32_t)r->number) return REC_FOREIGN;
-    if (out->type != WAL_TYPE_DATA && out->type != WAL_TYPE_END) return REC_BAD_TYPE;
+    if (!wal_is_type(r->version, out->type)) return REC_BAD_TYPE;
     if (out->length > r->size - offset - WAL_RECORD) return REC_TRUNCATED;
     if (out->durable > offset) return REC_BAD_HEADER;
     p = look(r, offset, WAL_RECORD + (uint64_t)out->length, err);
@@ -92,9 +92,7 @@ static int parse(reader *r, uint64_t offset, record *out, int *err) {
 }
 
 /* A cheap test of a guessed place before its sum is computed. */
-static int plausible(const reader *r, const uint8_t *p) {
-    return (p[8] == WAL_TYPE_DATA || p[8] == WAL_TYPE_END) && get32(p + 12) == (uint32_t)r->number;
-}
+static int plausible(const reader *r, const uint8_t *p) { return wal_is_type(r->version, p[8]) && get32(p + 12) == (uint32_t)r->number; }
 
 /* The next good record behind offset, its place in out->offset; NOWHERE when there is none. A file made to have guesses without
  * end uses the budget up; then the damage counts as covered (*err = -EBADMSG). */
@@ -121,10 +119,11 @@ static void next_good(reader *r, uint64_t offset, record *out, int *err) {
     *out = (record){.offset = NOWHERE};
 }
 
-/* Does a record behind the damage promise that the place was synced? Good ones are hopped over, bad places searched. */
-static int promised(reader *r, uint64_t damage, record next, int *err) {
+/* Does a record behind the damage promise that the place was synced? Good ones are hopped over and counted, bad places searched. */
+static int promised(reader *r, uint64_t damage, record next, uint64_t *good, int *err) {
     while (!*err && next.offset != NOWHERE) {
         if (next.durable > damage) return 1;
+        *good += next.type == REC_WAL_DATA;
         uint64_t at = next.offset + WAL_RECORD + next.length;
         if (at < r->size && parse(r, at, &next, err) == REC_INTACT) continue;
         if (!*err) next_good(r, at - 1, &next, err);
@@ -168,16 +167,28 @@ static int parse_header(reader *r, const rec_wal_config *config, int *err) {
     if (!p) return REC_TRUNCATED;
     if (rec_crc_unmask(get32(p + 28)) != rec_crc32c(0, p, 28) || memcmp(p, "LWAL", 4)) return REC_BAD_HEADER;
     if (get64(p + 8) != r->number || get64(p + 16) != config->salt) return REC_FOREIGN;
-    if (p[4] != WAL_VERSION || p[5] || p[6] > REC_SYNC_INTERVAL || p[7]) return REC_BAD_HEADER;
-    r->sync_mode = p[6];
+    if (p[4] < WAL_PLAIN || p[4] > WAL_WITH_NOTES || p[5] || p[6] > REC_SYNC_INTERVAL || p[7]) return REC_BAD_HEADER;
+    r->sync_mode = p[6], r->version = p[4];
     r->capacity = (uint64_t)get32(p + 24) * WAL_PAGE;
     return REC_INTACT;
+}
+
+/* Damage that another reading does not show is not the file's, and nothing may be dropped for it: 0 when the bytes that were looked at
+ * last are the same again, else -EIO or what the reading said. */
+static int read_again(reader *r) {
+    if (!r->n) return 0;
+    uint32_t before = rec_crc32c(0, r->buf, r->n);
+    int64_t got = r->file->ops->pread(r->file, r->buf, r->n, r->lo);
+    if (got < 0) return (int)got;
+    return (uint64_t)got == r->n && rec_crc32c(0, r->buf, r->n) == before ? 0 : -EIO;
 }
 
 /* What to do about damage d: 1 go on at *at, 0 stop here (legal), -EBADMSG or -errno. */
 static int judge(reader *r, int mode, int is_last, int what, const record *d, uint64_t *at, rec_replay_report *report) {
     record next = {.offset = NOWHERE};
-    int err = 0;
+    uint64_t good = 0;
+    int err = read_again(r);
+    if (err) return err;
     if (report->damage_offset == NOWHERE) report->damage_offset = d->offset, report->reason = what;
     if (mode == REC_RECOVER_ABSOLUTE) return -EBADMSG;
     next_good(r, d->offset, &next, &err);
@@ -196,24 +207,30 @@ static int judge(reader *r, int mode, int is_last, int what, const record *d, ui
     if (!is_last && (synced || mode == REC_RECOVER_TOLERATE_TAIL)) return -EBADMSG;
     if (cut_off || (mode == REC_RECOVER_TOLERATE_TAIL && next.offset != NOWHERE)) return -EBADMSG;
     if (!looks_torn(r, d, next.offset, &err) || err) return err ? err : -EBADMSG;
-    if (promised(r, d->offset, next, &err) || err) return err ? err : -EBADMSG;
+    if (promised(r, d->offset, next, &good, &err) || err) return err ? err : -EBADMSG;
     report->torn_tail = 1;
-    report->dropped_records++;
+    report->dropped_records += 1 + good;
     report->dropped_bytes += r->size - d->offset;
     return 0;
 }
 
-/* Behind the last record: an end record, or nothing. 1: damage (in *what). */
-static int missing_end(reader *r, int is_last, const rec_replay_report *report) {
+/* Behind the last record, at offset at: an end record, or nothing. 1: damage. A segment is shorter than its header says when the crash came
+ * while it was made; once it holds a record its size was durable before. */
+static int missing_end(reader *r, int is_last, uint64_t at, const rec_replay_report *report) {
     if (report->ended) return 0;
-    return !is_last || (r->sync_mode >= REC_SYNC_GROUP && r->capacity && r->size < r->capacity);
+    return !is_last || (at > WAL_HEADER && r->sync_mode >= REC_SYNC_GROUP && r->capacity && r->size < r->capacity);
 }
 
 static int deliver(record *rec, rec_replay_fn fn, void *arg, rec_replay_report *report) {
-    if (!report->records++) report->first_seq = rec->seq;
-    report->last_seq = rec->seq;
-    report->bytes += rec->length;
-    return fn ? fn(arg, rec->seq, rec->payload, rec->length) : 0;
+    if (rec->type == REC_WAL_DATA) {
+        if (!report->records++) report->first_seq = rec->seq;
+        report->last_seq = rec->seq;
+        report->bytes += rec->length;
+    } else if (rec->type == REC_WAL_MARK) {
+        report->last_time = get64(rec->payload);
+        if (!report->first_time) report->first_time = report->last_time;
+    }
+    return fn ? fn(arg, rec->type, rec->seq, rec->payload, rec->length) : 0;
 }
 
 /* An end record must tell the truth about its place. */
@@ -229,16 +246,17 @@ static int replay(reader *r, int mode, int is_last, uint64_t at, rec_replay_fn f
         record rec;
         int err = 0;
         if (zeros(r, at, r->size < at + WAL_RECORD ? r->size : at + WAL_RECORD, &err) && !err && zeros(r, at, r->size, &err) && !err) {
-            if (!missing_end(r, is_last, report)) return 0;
+            if (!missing_end(r, is_last, at, report)) return 0;
             rec = (record){.offset = at};
             return judge(r, mode, is_last, REC_TRUNCATED, &rec, &at, report);
         }
         if (err) return err;
         int what = parse(r, at, &rec, &err);
         if (err) return err;
-        if (what == REC_INTACT && rec.type == WAL_TYPE_END) what = take_end(&rec, report);
+        if (what == REC_INTACT && rec.type == REC_WAL_END) what = take_end(&rec, report);
+        if (what == REC_INTACT && rec.type == REC_WAL_MARK && rec.length != WAL_MARK - WAL_RECORD) what = REC_BAD_LENGTH;
         if (what == REC_INTACT) {
-            if (rec.type == WAL_TYPE_DATA) err = deliver(&rec, fn, arg, report);
+            if (rec.type != REC_WAL_END) err = deliver(&rec, fn, arg, report);
             if (rec.durable > report->promised) report->promised = rec.durable;
             at += WAL_RECORD + (uint64_t)rec.length;
             report->end_offset = at;
@@ -267,10 +285,10 @@ static int number_of(const char *path, uint64_t *out) {
 
 int rec_wal_read(rec_fs *fs, const char *path, const rec_wal_config *config, int mode, int is_last, rec_replay_fn fn, void *arg,
                  rec_replay_report *report) {
-    reader r = {.sync_mode = config->sync_mode};
+    reader r = {.sync_mode = config->sync_mode, .version = WAL_WITH_NOTES};
     *report = (rec_replay_report){.damage_offset = NOWHERE};
     if (mode < REC_RECOVER_ABSOLUTE || mode > REC_RECOVER_SKIP || number_of(path, &r.number)) return -EINVAL;
-    int err = fs->ops->open(fs, path, REC_O_READ, &r.file);
+    int err = fs->ops->open(fs, path, REC_O_READ | REC_O_SALVAGE, &r.file); /* every byte is checked here */
     if (err) return err;
     err = r.file->ops->size_of(r.file, &r.size);
     r.budget = 4 * r.size + WINDOW;
@@ -294,10 +312,11 @@ int rec_wal_read(rec_fs *fs, const char *path, const rec_wal_config *config, int
     return err ? err : closed;
 }
 
-static int add_record(void *arg, uint64_t seq, const uint8_t *payload, size_t n) {
+static int add_record(void *arg, int type, uint64_t seq, const uint8_t *payload, size_t n) {
     uint8_t head[16];
     put64(head, seq);
-    put64(head + 8, n);
+    put32(head + 8, (uint32_t)n);
+    put32(head + 12, (uint32_t)type);
     int err = rec_bytes_add(arg, head, sizeof head);
     return err ? err : rec_bytes_add(arg, payload, n);
 }

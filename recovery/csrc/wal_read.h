@@ -29,7 +29,7 @@
 int rec_wal_read(rec_fs *fs, const char *path, const rec_wal_config *config, int mode, int is_last, rec_replay_fn fn, void *arg,
                  rec_replay_report *report);
 const rec_wal_ops *rec_wal_default(void);
-/* Replay into one buffer of | seq u64 | length u64 | payload |; freed with rec_bridge_free also after an error. */
+/* Replay into one buffer of | seq u64 | length u32 | type u32 | payload |; freed with rec_bridge_free also after an error. */
 int rec_wal_collect(rec_fs *fs, const char *path, const rec_wal_config *config, int mode, int is_last, uint8_t **out, size_t *n,
                     rec_replay_report *report);
 /* cdef:end */
