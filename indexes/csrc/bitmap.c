@@ -209,11 +209,10 @@ static int put_set(writer *w, const idx_rowset *set) {
     if (buffer_put64(&w->set_ends, start) || buffer_put(&w->sets, &form, 1)) return IDX_MEMORY;
     if (set->count && set->count / set->n < MOST_ARRAY / 8) {
         uint64_t *rows = malloc(set->count * sizeof *rows);
-        if (!rows || idx_rowset_rows(set, 0, rows, set->count) != set->count || ef_store(&w->sets, rows, set->count)) {
-            free(rows);
-            return IDX_MEMORY;
-        }
+        if (rows) idx_rowset_rows(set, 0, rows, set->count);
+        const int failed = !rows || ef_store(&w->sets, rows, set->count);
         free(rows);
+        if (failed) return IDX_MEMORY;
         if (w->sets.size - start < roaring + 1) return 0;
     }
     w->sets.size = start;
@@ -233,16 +232,22 @@ static int put_value(writer *w, const uint8_t *key, size_t n, const idx_rowset *
 /* The parts one after the other. */
 static idx_buffer *finish(writer *w, const idx_rowset *all) {
     idx_buffer *out = calloc(1, sizeof *out);
-    const uint64_t pad = 0;
-    uint8_t *p = out ? buffer_more(out, HEADER) : NULL;
-    if (!p || put_set(w, all) || buffer_put64(&w->set_ends, w->sets.size) || buffer_put64(&w->key_ends, w->keys.size) ||
-        buffer_put(out, w->counts.data, w->counts.size) || buffer_put(out, w->key_ends.data, w->key_ends.size) ||
-        buffer_put(out, w->set_ends.data, w->set_ends.size) || buffer_put(out, w->keys.data, w->keys.size) ||
-        buffer_put(out, w->sets.data, w->sets.size) || buffer_put(out, &pad, SLACK)) {
+    if (!out || put_set(w, all) || buffer_put64(&w->set_ends, w->sets.size) || buffer_put64(&w->key_ends, w->keys.size)) {
         idx_buffer_free(out);
         return NULL;
     }
-    p = out->data;
+    const idx_buffer *const parts[] = {&w->counts, &w->key_ends, &w->set_ends, &w->keys, &w->sets};
+    size_t size = HEADER + SLACK;
+    for (int i = 0; i < 5; i++) size += parts[i]->size;
+    uint8_t *p = buffer_more(out, size);
+    if (!p) {
+        idx_buffer_free(out);
+        return NULL;
+    }
+    uint8_t *to = p + HEADER;
+    for (int i = 0; i < 5; to += parts[i++]->size)
+        if (parts[i]->size) memcpy(to, parts[i]->data, parts[i]->size);
+    memset(to, 0, SLACK);
     memset(p, 0, HEADER);
     idx_store64(p, MAGIC | (uint64_t)VERSION << 32);
     idx_store64(p + 8, w->n), idx_store64(p + 16, w->entries), idx_store64(p + 24, w->keys.size), idx_store64(p + 32, w->sets.size);
@@ -312,7 +317,7 @@ static int gather(idx_bitmap *const *views, const idx_rowset *const *hide, const
     int error = 0;
     for (size_t i = 0; i < n && !error; i++) {
         if (places[i] < 0) continue;
-        sets[m] = visible(views[i], (uint64_t)places[i], hide ? hide[i] : NULL, &error);
+        sets[m] = visible(views[i], (uint64_t)places[i], hide[i], &error);
         m += sets[m] != NULL;
     }
     if (!error) *out = idx_rowset_or_many((const idx_rowset *const *)sets, m);

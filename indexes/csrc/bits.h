@@ -8,7 +8,6 @@
 #define IDX_BITS_H
 #include "indexes/csrc/bytes.h"
 
-#define IDX_INLINE static inline __attribute__((always_inline))
 #if defined(__x86_64__)
 #define IDX_HAS_FAST 1
 #define IDX_FAST __attribute__((target("popcnt,bmi")))

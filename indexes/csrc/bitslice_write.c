@@ -13,9 +13,10 @@ typedef struct {
 
 static int put_packed(writer *w, const low *lows, const uint64_t *values, uint32_t n, uint64_t least, uint32_t bits) {
     const size_t bytes = ((size_t)bits * n + 7) / 8;
-    if (buffer_put(&w->bodies, lows, 2 * (size_t)n)) return IDX_MEMORY;
-    uint8_t *p = buffer_more(&w->bodies, bytes + SLACK);
+    uint8_t *p = buffer_more(&w->bodies, 2 * (size_t)n + bytes + SLACK);
     if (!p) return IDX_MEMORY;
+    memcpy(p, lows, 2 * (size_t)n);
+    p += 2 * (size_t)n;
     memset(p, 0, bytes + SLACK);
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t v = values[i] - least;
@@ -86,23 +87,27 @@ static int put_chunk(writer *w, uint64_t key, const low *lows, const uint64_t *v
     const size_t packed = 2 * (size_t)n + ((size_t)packed_bits * n + 7) / 8, at = w->bodies.size;
     const int sliced = slice(w, lows, values, n, least, bits) <= 2 * packed;
     if (!sliced) bits = packed_bits;
-    if (buffer_put64(&w->table, key) || buffer_put64(&w->table, at) || buffer_put64(&w->table, least) || buffer_put64(&w->table, most) ||
-        buffer_put64(&w->table, n | (uint64_t)(sliced ? SLICED : PACKED) << 32 | (uint64_t)bits << 40))
-        return IDX_MEMORY;
+    uint8_t *p = buffer_more(&w->table, 40);
+    if (!p) return IDX_MEMORY;
+    idx_store64(p, key), idx_store64(p + 8, at), idx_store64(p + 16, least), idx_store64(p + 24, most);
+    idx_store64(p + 32, n | (uint64_t)(sliced ? SLICED : PACKED) << 32 | (uint64_t)bits << 40);
     w->n += n, w->chunks++;
     return sliced ? put_slices(w, bits) : put_packed(w, lows, values, n, least, bits);
 }
 
 static idx_buffer *finish(writer *w, int kind, int *error) {
     idx_buffer *out = *error ? NULL : calloc(1, sizeof *out);
-    if (!*error && (!out || !buffer_more(out, HEADER) || buffer_put(out, w->table.data, w->table.size) ||
-                    buffer_put(out, w->bodies.data, w->bodies.size) || buffer_put64(out, (uint64_t)kind)))
-        *error = IDX_MEMORY;
-    if (*error) {
+    uint8_t *p = out ? buffer_more(out, HEADER + w->table.size + w->bodies.size + 8) : NULL;
+    if (!p) {
+        *error = *error ? *error : IDX_MEMORY;
         idx_buffer_free(out);
         out = NULL;
     } else {
-        uint8_t *p = out->data;
+        if (w->n) {
+            memcpy(p + HEADER, w->table.data, w->table.size);
+            memcpy(p + HEADER + w->table.size, w->bodies.data, w->bodies.size);
+        }
+        idx_store64(p + HEADER + w->table.size + w->bodies.size, (uint64_t)kind);
         memset(p, 0, HEADER);
         idx_store64(p, MAGIC | (uint64_t)VERSION << 32);
         idx_store64(p + 8, w->n), idx_store64(p + 16, w->chunks), idx_store64(p + 24, w->bodies.size);
@@ -207,7 +212,7 @@ static int merge_into(writer *w, idx_slices *const *views, const idx_rowset *con
             if (at[i] == slices_chunks(views[i])) continue;
             slices_chunk_at(views[i], at[i], &c);
             if (c.key != key) continue;
-            lay(r, &c, hidden_at(hide ? hide[i] : NULL, key));
+            lay(r, &c, hidden_at(hide[i], key));
             at[i]++;
         }
         const uint32_t m = words_list(r->there, r->lows);

@@ -99,7 +99,9 @@ static int blocked_may_contain(const uint8_t *filter, size_t len, uint64_t hash)
 }
 
 static void many_portable(const uint8_t *lines, uint64_t n_lines, int k, const uint64_t *hashes, size_t n, uint8_t *out) {
+    /* uncovered 2 (machine): a processor without these instructions */
     for (size_t i = 0; i < n; i++) {
+        /* uncovered 2 (machine): a processor without these instructions */
         if (i + AHEAD < n) __builtin_prefetch(lines + line_of(hashes[i + AHEAD], n_lines));
         out[i] = (uint8_t)test(lines + line_of(hashes[i], n_lines), k, (uint32_t)hashes[i]);
     }
@@ -140,6 +142,7 @@ static void blocked_may_contain_many(const uint8_t *filter, size_t len, const ui
     }
     const uint64_t lines = idx_load64(filter + 8);
 #if defined(__x86_64__)
+    /* uncovered (machine): a processor without these instructions */
     if (__builtin_cpu_supports("avx2")) {
         many_avx2(filter + HEADER, lines, filter[2], hashes, n, out);
         return;

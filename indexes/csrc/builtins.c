@@ -25,6 +25,7 @@ static PyObject *may_contain(PyObject *self, PyObject *key) {
     if (Py_TYPE(key) == &PyBytes_Type) {
         char *data;
         Py_ssize_t n;
+        /* uncovered (guard): the object is exactly bytes */
         if (PyBytes_AsStringAndSize(key, &data, &n) != 0) return NULL;
         hash = p->hash(data, (size_t)n);
     } else {

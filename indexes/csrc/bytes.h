@@ -7,6 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __OPTIMIZE__ /* inlined, so that a caller's constants and processor reach it */
+#define IDX_INLINE static inline __attribute__((always_inline))
+#else /* a function like any other, so that each of its branches is there once */
+#define IDX_INLINE static inline
+#endif
+
 /* The first 8 bytes of a key as a number that compares as they do, padded with zeros. */
 static inline uint64_t idx_prefix64(const uint8_t *key, size_t n) {
     uint64_t v = 0;

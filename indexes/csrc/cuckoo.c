@@ -145,6 +145,7 @@ static int cuckoo_build(const uint64_t *hashes, size_t n, double bits_per_key, u
     uint64_t *keys = malloc(2 * n * sizeof *keys);
     if (!keys) return IDX_FILTER_NO_MEMORY;
     status = IDX_FILTER_FAILED;
+    /* uncovered (guard): no seed in a row of them fails */
     for (unsigned attempt = 0; attempt < ATTEMPTS && status != IDX_FILTER_OK; attempt++) {
         *len = start(n, bits_per_key, attempt, out);
         const table t = table_of(out);

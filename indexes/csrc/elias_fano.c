@@ -16,9 +16,10 @@ int ef_store(idx_buffer *out, const uint64_t *rows, size_t n) {
     h += varint_put(head + h, rows[0]);
     head[h++] = (uint8_t)low;
     h += varint_put(head + h, highs);
-    if (buffer_put(out, head, h)) return IDX_MEMORY;
-    uint8_t *p = buffer_more(out, highs + lows + SLACK);
+    uint8_t *p = buffer_more(out, h + highs + lows + SLACK);
     if (!p) return IDX_MEMORY;
+    memcpy(p, head, h);
+    p += h;
     memset(p, 0, highs + lows + SLACK);
     uint8_t *packed = p + highs;
     for (size_t i = 0; i < n; i++) {

@@ -293,7 +293,7 @@ idx_cursor *idx_cursor_merge(idx_cursor **parts, const idx_rowset *const *hide, 
     *m = (merge_cursor){.base = {.next = merge_next, .close = merge_close}, .heap = heap, .n = n, .parts = own, .all = n};
     for (size_t i = 0; i < n; i++) {
         own[i] = parts[i];
-        heap[i] = (stream){.from = parts[i], .hide = hide ? hide[i] : NULL};
+        heap[i] = (stream){.from = parts[i], .hide = hide[i]};
     }
     return &m->base;
 }

@@ -32,13 +32,13 @@ static int enter(const idx_ordered *v, uint64_t b, block *out) {
     const uint64_t table = out->form ? (uint64_t)out->form * (out->n + 1) : 0;
     const uint64_t suffixes = out->form ? out->suffix : (uint64_t)out->suffix * out->n, rows = ((uint64_t)out->bits * out->n + 7) / 8;
     if (BLOCK_HEADER + out->shared_size + table + suffixes + rows + PAD != room) return IDX_MALFORMED;
-    if (out->form == 0 && out->suffix > IDX_LONGEST_KEY) return IDX_MALFORMED;
+    if (out->form == 0 && out->suffix > IDX_LONGEST_KEY - out->shared_size) return IDX_MALFORMED;
     out->shared = p + BLOCK_HEADER, out->table = out->shared + out->shared_size;
     out->suffixes = out->table + table, out->rows = out->suffixes + suffixes;
     return 0;
 }
 
-/* Suffix i; one whose offsets do not fit is empty. */
+/* Suffix i; one whose offsets do not fit is empty: with the shared part it is no longer than a key may be. */
 static inline const uint8_t *suffix_at(const block *b, uint32_t i, uint32_t *size) {
     uint32_t from, to;
     if (b->form == 0) {
@@ -281,7 +281,6 @@ static int cursor_next(idx_cursor *cursor, entry *out) {
     }
     uint32_t size;
     const uint8_t *suffix = suffix_at(&c->b, place % BLOCK, &size);
-    if (c->b.shared_size + size > IDX_LONGEST_KEY) return IDX_MALFORMED;
     memcpy(c->key + c->b.shared_size, suffix, size);
     out->key = c->key, out->size = c->b.shared_size + size;
     out->row = row_at(&c->b, place % BLOCK), out->rank = key_rank(out->key, out->size, 0);
@@ -335,11 +334,8 @@ static uint32_t shared_by(const uint8_t *a, uint32_t na, const uint8_t *b, uint3
     return i;
 }
 
-static int put_rows(writer *w, uint64_t least, uint32_t bits) {
-    const size_t bytes = ((size_t)bits * w->n + 7) / 8;
-    uint8_t *p = buffer_more(w->out, bytes + PAD);
-    if (!p) return IDX_MEMORY;
-    memset(p, 0, bytes + PAD);
+static void put_rows(const writer *w, uint64_t least, uint32_t bits, uint8_t *p, size_t size) {
+    memset(p, 0, size);
     for (uint32_t i = 0; i < w->n; i++) {
         const uint64_t v = w->rows[i] - least;
         const uint32_t bit = i * bits;
@@ -348,7 +344,6 @@ static int put_rows(writer *w, uint64_t least, uint32_t bits) {
         else
             idx_store64(p + bit / 8, idx_load64(p + bit / 8) | v << bit % 8);
     }
-    return 0;
 }
 
 /* The waiting entries become a block. */
@@ -369,14 +364,15 @@ static int put_block(writer *w) {
     const uint32_t all = w->ends[n] - n * shared, suffix = fixed ? w->ends[1] - shared : all, form = fixed ? 0 : all < 65536 ? 2 : 4;
     const uint64_t at = w->out->size - HEADER, rank = key_rank(keys, w->ends[1], 0);
     if (buffer_put64(&w->ranks, rank) || buffer_put64(&w->offsets, at)) return IDX_MEMORY;
-    uint8_t *p = buffer_more(w->out, BLOCK_HEADER + shared + (form ? (size_t)form * (n + 1) : 0) + all);
+    const size_t rows = ((size_t)bits * n + 7) / 8 + PAD;
+    uint8_t *p = buffer_more(w->out, BLOCK_HEADER + shared + (form ? (size_t)form * (n + 1) : 0) + all + rows);
     if (!p) return IDX_MEMORY;
     idx_store64(p, shared | (uint64_t)suffix << 32);
     p[8] = (uint8_t)form, p[9] = (uint8_t)bits, p[10] = p[11] = 0;
     idx_store64(p + 12, least);
     memcpy(p + BLOCK_HEADER, keys, shared);
     uint8_t *table = p + BLOCK_HEADER + shared, *to = table + (form ? (size_t)form * (n + 1) : 0);
-    for (uint32_t i = 0; i <= n; i++) {
+    for (uint32_t i = 0;; i++) {
         const uint32_t offset = w->ends[i] - i * shared;
         for (uint32_t k = 0; k < form; k++) table[form * i + k] = (uint8_t)(offset >> 8 * k);
         if (i == n) break;
@@ -384,9 +380,9 @@ static int put_block(writer *w) {
         if (size) memcpy(to, keys + w->ends[i] + shared, size);
         to += size;
     }
-    const int failed = put_rows(w, least, bits);
+    put_rows(w, least, bits, to, rows);
     w->n = 0, w->keys.size = 0, w->total += n, w->blocks++;
-    return failed;
+    return 0;
 }
 
 static int put_entries(writer *w, idx_cursor *cursor) {
@@ -409,10 +405,15 @@ idx_buffer *idx_ordered_write(idx_cursor *cursor, int *error) {
     writer w = {.out = calloc(1, sizeof *w.out)};
     *error = w.out && buffer_more(w.out, HEADER) ? put_entries(&w, cursor) : IDX_MEMORY;
     const uint64_t body = *error ? 0 : w.out->size - HEADER;
-    if (!*error &&
-        (buffer_put(w.out, w.ranks.data, w.ranks.size) || buffer_put(w.out, w.offsets.data, w.offsets.size) || buffer_put64(w.out, body)))
-        *error = IDX_MEMORY;
-    if (!*error) {
+    uint8_t *tail = *error ? NULL : buffer_more(w.out, w.ranks.size + w.offsets.size + 8);
+    if (!tail) {
+        *error = *error ? *error : IDX_MEMORY;
+    } else {
+        if (w.blocks) {
+            memcpy(tail, w.ranks.data, w.ranks.size);
+            memcpy(tail + w.ranks.size, w.offsets.data, w.offsets.size);
+        }
+        idx_store64(tail + w.ranks.size + w.offsets.size, body);
         uint8_t *p = w.out->data;
         memset(p, 0, HEADER);
         idx_store64(p, MAGIC | (uint64_t)VERSION << 32);

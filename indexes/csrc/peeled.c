@@ -140,6 +140,7 @@ static void assign(const shape *s, const peeling *p, size_t n, uint8_t *out) {
 }
 
 static int attempts(const shape *s, const uint64_t *hashes, size_t n, peeling *p, uint64_t *keys, uint8_t *out) {
+    /* uncovered (guard): no seed in a row of them fails */
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
         const size_t distinct = idx_distinct(hashes, n, idx_seed(attempt), keys, p->order);
         if (load(s, keys, distinct, p) != 0 || peel(s, p) != distinct) continue;

@@ -129,7 +129,8 @@ static void write_line(const fit *f, source s, size_t count, uint8_t *line, uint
     int64_t least = INT64_MAX, most = INT64_MIN;
     uint64_t first = 0;
     point p;
-    for (size_t i = 0; i < count && next_point(&s, &p); i++) {
+    for (size_t i = 0; i < count; i++) {
+        next_point(&s, &p); /* there are so many */
         if (i == 0) first = p.x;
         const int64_t off = p.y - (int64_t)((unsigned __int128)(p.x - first) * number >> shift);
         if (off < least) least = off;

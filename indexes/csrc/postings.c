@@ -108,6 +108,7 @@ WITH_AVX2 static uint32_t gaps_sum_avx2(uint32_t *v, size_t n, uint32_t previous
 
 void idx_bits_unpack(const uint8_t *in, size_t have, size_t n, unsigned width, uint32_t *out) {
 #ifdef WITH_AVX2
+    /* uncovered (machine): a processor without these instructions */
     if (width && width <= SIMD_MOST && n >= 8 && __builtin_cpu_supports("avx2")) {
         const size_t done = unpack_avx2(in, have, n, width, out);
         unpack_from(in, have, done, n, width, out);
@@ -119,6 +120,7 @@ void idx_bits_unpack(const uint8_t *in, size_t have, size_t n, unsigned width, u
 
 uint32_t idx_gaps_sum(uint32_t *v, size_t n, uint32_t previous) {
 #ifdef WITH_AVX2
+    /* uncovered (machine): a processor without these instructions */
     if (n >= 16 && __builtin_cpu_supports("avx2")) return gaps_sum_avx2(v, n, previous);
 #endif
     return idx_gaps_sum_portable(v, n, previous);

@@ -133,6 +133,7 @@ typedef struct scratch {
 /* A homogeneous build cannot fail; but where an equation is redundant too few slots are free, and other keys that start there would seem
  * present. */
 static int attempts(int homogeneous, const uint64_t *hashes, size_t n, double bits_per_key, const scratch *s, uint8_t *out, size_t *len) {
+    /* uncovered (guard): no seed in a row of them fails */
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
         const band b = band_for(homogeneous, n, bits_per_key, attempt);
         const size_t distinct = idx_distinct(hashes, n, idx_seed(attempt), s->keys, s->other);
@@ -198,8 +199,7 @@ static inline int ribbon_may_contain(int homogeneous, const uint8_t *filter, siz
     return test(&b, filter + HEADER, homogeneous, h, idx_scale(h, starts(&b)));
 }
 
-static inline __attribute__((always_inline)) void many(int homogeneous, const uint8_t *filter, const uint64_t *hashes, size_t n,
-                                                       uint8_t *out) {
+IDX_INLINE void many(int homogeneous, const uint8_t *filter, const uint64_t *hashes, size_t n, uint8_t *out) {
     const band b = band_of(filter);
     const uint64_t seed = idx_seed(filter[3]), n_starts = starts(&b);
     const uint8_t *at = filter + HEADER;
@@ -230,6 +230,7 @@ static void ribbon_may_contain_many(int homogeneous, const uint8_t *filter, size
         return;
     }
 #if defined(__x86_64__)
+    /* uncovered 2 (machine): a processor without these instructions */
     if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi2")) {
         many_popcnt(homogeneous, filter, hashes, n, out);
         return;

@@ -140,9 +140,8 @@ typedef struct tally {
 static const char *audit(const idx_rtree *t, uint32_t page, tally *sum) {
     const rt_growth *g = t->growth;
     rt_page *p = rt_page_at(g, page);
-    const char *wrong = NULL;
     if (p->count == 0 || p->count > RT_ROOM) return "a page has no entry, or more than 15";
-    for (unsigned i = 0; i < p->count && !wrong; i++) {
+    for (unsigned i = 0; i < p->count; i++) {
         rt_slot s;
         rt_get(t, page, i, &s);
         if (p->level == 0) {
@@ -158,12 +157,12 @@ static const char *audit(const idx_rtree *t, uint32_t page, tally *sum) {
         const rt_page *kid = rt_page_at(g, s.kid);
         rt_box box;
         if (kid->parent != page || kid->level + 1 != p->level) return "a page does not know its parent, or is not one level below";
-        wrong = audit(t, s.kid, sum);
+        const char *wrong = audit(t, s.kid, sum);
         if (wrong) return wrong;
         rt_cover(t, s.kid, &box);
         if (!rt_same_box(t->dims, &box, &s.box)) return "the box over a page is not the page's box";
     }
-    return wrong;
+    return NULL;
 }
 
 const char *idx_rtree_audit(idx_rtree *t) {
@@ -172,8 +171,8 @@ const char *idx_rtree_audit(idx_rtree *t) {
     rt_lock_read(t);
     const rt_growth *g = t->growth;
     if (t->height) {
-        if (rt_page_at(g, (uint32_t)t->root)->level + 1 != t->height) wrong = "the height is not the root's level";
-        if (!wrong) wrong = audit(t, (uint32_t)t->root, &sum);
+        const int level = rt_page_at(g, (uint32_t)t->root)->level;
+        wrong = level + 1 == t->height ? audit(t, (uint32_t)t->root, &sum) : "the height is not the root's level";
     }
     if (!wrong && (sum.entries != t->count || sum.rows != g->table_used || sum.entries - sum.rows != g->repeats))
         wrong = "the counts of entries, rows and repeats are wrong";

@@ -24,7 +24,7 @@ void idx_hits_free(idx_hits *h) {
 int rt_hits_more(idx_hits *h, size_t extra) {
     size_t cap = h->cap < 512 ? 1024 : 2 * h->cap;
     if (cap < h->n + extra) cap = h->n + extra;
-    uint64_t *rows = cap > SIZE_MAX / 16 ? NULL : realloc(h->rows, cap * sizeof *rows);
+    uint64_t *rows = realloc(h->rows, cap * sizeof *rows);
     if (!rows) return IDX_RTREE_NO_MEMORY;
     h->rows = rows, h->cap = cap;
     return 0;
@@ -39,10 +39,31 @@ static void insertion(uint64_t *v, size_t n) {
     }
 }
 
+/* Two passes over what two digits hold, the first into half as many bytes: answers of thousands of rows stay near the processor. */
+static void radix_short(uint64_t *v, uint32_t *spare, size_t n, int shift, int width) {
+    uint32_t low_next[1 << WIDE], high_next[1 << WIDE], low_sum = 0, high_sum = 0;
+    const uint32_t digit = (1u << width) - 1;
+    const uint64_t same = v[0] & ~((((uint64_t)1 << 2 * width) - 1) << shift);
+    memset(low_next, 0, (digit + 1) * sizeof *low_next), memset(high_next, 0, (digit + 1) * sizeof *high_next);
+    for (size_t i = 0; i < n; i++) low_next[v[i] >> shift & digit]++, high_next[v[i] >> (shift + width) & digit]++;
+    for (uint32_t d = 0; d <= digit; d++) {
+        const uint32_t low_here = low_next[d], high_here = high_next[d];
+        low_next[d] = low_sum, low_sum += low_here;
+        high_next[d] = high_sum, high_sum += high_here;
+    }
+    for (size_t i = 0; i < n; i++) spare[low_next[v[i] >> shift & digit]++] = (uint32_t)(v[i] >> shift);
+    for (size_t i = 0; i < n; i++)
+        v[high_next[spare[i] >> width & digit]++] = same | (uint64_t)(spare[i] & (digit << width | digit)) << shift;
+}
+
 /* Sort by the bits of `differ`, the only ones in which the values differ; spare has n places too. */
 static void radix(uint64_t *v, uint64_t *spare, size_t n, uint64_t differ) {
     uint32_t start[MOST_PASSES][1 << WIDE];
     const int most = n < SHORT_LIST ? NARROW : WIDE, shift = __builtin_ctzll(differ), bits = 64 - __builtin_clzll(differ) - shift;
+    if (bits > most && bits <= 2 * most) {
+        radix_short(v, (uint32_t *)(void *)spare, n, shift, (bits + 1) / 2);
+        return;
+    }
     const int passes = (bits + most - 1) / most, width = (bits + passes - 1) / passes;
     const uint64_t low = (1u << width) - 1;
     for (int d = 0; d < passes; d++) memset(start[d], 0, (low + 1) * sizeof *start[d]);

@@ -78,6 +78,7 @@ __attribute__((target("avx2"))) static void gaps_avx2(const uint8_t *lo, const u
 
 rt_kernels rt_kernels_here(int portable) {
 #if defined(__x86_64__)
+    /* uncovered (machine): a processor without these instructions */
     if (!portable && __builtin_cpu_supports("avx2")) return (rt_kernels){mask_avx2, gaps_avx2};
 #endif
     return (rt_kernels){mask_portable, gaps_portable};

@@ -33,7 +33,7 @@ static inline double centre(const sorter *s, uint64_t at, int a) {
 }
 
 /* Cells of eight centres to eight distances along the curve. */
-static inline __attribute__((always_inline)) void along(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) {
+IDX_INLINE void along(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) {
     lanes x[RT_MOST_DIMS], turn = {0}, half[2] = {{0}, {0}};
     uint32_t out[2][LANES];
     memcpy(x, cells, sizeof x);
@@ -135,11 +135,13 @@ static void arrange(const sorter *s, place *p, size_t n) {
 }
 
 int idx_rtree_order(int dims, const double *boxes, size_t n, int portable, uint64_t *order) {
+    /* uncovered (guard): more than a test can hold */
     place *p = n > SIZE_MAX / 64 ? NULL : malloc(2 * n * sizeof *p + 1);
     if (!p) return IDX_RTREE_NO_MEMORY;
     for (size_t i = 0; i < n; i++) p[i].at = i;
     sorter s = {boxes, dims, dims == 2 ? 22 : 14, p + n, along_portable};
 #if defined(__x86_64__)
+    /* uncovered (machine): a processor without these instructions */
     if (!portable && __builtin_cpu_supports("avx2")) s.along = along_avx2;
 #endif
     arrange(&s, p, n);

@@ -25,7 +25,7 @@ static uint64_t block(int dims, int points, int level) { return (uint64_t)(level
 /* n is below 2^56, so nothing overflows. */
 static shape shape_of(int dims, int points, int width, uint64_t n) {
     shape s = {.rows = HEADER};
-    for (uint64_t left = n; left > 0 && s.levels < RT_MOST_LEVELS; s.levels++) {
+    for (uint64_t left = n; left > 0; s.levels++) { /* 14 levels at most */
         s.entries[s.levels] = left, s.start[s.levels] = s.rows;
         left = (left + RT_FAN - 1) / RT_FAN;
         s.rows += left * block(dims, points, s.levels);

@@ -71,10 +71,10 @@ void rt_drop(const idx_rtree *t, uint32_t page, unsigned i) {
     if (p->level == 0) p->rows[i] = last.row;
 }
 
-unsigned rt_place_in(const idx_rtree *t, rt_page *p, uint32_t kid) {
+unsigned rt_place_in(const idx_rtree *t, rt_page *p, uint32_t kid) { /* it is there */
     const uint32_t *refs = rt_refs(t, p);
     unsigned i = 0;
-    while (i < p->count && refs[i] != kid) i++;
+    while (refs[i] != kid) i++;
     return i;
 }
 
@@ -87,6 +87,7 @@ int rt_same_box(int dims, const rt_box *a, const rt_box *b) {
 /* Make sure that `wanted` pages can be had without asking for memory, so that no insert stops in the middle. */
 int rt_reserve_pages(rt_growth *g, uint32_t wanted) {
     while (g->free_pages + (g->n_chunks << RT_CHUNK_BITS) - g->n_pages < wanted) {
+        /* uncovered (guard): more than a test can hold */
         if (g->n_chunks >= UINT32_MAX >> RT_CHUNK_BITS) return IDX_RTREE_FULL;
         if (g->n_chunks == g->cap_chunks) {
             const uint32_t cap = g->cap_chunks ? 2 * g->cap_chunks : 16;
@@ -134,7 +135,7 @@ uint32_t rt_find_place(const rt_growth *g, uint64_t row) {
 }
 
 static int widen_table(rt_growth *g, uint32_t bits) {
-    uint32_t *old = g->table, *table = bits > 31 ? NULL : malloc(sizeof *table << bits);
+    uint32_t *old = g->table, *table = malloc(sizeof *table << bits); /* RT_MOST_ITEMS take 31 bits */
     if (!table) return IDX_RTREE_NO_MEMORY;
     memset(table, 0xFF, sizeof *table << bits);
     const uint32_t old_size = old ? 1u << g->table_bits : 0;
@@ -146,6 +147,7 @@ static int widen_table(rt_growth *g, uint32_t bits) {
 }
 
 int rt_reserve_items(rt_growth *g, uint64_t wanted) {
+    /* uncovered (guard): more than a test can hold */
     if (g->n_items + wanted > RT_MOST_ITEMS) return IDX_RTREE_FULL;
     if (g->n_items + wanted > g->cap_items) {
         uint64_t cap = g->cap_items ? g->cap_items + g->cap_items / 2 : 256;
@@ -204,6 +206,7 @@ void rt_growth_free(rt_growth *g) {
 idx_rtree *idx_rtree_new(int dims) {
     idx_rtree *t = calloc(1, sizeof *t);
     rt_growth *g = calloc(1, sizeof *g);
+    /* uncovered (system): a lock cannot be made */
     if (!t || !g || pthread_rwlock_init(&g->lock, NULL)) {
         free(t);
         free(g);

@@ -5,8 +5,7 @@ typedef uint64_t lane __attribute__((vector_size(64), aligned(1), may_alias));
 
 /* value >= low, from the lowest digit up: what the digits so far say stands unless this one differs: r = digit & r where low has a 1, digit | r
  * where it has a 0. value <= high likewise with the digits negated. Digits below the lowest 1 of low (0 of high) cannot change it. */
-static inline __attribute__((always_inline)) void between(const word *const *digit, uint32_t bits, const word *exists, uint64_t low,
-                                                          uint64_t high, word *dst) {
+IDX_INLINE void between(const word *const *digit, uint32_t bits, const word *exists, uint64_t low, uint64_t high, word *dst) {
     const uint32_t from_low = low ? (uint32_t)__builtin_ctzll(low) : bits, from_high = ~high ? (uint32_t)__builtin_ctzll(~high) : bits;
     for (int w = 0; w < WORDS; w += 16) {
         const lane ones = ~(lane){0};
@@ -44,9 +43,9 @@ __attribute__((target("avx2"))) static void between_avx2(const word *const *digi
 
 uint32_t slices_between(const word *const *digit, uint32_t bits, const word *exists, uint64_t low, uint64_t high, word *dst) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f"))
+    if (__builtin_cpu_supports("avx512f")) /* uncovered (machine): a processor without these instructions */
         between_avx512(digit, bits, exists, low, high, dst);
-    else if (__builtin_cpu_supports("avx2"))
+    else if (__builtin_cpu_supports("avx2")) /* uncovered 2 (machine): a processor without these instructions */
         between_avx2(digit, bits, exists, low, high, dst);
     else
 #endif

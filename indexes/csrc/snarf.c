@@ -62,6 +62,7 @@ IDX_FAST static int fast_range(const idx_snarf *s, const uint8_t *lo, size_t lo_
 
 int idx_snarf_may_contain(const void *opened, const uint8_t *key, size_t n) {
 #ifdef IDX_HAS_FAST
+    /* uncovered 2 (machine): a processor without these instructions */
     if (idx_is_fast()) return fast_point(opened, key, n);
 #endif
     return point(opened, key, n);
@@ -69,6 +70,7 @@ int idx_snarf_may_contain(const void *opened, const uint8_t *key, size_t n) {
 
 int idx_snarf_may_contain_range(const void *opened, const uint8_t *lo, size_t lo_n, const uint8_t *hi, size_t hi_n) {
 #ifdef IDX_HAS_FAST
+    /* uncovered 2 (machine): a processor without these instructions */
     if (idx_is_fast()) return fast_range(opened, lo, lo_n, hi, hi_n);
 #endif
     return range(opened, lo, lo_n, hi, hi_n);

@@ -153,6 +153,7 @@ static int snarf_finish(void *builder_, size_t *len) {
     idx_snarf *s = &b->s;
     settle(b);
     const size_t shared = b->n_runs ? b->runs[b->n_runs - 1].shared : 0;
+    /* uncovered 2 (guard): more than a test can hold */
     if (b->n > SNARF_MOST_VALUES || shared >> 31) return IDX_RANGE_BAD;
     *s = (idx_snarf){.shared_n = (uint32_t)shared, .slots = b->slots, .every = b->every, .values = b->n};
     snarf_place(s, NULL);

@@ -160,6 +160,7 @@ static int divide(builder *b) {
     while (b->first < b->n_levels && b->levels[b->first].n == 1 && b->levels[b->first].mark[0] & CHILD) b->first++;
     uint64_t dense = 0, upper = 0, lower = 0; /* bits: of the upper levels as bitmaps and as labels, of the lower ones as labels */
     for (size_t i = b->first; i < b->n_levels; i++) lower += b->levels[i].n * 10;
+    /* uncovered 2 (guard): more than a test can hold */
     if (lower / 10 >> 31 || b->first >> 31) return IDX_RANGE_BAD;
     b->dense = b->first;
     for (size_t i = b->first; i < b->n_levels; i++) {

@@ -161,6 +161,7 @@ static int enter_block(idx_positions *p, idx_text_cursor *c) {
         p->before[i] = (uint32_t)sum;
         sum += frequencies[i];
     }
+    /* uncovered (guard): more than a test can hold */
     if (sum > UINT32_MAX) return IDX_TEXT_DAMAGED;
     p->before[c->n] = (uint32_t)sum;
     size_t start = 0, end = c->term.positions_n;

@@ -38,6 +38,7 @@ static int end_document(idx_text_memory *m) {
     if (!ends) return IDX_TEXT_MEMORY;
     m->ends = ends;
     const size_t start = m->n_ends ? ends[m->n_ends - 1] : m->committed;
+    /* uncovered (guard): more than a test can hold */
     if (m->tokens.n - start >= INT32_MAX) return IDX_TEXT_LIMIT;
     ends[m->n_ends++] = m->tokens.n;
     return IDX_TEXT_OK;
@@ -165,6 +166,7 @@ static int post(idx_text_memory *m, uint32_t id, uint32_t doc) {
     }
     if (list->n == list->cap) {
         const uint32_t cap = list->cap ? list->cap * 2 : 3; /* three fit the allocator's smallest piece */
+        /* uncovered (guard): more than a test can hold */
         if (cap < list->cap) return IDX_TEXT_MEMORY;
         idx_posting *at = realloc(list->at, (size_t)cap * sizeof *at);
         if (!at) return IDX_TEXT_MEMORY;
@@ -207,6 +209,7 @@ static int add_document(idx_text_memory *m, uint64_t row, size_t start, size_t e
 
 int idx_text_memory_commit(idx_text_memory *m, const uint64_t *rows, size_t n_docs) {
     if (m->broken) return IDX_TEXT_MEMORY;
+    /* uncovered (guard): more than a test can hold */
     if (n_docs != m->n_ends || (m->mapped && m->n_map != m->raw.n) || m->n_docs + n_docs >= INT32_MAX) return IDX_TEXT_LIMIT;
     idx_doc *docs = idx_grow(m->docs, m->n_docs, &m->docs_cap, n_docs, sizeof *docs);
     if (!docs && n_docs) return IDX_TEXT_MEMORY;

@@ -23,6 +23,7 @@ typedef struct {
 static int map_rows(merge *m, const uint64_t *const *hide, const size_t *n_hide, uint64_t *twice) {
     size_t total = 0;
     for (size_t i = 0; i < m->n; i++) total += m->sources[i].segment->n_docs;
+    /* uncovered (guard): more than a test can hold */
     if (total > INT32_MAX) return IDX_TEXT_LIMIT;
     m->rows = calloc(total + 1, sizeof *m->rows);
     m->lengths = calloc(total + 1, sizeof *m->lengths);

@@ -31,6 +31,7 @@ typedef struct {
 static int64_t list_bound(const idx_text_cursor *c, const idx_weight *w) {
     uint64_t most = c->most;
     if (c->segment) most = c->term.occurrences - c->term.documents + 1;
+    /* uncovered (guard): more than a test can hold */
     return idx_weight_score(w, most > UINT32_MAX ? UINT32_MAX : (uint32_t)most, 1) + 2; /* a document with the term has a length */
 }
 

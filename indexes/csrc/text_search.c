@@ -70,6 +70,7 @@ int idx_searcher_new(const idx_text_segment *const *segments, size_t n, idx_text
     idx_text_searcher *s = calloc(1, sizeof *s);
     if (!s) return IDX_TEXT_MEMORY;
     s->components = calloc(n + 1, sizeof *s->components);
+    /* uncovered (system): a lock cannot be made */
     if (!s->components || pthread_mutex_init(&s->lock, NULL)) {
         free(s->components);
         free(s);
@@ -184,7 +185,7 @@ static int count_dead(const component *c, const idx_term *term, size_t seen, uin
     }
     uint32_t *docs = malloc((n + 1) * sizeof *docs);
     if (!docs) return IDX_TEXT_MEMORY;
-    if (n) memcpy(docs, c->order + seen, n * sizeof *docs);
+    memcpy(docs, c->order + seen, n * sizeof *docs); /* there are some: else nothing is counted */
     qsort(docs, n, sizeof *docs, by_value);
     for (size_t i = 0; i < n; i++) *dead += idx_text_cursor_seek(&cursor, docs[i]) == docs[i];
     free(docs);
@@ -390,7 +391,7 @@ int idx_searcher_rank(idx_text_searcher *s, const idx_text_node *nodes, uint32_t
     idx_tree t;
     scored q = {0};
     idx_docs docs = {0};
-    idx_heap heap = {.most = k, .at = k < SIZE_MAX / sizeof *heap.at ? malloc(k * sizeof *heap.at) : NULL};
+    idx_heap heap = {.most = k, .at = malloc(k * sizeof *heap.at)};
     int failed = refresh(s);
     if (failed || !heap.at || k == 0) {
         free(heap.at);

@@ -2,14 +2,7 @@
 #include "indexes/csrc/text_writer.h"
 #include "indexes/csrc/hash.h"
 #include "indexes/csrc/text_format.h"
-
-static int put_fixed(idx_buf *b, uint64_t v, unsigned bytes) {
-    uint8_t *to = idx_buf_room(b, 8);
-    if (!to) return IDX_TEXT_MEMORY;
-    idx_store64(to, v); /* eight bytes, of which those beyond `bytes` are written over by what follows */
-    b->n += bytes;
-    return IDX_TEXT_OK;
-}
+#include "indexes/csrc/varint.h"
 
 static int put_packed(idx_buf *b, const uint32_t *v, size_t n, unsigned width) {
     const size_t size = idx_bits_size(n, width);
@@ -30,11 +23,14 @@ int idx_writer_begin(idx_writer *w, const uint64_t *rows, const uint32_t *length
 
 static int flush_positions(idx_writer *w) {
     const size_t groups = (w->n_gaps + IDX_BLOCK - 1) / IDX_BLOCK;
+    uint8_t *width = idx_buf_room(&w->positions, groups + 1);
+    if (!width) return IDX_TEXT_MEMORY;
     for (size_t g = 0; g < groups; g++) {
         const size_t n = g + 1 < groups ? IDX_BLOCK : w->n_gaps - g * IDX_BLOCK;
-        if (put_fixed(&w->positions, idx_bits_width(w->gaps + g * IDX_BLOCK, n), 1)) return IDX_TEXT_MEMORY;
+        width[g] = (uint8_t)idx_bits_width(w->gaps + g * IDX_BLOCK, n);
     }
-    const size_t widths = w->positions.n - groups;
+    const size_t widths = w->positions.n;
+    w->positions.n += groups;
     for (size_t g = 0; g < groups; g++) {
         const size_t n = g + 1 < groups ? IDX_BLOCK : w->n_gaps - g * IDX_BLOCK;
         if (put_packed(&w->positions, w->gaps + g * IDX_BLOCK, n, w->positions.at[widths + g])) return IDX_TEXT_MEMORY;
@@ -55,15 +51,19 @@ static int flush_block(idx_writer *w) {
     }
     idx_impacts(w->frequencies, lengths, w->n, impacts);
     const unsigned gap_bits = idx_bits_width(gaps, w->n), frequency_bits = idx_bits_width(less, w->n);
-    if (put_fixed(&w->blocks, gap_bits | frequency_bits << 8, 2) || put_packed(&w->blocks, gaps, w->n, gap_bits) ||
-        put_packed(&w->blocks, less, w->n, frequency_bits) || flush_positions(w))
-        return IDX_TEXT_MEMORY;
+    const size_t gap_bytes = idx_bits_size(w->n, gap_bits), frequency_bytes = idx_bits_size(w->n, frequency_bits);
+    uint8_t *to = idx_buf_room(&w->blocks, 2 + gap_bytes + frequency_bytes), *skip = to ? idx_buf_room(&w->skips, TEXT_SKIP) : NULL;
+    if (!skip || flush_positions(w)) return IDX_TEXT_MEMORY;
+    to[0] = (uint8_t)gap_bits, to[1] = (uint8_t)frequency_bits;
+    idx_bits_pack(gaps, w->n, gap_bits, to + 2);
+    idx_bits_pack(less, w->n, frequency_bits, to + 2 + gap_bytes);
+    w->blocks.n += 2 + gap_bytes + frequency_bytes;
     const size_t positions = w->positions.n - w->positions_start;
+    /* uncovered 2 (guard): more than a test can hold */
     if (w->blocks.n > UINT32_MAX || positions > UINT32_MAX) return IDX_TEXT_LIMIT;
-    if (put_fixed(&w->skips, before, 4) || put_fixed(&w->skips, w->blocks.n, 4) || put_fixed(&w->skips, positions, 4))
-        return IDX_TEXT_MEMORY;
-    for (int i = 0; i < IDX_IMPACTS; i++)
-        if (put_fixed(&w->skips, impacts[i], 2)) return IDX_TEXT_MEMORY;
+    idx_store32(skip, before), idx_store32(skip + 4, (uint32_t)w->blocks.n), idx_store32(skip + 8, (uint32_t)positions);
+    for (int i = 0; i < IDX_IMPACTS; i++) skip[12 + 2 * i] = (uint8_t)impacts[i], skip[13 + 2 * i] = (uint8_t)(impacts[i] >> 8);
+    w->skips.n += TEXT_SKIP;
     w->last = before;
     w->n = 0;
     return IDX_TEXT_OK;
@@ -108,19 +108,27 @@ int idx_writer_term(idx_writer *w, const uint8_t *term, unsigned n) {
     if (failed) return failed;
     unsigned shared = 0;
     if (w->n_terms % TEXT_DICT_BLOCK == 0) {
+        /* uncovered (guard): more than a test can hold */
         if (w->dictionary.n > UINT32_MAX) return IDX_TEXT_LIMIT;
-        if (put_fixed(&w->fence, w->dictionary.n, 4) || put_fixed(&w->fence, postings, 8) || put_fixed(&w->fence, positions, 8))
-            return IDX_TEXT_MEMORY;
+        uint8_t *fence = idx_buf_room(&w->fence, TEXT_FENCE);
+        if (!fence) return IDX_TEXT_MEMORY;
+        idx_store32(fence, (uint32_t)w->dictionary.n), idx_store64(fence + 4, postings), idx_store64(fence + 12, positions);
+        w->fence.n += TEXT_FENCE;
     } else {
         while (shared < n && shared < w->before_n && term[shared] == w->before[shared]) shared++;
     }
-    idx_buf *d = &w->dictionary;
-    if (idx_buf_varint(d, shared) || idx_buf_varint(d, n - shared) || idx_buf_put(d, term + shared, n - shared) ||
-        idx_buf_varint(d, w->documents) || idx_buf_varint(d, w->occurrences - w->documents) ||
-        idx_buf_varint(d, w->postings.n - postings) || idx_buf_varint(d, w->positions.n - positions))
-        return IDX_TEXT_MEMORY;
+    uint8_t *to = idx_buf_room(&w->dictionary, 6 * VARINT_MOST + n);
+    if (!to) return IDX_TEXT_MEMORY;
+    to += varint_put(to, shared);
+    to += varint_put(to, n - shared);
+    memcpy(to, term + shared, n - shared);
+    to += n - shared;
+    const uint64_t numbers[] = {w->documents, w->occurrences - w->documents, w->postings.n - postings, w->positions.n - positions};
+    for (int i = 0; i < 4; i++) to += varint_put(to, numbers[i]);
+    w->dictionary.n = (size_t)(to - w->dictionary.at);
     memcpy(w->before, term, n);
     w->before_n = n;
+    /* uncovered (guard): more than a test can hold */
     if (++w->n_terms == UINT32_MAX) return IDX_TEXT_LIMIT;
     w->documents = 0, w->occurrences = 0, w->skips.n = 0, w->blocks.n = 0;
     return IDX_TEXT_OK;

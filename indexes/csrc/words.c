@@ -49,7 +49,7 @@ AVX512 static inline __m512i combine_512(setop op, __m512i x, __m512i y) {
     }
 }
 
-AVX512 static inline __attribute__((always_inline)) uint32_t loop_512(setop op, word *dst, const word *a, const word *b) {
+AVX512 IDX_INLINE uint32_t loop_512(setop op, word *dst, const word *a, const word *b) {
     __m512i count = _mm512_setzero_si512(), more = count;
     for (int i = 0; i < WORDS; i += 16) {
         const __m512i v = combine_512(op, _mm512_loadu_si512(a + i), _mm512_loadu_si512(b + i));
@@ -95,7 +95,7 @@ AVX2 static inline __m256i bytes_set(__m256i v) {
                            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble)));
 }
 
-AVX2 static inline __attribute__((always_inline)) uint32_t loop_256(setop op, word *dst, const word *a, const word *b) {
+AVX2 IDX_INLINE uint32_t loop_256(setop op, word *dst, const word *a, const word *b) {
     __m256i count = _mm256_setzero_si256();
     for (int i = 0; i < WORDS; i += 16) {
         __m256i bytes = _mm256_setzero_si256();
@@ -127,7 +127,9 @@ AVX2 static uint32_t combine_avx2(setop op, word *dst, const word *a, const word
 
 uint32_t words_combine(setop op, word *dst, const word *a, const word *b) {
 #ifdef X86
+    /* uncovered 2 (machine): a processor without these instructions */
     if (HAS_AVX512) return combine_avx512(op, dst, a, b);
+    /* uncovered (machine): a processor without these instructions */
     if (__builtin_cpu_supports("avx2")) return combine_avx2(op, dst, a, b);
 #endif
     return combine_portable(op, dst, a, b);
@@ -136,7 +138,7 @@ uint32_t words_combine(setop op, word *dst, const word *a, const word *b) {
 /* Eight words at a time: a register of AVX-512, two of AVX2, four of SSE2; the compiler does what the function's target allows. */
 typedef uint64_t lane __attribute__((vector_size(64), aligned(1), may_alias));
 
-static inline __attribute__((always_inline)) void fold(setop op, word *dst, const word *const *src, size_t n) {
+IDX_INLINE void fold(setop op, word *dst, const word *const *src, size_t n) {
     for (int i = 0; i < WORDS; i += 16) {
         lane x = *(const lane *)(src[0] + i), y = *(const lane *)(src[0] + i + 8);
         for (size_t s = 1; s < n; s++) {
@@ -149,7 +151,7 @@ static inline __attribute__((always_inline)) void fold(setop op, word *dst, cons
     }
 }
 
-static inline __attribute__((always_inline)) uint64_t and_live(const word *const *src, size_t n) {
+IDX_INLINE uint64_t and_live(const word *const *src, size_t n) {
     uint64_t live = 0;
     for (int i = 0; i < WORDS; i += 16) {
         lane x = *(const lane *)(src[0] + i), y = *(const lane *)(src[0] + i + 8);
@@ -161,7 +163,7 @@ static inline __attribute__((always_inline)) uint64_t and_live(const word *const
 }
 
 #ifdef X86
-AVX512 static inline __attribute__((always_inline)) uint32_t fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
+AVX512 IDX_INLINE uint32_t fold_avx512(setop op, word *dst, const word *const *src, size_t n) {
     __m512i count = _mm512_setzero_si512(), more = count;
     for (int i = 0; i < WORDS; i += 16) {
         __m512i x = _mm512_loadu_si512(src[0] + i), y = _mm512_loadu_si512(src[0] + i + 8);
@@ -176,7 +178,7 @@ AVX512 static inline __attribute__((always_inline)) uint32_t fold_avx512(setop o
     return (uint32_t)_mm512_reduce_add_epi64(_mm512_add_epi64(count, more));
 }
 
-AVX512 static inline __attribute__((always_inline)) uint64_t live_avx512(const word *const *src, size_t n) {
+AVX512 IDX_INLINE uint64_t live_avx512(const word *const *src, size_t n) {
     uint64_t live = 0;
     for (int i = 0; i < WORDS; i += 16) {
         __m512i x = _mm512_loadu_si512(src[0] + i), y = _mm512_loadu_si512(src[0] + i + 8);
@@ -206,7 +208,9 @@ AVX2 static uint64_t live_avx2(const word *const *src, size_t n) { return and_li
 
 uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n) {
 #ifdef X86
+    /* uncovered 2 (machine): a processor without these instructions */
     if (HAS_AVX512) return fold_of_avx512(op, dst, src, n);
+    /* uncovered (machine): a processor without these instructions */
     if (__builtin_cpu_supports("avx2")) {
         fold_avx2(op, dst, src, n);
         return words_count(dst);
@@ -218,7 +222,9 @@ uint32_t words_fold(setop op, word *dst, const word *const *src, size_t n) {
 
 uint64_t words_and_live(const word *const *src, size_t n) {
 #ifdef X86
+    /* uncovered 2 (machine): a processor without these instructions */
     if (HAS_AVX512) return live_of_avx512(src, n);
+    /* uncovered (machine): a processor without these instructions */
     if (__builtin_cpu_supports("avx2")) return live_avx2(src, n);
 #endif
     return and_live(src, n);
@@ -278,6 +284,7 @@ AVX512 static uint32_t nonzero_avx512(const word *a, uint64_t *values, uint16_t 
 
 static uint32_t nonzero(const word *a, uint64_t *values, uint16_t *places) {
 #ifdef X86
+    /* uncovered 2 (machine): a processor without these instructions */
     if (HAS_AVX512) return nonzero_avx512(a, values, places);
 #endif
     return nonzero_portable(a, values, places);
@@ -318,10 +325,40 @@ void words_range(setop op, word *a, uint32_t first, uint32_t last) {
     }
 }
 
+typedef uint32_t half __attribute__((may_alias)); /* of a word: fewer neighbours in a list share one */
+
+/* Four stretches of a sorted list at once: a store into a half seldom waits for the one before. */
+IDX_INLINE void set_bits(half *halves, const low *list, uint32_t n) {
+    const uint32_t quarter = n / 4;
+    const low *second = list + quarter, *third = second + quarter, *fourth = third + quarter;
+    for (uint32_t i = 0; i < quarter; i++) {
+        halves[list[i] >> 5] |= 1u << (list[i] & 31);
+        halves[second[i] >> 5] |= 1u << (second[i] & 31);
+        halves[third[i] >> 5] |= 1u << (third[i] & 31);
+        halves[fourth[i] >> 5] |= 1u << (fourth[i] & 31);
+    }
+    for (uint32_t i = 4 * quarter; i < n; i++) halves[list[i] >> 5] |= 1u << (list[i] & 31);
+}
+
+#ifdef X86
+__attribute__((target("bmi2"))) static void set_bits_bmi2(half *halves, const low *list, uint32_t n) { set_bits(halves, list, n); }
+#endif
+
+static void set_list(word *a, const low *list, uint32_t n) {
+#ifdef X86
+    /* uncovered (machine): a processor without these instructions */
+    if (__builtin_cpu_supports("bmi2")) {
+        set_bits_bmi2((half *)a, list, n);
+        return;
+    }
+#endif
+    set_bits((half *)a, list, n);
+}
+
 void words_apply_list(setop op, word *a, const low *list, uint32_t n) {
     uint8_t *bytes = (uint8_t *)a; /* neighbours in a list seldom share a byte: fewer stores wait for the one before than with words */
     if (op == SET_OR)
-        for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] |= (uint8_t)(1u << (list[i] & 7));
+        set_list(a, list, n);
     else if (op == SET_XOR)
         for (uint32_t i = 0; i < n; i++) bytes[list[i] >> 3] ^= (uint8_t)(1u << (list[i] & 7));
     else
@@ -373,7 +410,7 @@ static uint32_t and_merging(low *out, uint32_t count, const low *a, uint32_t na,
 
 #ifdef X86
 /* Which of the eight at x are among the eight at y, by an instruction to which a zero is the end of a string. */
-SSE42 static inline __attribute__((always_inline)) uint32_t among(const low *x, const low *y) {
+SSE42 IDX_INLINE uint32_t among(const low *x, const low *y) {
     const __m128i a = _mm_loadu_si128((const __m128i_u *)x), b = _mm_loadu_si128((const __m128i_u *)y);
     return (uint32_t)_mm_cvtsi128_si32(_mm_cmpistrm(b, a, _SIDD_UWORD_OPS | _SIDD_CMP_EQUAL_ANY | _SIDD_BIT_MASK));
 }
@@ -403,14 +440,11 @@ SSE42 static uint32_t meet_rest(low *out, uint32_t count, const low *a, uint32_t
 }
 
 /* 8 when x <= y, which nobody can guess: without the hint the compiler may make it a branch. */
-static inline __attribute__((always_inline)) size_t past(uint16_t x, uint16_t y) {
-    return (size_t)__builtin_expect_with_probability(x <= y, 1, 0.5) << 3;
-}
+IDX_INLINE size_t past(uint16_t x, uint16_t y) { return (size_t)__builtin_expect_with_probability(x <= y, 1, 0.5) << 3; }
 
 /* Eight against eight from both ends towards the middle: a step has to wait for the one before, so two ways side by side are quicker.
  * Steps without branches, which would be guessed wrong every other time. No zeros; out has room for na. */
-SSE42 static inline __attribute__((always_inline)) uint32_t meet(low *out, const low *a, uint32_t na, const low *b, uint32_t nb,
-                                                                 int counts) {
+SSE42 IDX_INLINE uint32_t meet(low *out, const low *a, uint32_t na, const low *b, uint32_t nb, int counts) {
     uint32_t count = 0, late = na; /* hits from the back are at out[late..na) */
     const low *a_end = a + na, *b_end = b + nb;
     while (a_end - a >= 16 && b_end - b >= 16) {
@@ -449,6 +483,7 @@ SSE42 static uint32_t and_sse42(low *out, const low *a, uint32_t na, const low *
 uint32_t list_and(low *out, const low *a, uint32_t na, const low *b, uint32_t nb) {
     if (na > nb / 32 && nb > na / 32) {
 #ifdef X86
+        /* uncovered (machine): a processor without these instructions */
         if (__builtin_cpu_supports("sse4.2")) return na < nb ? and_sse42(out, a, na, b, nb) : and_sse42(out, b, nb, a, na);
 #endif
         return and_merging(out, 0, a, na, b, nb);

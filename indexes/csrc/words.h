@@ -11,9 +11,8 @@
  */
 #ifndef IDX_WORDS_H
 #define IDX_WORDS_H
+#include "indexes/csrc/bytes.h"
 #include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "row sets work on stored little-endian words where they are"
