@@ -34,7 +34,7 @@ static void destroy(void *policy) {
 }
 
 static void *make(const evi_config *config, int by_weight) {
-    if (config->params && config->params[0]) return NULL;
+    if (config->params[0]) return NULL;
     aging *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->by_weight = by_weight;

@@ -41,7 +41,7 @@ static void destroy(void *policy) {
 }
 
 static void *create(const evi_config *config) {
-    if ((config->params && config->params[0]) || config->slots > (1u << 29)) return NULL;
+    if (config->params[0] || config->slots > (1u << 29)) return NULL;
     arc *a = calloc(1, sizeof *a);
     if (!a) return NULL;
     if (!residents_init(&a->r, config)) return free(a), NULL;

@@ -17,7 +17,7 @@ typedef struct {
 
 static size_t set_init(set *s, size_t n) { /* bytes; 0: out of memory */
     size_t bytes = 0;
-    for (s->levels = 0; s->levels < LEVELS && (!s->levels || n > 1); s->levels++) {
+    for (s->levels = 0; !s->levels || n > 1; s->levels++) { /* LEVELS at most, as n is at most 2^29 */
         n = n / 64 + 1;
         if (!(s->word[s->levels] = calloc(n, sizeof(uint64_t)))) return 0;
         bytes += n * sizeof(uint64_t);

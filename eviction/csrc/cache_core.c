@@ -37,22 +37,23 @@ PyObject *cache_open(evi_cache *c, uint64_t slots) {
                         c->params);
 }
 
-void cache_close(evi_cache *c, map_trash *trash) {
-    for (uint32_t slot = 0; slot < c->map.slots; slot++) {
-        if (!c->map.node[slot].key || !trash_reserve(trash, 3)) continue;
-        if (c->group) trash_add(trash, c->group[slot].object);
-        map_take(&c->map, slot, trash);
-    }
+void cache_close(evi_cache *c) {
+    cache_map map = c->map;
+    cache_group *group = c->group;
+    memset(&c->map, 0, sizeof c->map);
     if (c->policy) c->ops->destroy(c->policy);
     c->policy = NULL;
-    map_free(&c->map);
     timer_free(&c->timer);
-    free(c->group);
     free(c->params);
-    free(c->events);
     c->group = NULL;
     c->params = NULL;
-    c->events = NULL;
+    for (uint32_t slot = 0; slot < map.slots; slot++) {
+        Py_XDECREF(map.node[slot].key);
+        Py_XDECREF(map.node[slot].value);
+        if (group) Py_XDECREF(group[slot].object);
+    }
+    map_free(&map);
+    free(group);
 }
 
 int cache_now(evi_cache *c, int64_t ttl, int64_t *now) {
@@ -83,8 +84,7 @@ static void forget(evi_cache *c, uint32_t slot, map_trash *trash) {
     map_take(&c->map, slot, trash);
 }
 
-int cache_drop(evi_cache *c, uint32_t slot, map_trash *trash) {
-    if (!trash_reserve(trash, 6)) return PyErr_NoMemory(), 0; /* 3 more than it needs, for what follows */
+void cache_drop(evi_cache *c, uint32_t slot, map_trash *trash) {
     if (c->map.node[slot].pinned) {
         c->pinned -= c->map.node[slot].weight;
         c->ops->resize(c->policy, policy_room(c));
@@ -94,14 +94,14 @@ int cache_drop(evi_cache *c, uint32_t slot, map_trash *trash) {
         cache_tell(c, 'r', slot);
     }
     forget(c, slot, trash);
-    return 1;
 }
 
 int cache_expire(evi_cache *c, int64_t now, uint32_t most, map_trash *trash) {
     uint32_t gone = 0, slot;
     for (; gone < most && (slot = timer_due(&c->timer, now)) != EVI_NONE; gone++) {
+        if (!trash_reserve(trash, 6)) return PyErr_NoMemory(), -1; /* 3 more than it needs, for what follows */
         c->counts.expired++;
-        if (!cache_drop(c, slot, trash)) return -1;
+        cache_drop(c, slot, trash);
     }
     return (int)gone;
 }
@@ -123,6 +123,7 @@ static uint32_t choose(evi_cache *c, map_trash *trash) {
 
 static int make_room(evi_cache *c, uint64_t weight, map_trash *trash) {
     const uint64_t all = policy_room(c) + c->pinned;
+    /* uncovered (guard): as many slots as there can be are more than a test can hold */
     while (c->used + weight > all || (weight && !c->map.n_free)) {
         const uint32_t slot = choose(c, trash);
         if (slot == EVI_NONE) return 0;
@@ -165,7 +166,9 @@ static int grow(evi_cache *c, map_trash *trash) {
     cache_group *group = c->group ? realloc(c->group, slots * sizeof *group) : NULL;
     if (group) memset((c->group = group) + old, 0, (slots - old) * sizeof *group);
     void *policy = NULL;
-    if (order && (group || !c->group) && (!c->timer.slots || timer_room(&c->timer, (uint32_t)slots)) && map_grow(&c->map, (uint32_t)slots))
+    const size_t may_leave = 3 * ((size_t)c->map.count + 1); /* 3 more than they need, for what follows */
+    if (order && (group || !c->group) && trash_reserve(trash, may_leave) && (!c->timer.slots || timer_room(&c->timer, (uint32_t)slots)) &&
+        map_grow(&c->map, (uint32_t)slots))
         policy = new_policy(c);
     if (!policy) return free(order), PyErr_NoMemory(), 0;
     memset(order + old, 0, old);
@@ -173,18 +176,17 @@ static int grow(evi_cache *c, map_trash *trash) {
     c->counts.ghost_hits += c->ops->ghost_hits(c->policy);
     c->ops->destroy(c->policy);
     c->policy = policy;
-    int ok = 1;
     for (uint32_t i = 0; i < n; i++) {
         map_node *node = &c->map.node[order[i]];
         const uint64_t number = node->twin ? TWIN << 48 | c->twins++ : (uint64_t)node->hash;
         if (c->ops->miss(policy, number, node->weight))
             c->ops->insert(policy, order[i], number, node->weight);
-        else if ((ok &= trash_reserve(trash, 3)))
+        else
             declined_again(c, order[i], trash);
     }
     listen(c, policy);
     free(order);
-    return ok;
+    return 1;
 }
 
 static int too_large(const evi_cache *c, uint64_t weight, uint64_t pinned) {
@@ -224,18 +226,31 @@ static int room_to_dress(evi_cache *c, const cache_with *with) {
     return with->ttl == CACHE_NEVER || timer_room(&c->timer, c->map.slots);
 }
 
+/* The policy hears of its room; it may be written in Python, and an exception that is set stays. */
+static void tell_room(evi_cache *c) {
+    PyObject *kind, *value, *trace;
+    PyErr_Fetch(&kind, &value, &trace);
+    c->ops->resize(c->policy, policy_room(c));
+    PyErr_Restore(kind, value, trace);
+}
+
+/* A pinned entry weighs so much from now on. */
+static void weigh_pinned(evi_cache *c, map_node *node, uint64_t weight) {
+    c->pinned += weight - node->weight;
+    c->used += weight - node->weight;
+    node->weight = weight;
+    tell_room(c);
+}
+
 /* A new value for a key that is held; 1 done, 0 it is to be stored as a new one, -1 an exception. */
 static int replace(evi_cache *c, uint32_t slot, PyObject *value, uint64_t weight, const cache_with *with, int64_t now, map_trash *trash) {
     map_node *node = &c->map.node[slot];
-    if (node->weight != weight && !node->pinned) return cache_drop(c, slot, trash) ? 0 : -1;
-    if (node->weight != weight) {
-        const uint64_t others = c->pinned - node->weight;
+    const uint64_t before = node->weight, others = c->pinned - before;
+    if (before != weight && !node->pinned) return cache_drop(c, slot, trash), 0;
+    if (before != weight) {
         if (weight > c->maxsize - others) return too_large(c, weight, others);
-        c->pinned = others + weight;
-        c->used = c->used - node->weight + weight;
-        node->weight = weight;
-        c->ops->resize(c->policy, policy_room(c));
-        if (!make_room(c, 0, trash)) return -1;
+        weigh_pinned(c, node, weight);
+        if (!make_room(c, 0, trash)) return weigh_pinned(c, node, before), -1;
     }
     trash_add(trash, node->value);
     node->value = Py_NewRef(value);
@@ -260,10 +275,11 @@ int cache_store(evi_cache *c, PyObject *key, Py_hash_t hash, PyObject *value, ui
     if (found < 0) return -1;
     if (found && with->present) return *with->present = Py_NewRef(c->map.node[slot].value), 1;
     if (weight > c->maxsize) return too_large(c, weight, 0);
-    if (!room_to_dress(c, with) || !trash_reserve(trash, 3)) return PyErr_NoMemory(), -1;
+    if (!room_to_dress(c, with)) return PyErr_NoMemory(), -1;
     if (found && (found = replace(c, slot, value, weight, with, now, trash))) return found;
     if (weight > c->maxsize - c->pinned) return declined(c);
     if (cache_expire(c, now, SWEEP, trash) < 0) return -1;
+    /* uncovered (guard): as many slots as there can be are more than a test can hold */
     if (!c->map.n_free && c->used + weight <= c->maxsize && c->map.slots < MAP_SLOTS) {
         if (!grow(c, trash)) return -1;
         if (!room_to_dress(c, with)) return PyErr_NoMemory(), -1; /* times are kept from the first slots on that there are */
@@ -296,9 +312,13 @@ int cache_resize(evi_cache *c, uint64_t maxsize, map_trash *trash) {
                      (unsigned long long)maxsize);
         return 0;
     }
+    const uint64_t before = c->maxsize;
     c->maxsize = maxsize;
     c->ops->resize(c->policy, policy_room(c));
-    return make_room(c, 0, trash);
+    if (make_room(c, 0, trash)) return 1;
+    c->maxsize = before; /* who has left is gone, the others may stay */
+    tell_room(c);
+    return 0;
 }
 
 int cache_pin(evi_cache *c, uint32_t slot, map_trash *trash) {
@@ -316,7 +336,6 @@ int cache_pin(evi_cache *c, uint32_t slot, map_trash *trash) {
 
 int cache_unpin(evi_cache *c, uint32_t slot, map_trash *trash) {
     map_node *node = &c->map.node[slot];
-    if (!trash_reserve(trash, 3)) return PyErr_NoMemory(), 0;
     if (!node->pinned || --node->pinned) return 1;
     c->pinned -= node->weight;
     c->ops->resize(c->policy, policy_room(c));
@@ -330,8 +349,11 @@ int cache_unpin(evi_cache *c, uint32_t slot, map_trash *trash) {
 }
 
 int cache_clear(evi_cache *c, map_trash *trash) {
-    for (uint32_t slot = 0; slot < c->map.slots; slot++)
-        if (c->map.node[slot].key && !cache_drop(c, slot, trash)) return 0;
+    for (uint32_t slot = 0; slot < c->map.slots; slot++) {
+        if (!c->map.node[slot].key) continue;
+        if (!trash_reserve(trash, 3)) return PyErr_NoMemory(), 0;
+        cache_drop(c, slot, trash);
+    }
     void *policy = new_policy(c);
     if (!policy) return PyErr_NoMemory(), 0;
     c->counts.ghost_hits += c->ops->ghost_hits(c->policy);

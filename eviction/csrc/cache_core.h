@@ -69,13 +69,13 @@ typedef struct { /* what is given besides key and value */
 int cache_begin_slow(evi_cache *c);
 PyObject *cache_end_slow(evi_cache *c, PyObject *result);
 PyObject *cache_open(evi_cache *c, uint64_t slots); /* all fields are set; None, or NULL with an exception */
-void cache_close(evi_cache *c, map_trash *trash);
+void cache_close(evi_cache *c); /* runs finalizers, when nothing is there any more */
 int cache_now(evi_cache *c, int64_t ttl, int64_t *now); /* before cache_begin; 0: an exception */
 int cache_store(evi_cache *c, PyObject *key, Py_hash_t hash, PyObject *value, uint64_t weight, const cache_with *with, int64_t now,
                 map_trash *trash); /* 1 stored, 0 declined by the policy, -1 an exception */
-int cache_drop(evi_cache *c, uint32_t slot, map_trash *trash); /* 0: out of memory, with an exception */
+void cache_drop(evi_cache *c, uint32_t slot, map_trash *trash); /* room for 3 in the trash, which there is at the beginning of a call */
 int cache_pop(evi_cache *c, map_trash *trash, PyObject **key, PyObject **value); /* by the policy's choice; 0: none, -1 an exception */
-int cache_expire(evi_cache *c, int64_t now, uint32_t most, map_trash *trash); /* how many */
+int cache_expire(evi_cache *c, int64_t now, uint32_t most, map_trash *trash); /* how many; -1 an exception */
 int cache_resize(evi_cache *c, uint64_t maxsize, map_trash *trash); /* 0: an exception */
 int cache_pin(evi_cache *c, uint32_t slot, map_trash *trash); /* 0: an exception */
 int cache_unpin(evi_cache *c, uint32_t slot, map_trash *trash); /* 0: an exception */
@@ -107,12 +107,13 @@ static inline void cache_hit(evi_cache *c, uint32_t slot) {
     if (__builtin_expect(c->slow, 0)) cache_tell(c, 'h', slot);
 }
 
-/* The slot of a living entry: 1, or 0: there is none (an expired one leaves), or -1 with an exception. */
+/* The slot of a living entry: 1, or 0: there is none (an expired one leaves), or -1 with an exception. The first of a call. */
 static inline int cache_find(evi_cache *c, PyObject *key, Py_hash_t hash, int64_t now, uint32_t *slot, map_trash *trash) {
     const int found = map_find(&c->map, key, hash, slot);
     if (found != 1 || !c->map.node[*slot].timed || c->timer.when[*slot] > now) return found;
     c->counts.expired++;
-    return cache_drop(c, *slot, trash) ? 0 : -1;
+    cache_drop(c, *slot, trash);
+    return 0;
 }
 
 /* What a look-up of the cache returns and counts: a new reference; NULL with no exception: there is none. */

@@ -80,7 +80,7 @@ PyObject *cache_end_slow(evi_cache *c, PyObject *result) {
         PyErr_Fetch(&kind, &value, &trace);
     }
     for (size_t i = 0; i < n; i++) {
-        if (listener) deliver(listener, &events[i]);
+        deliver(listener, &events[i]); /* where there are any, there is one */
         Py_XDECREF(events[i].key);
     }
     free(events);

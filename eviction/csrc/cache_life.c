@@ -41,11 +41,7 @@ PyObject *life_open(PyObject *self, PyObject *args) {
 
 int life_clear(PyObject *self) {
     evi_cache *c = (evi_cache *)self;
-    map_trash trash;
-    trash_init(&trash);
-    for (size_t i = 0; i < c->n_events; i++) Py_XDECREF(c->events[i].key);
-    c->n_events = 0;
-    cache_close(c, &trash);
+    cache_close(c); /* no call is under way, so there are no events */
     if (c->lock) PyThread_free_lock(c->lock);
     c->lock = NULL;
     Py_CLEAR(c->getsizeof);
@@ -53,7 +49,6 @@ int life_clear(PyObject *self) {
     Py_CLEAR(c->listener);
     Py_CLEAR(c->trouble);
     Py_CLEAR(c->too_large);
-    trash_empty(&trash);
     return 0;
 }
 
@@ -146,7 +141,10 @@ static PyObject *collect(evi_cache *c, Py_hash_t hash, int grouped) {
     for (size_t i = 0; list && i < n; i++) {
         PyObject **o = held.item + 3 * i;
         PyObject *row = grouped ? PyTuple_Pack(3, o[0], o[1], o[2]) : Py_BuildValue("OOK", o[0], o[1], (unsigned long long)number[i]);
-        if (!row || PyList_SetItem(list, (Py_ssize_t)i, row)) Py_CLEAR(list);
+        if (row)
+            PyList_SetItem(list, (Py_ssize_t)i, row);
+        else
+            Py_DECREF(list), list = NULL;
     }
     free(number);
     trash_empty(&held);

@@ -96,9 +96,9 @@ static int remove_key(PyObject *self, PyObject *key, PyObject **value) { /* 1, 0
     key_call k;
     uint32_t slot;
     if (!enter(&k, self, key, CACHE_NEVER)) return -1;
-    int found = cache_find(k.c, key, k.hash, k.now, &slot, &k.trash);
+    const int found = cache_find(k.c, key, k.hash, k.now, &slot, &k.trash);
     PyObject *held = found == 1 ? Py_NewRef(k.c->map.node[slot].value) : NULL;
-    if (found == 1 && !cache_drop(k.c, slot, &k.trash)) found = -1;
+    if (found == 1) cache_drop(k.c, slot, &k.trash);
     PyObject *done = leave(&k, none_or_null(found >= 0));
     if (done && value) *value = Py_XNewRef(held);
     Py_XDECREF(held);
@@ -187,7 +187,7 @@ static PyObject *core_discard(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "OO", &key, &value) || !enter(&k, self, key, CACHE_NEVER)) return NULL;
     int found = cache_find(k.c, key, k.hash, k.now, &slot, &k.trash);
     if (found == 1 && k.c->map.node[slot].value != value) found = 0;
-    if (found == 1 && !cache_drop(k.c, slot, &k.trash)) found = -1;
+    if (found == 1) cache_drop(k.c, slot, &k.trash);
     return leave(&k, found < 0 ? NULL : PyBool_FromLong(found));
 }
 

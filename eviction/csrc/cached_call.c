@@ -33,7 +33,7 @@ static PyObject *cached_new(PyTypeObject *type, PyObject *args, PyObject *named)
     f->flight = flight;
     f->dict = PyDict_New();
     f->typed = typed;
-    if (!f->dict || (f->going && !(f->setdefault = PyObject_GetAttrString(going, "setdefault")))) Py_CLEAR(f);
+    if (!f->dict || (f->going && !(f->setdefault = PyObject_GetAttrString(going, "setdefault")))) return Py_DECREF(f), NULL;
     return (PyObject *)f;
 }
 
@@ -71,7 +71,8 @@ static flight *board(cached *f, PyObject *key, flight *mine) {
     if (!is_plain(key))
         return (flight *)PyObject_CallFunctionObjArgs(f->setdefault, key, mine, NULL); /* one look-up, whatever __eq__ does */
     PyObject *there = PyDict_GetItemWithError(f->going, key);
-    if (!there && !PyErr_Occurred() && !PyDict_SetItem(f->going, key, (PyObject *)mine)) there = (PyObject *)mine;
+    if (!there && !PyDict_SetItem(f->going, key, (PyObject *)mine))
+        there = (PyObject *)mine; /* such a key is hashed and compared without fail */
     return (flight *)Py_XNewRef(there);
 }
 
@@ -92,9 +93,9 @@ static PyObject *land(cached *f, PyObject *key, flight *mine, PyObject *value, i
         Py_XDECREF(trace);
         PyErr_Fetch(&kind, &problem, &trace);
     }
-    if (going && PyDict_DelItem(f->going, key)) PyErr_Clear();
+    if (going) PyDict_DelItem(f->going, key);
     flight_land(mine);
-    PyErr_Restore(kind, problem, trace);
+    PyErr_Restore(kind, problem, trace); /* in place of what the removal may have raised */
     return value;
 }
 
@@ -152,7 +153,7 @@ static PyObject *cached_call(PyObject *self, PyObject *args, PyObject *named) {
 
 static PyObject *cached_get(PyObject *self, PyObject *object, PyObject *type) {
     (void)type;
-    if (!object || object == Py_None) return Py_NewRef(self);
+    if (!object) return Py_NewRef(self); /* of the class */
     return PyObject_CallFunctionObjArgs(((cached *)self)->method, self, object, NULL);
 }
 

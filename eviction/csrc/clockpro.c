@@ -60,7 +60,7 @@ static void stamped(clockpro *p, uint32_t slot, uint32_t flags) { /* what was ju
 
 static void unlink_page(clockpro *p, uint32_t slot) {
     if (p->hand == slot) p->hand = p->r.node[slot].newer;
-    if (p->r.node[slot].count & DEMOTED && p->r.node[slot].tag == COLD + 1) p->demoted -= residents_weight(&p->r, slot);
+    if (p->r.node[slot].count & DEMOTED) p->demoted -= residents_weight(&p->r, slot);
     residents_unlink(&p->r, slot);
 }
 

@@ -48,8 +48,8 @@ int flight_wait(flight *f, PyObject *waiting) {
     int done = lock_and_pass_on(f);
     PyObject *kind, *value, *trace;
     PyErr_Fetch(&kind, &value, &trace);
-    if (PyDict_DelItem(waiting, mine)) PyErr_Clear();
-    PyErr_Restore(kind, value, trace);
+    PyDict_DelItem(waiting, mine);
+    PyErr_Restore(kind, value, trace); /* in place of what the removal may have raised */
     Py_DECREF(mine);
     return done;
 }

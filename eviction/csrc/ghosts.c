@@ -22,7 +22,6 @@ static int grow_array(void **array, size_t n) {
 
 int ghosts_grow(evi_ghosts *h, uint32_t nodes) {
     uint32_t old = h->g.slots;
-    if (nodes <= old || nodes > (1u << 29)) return nodes <= old;
     size_t n = (size_t)nodes + 1;
     evi_table table;
     if (!grow_array((void **)&h->g.node, n * sizeof *h->g.node) || !grow_array((void **)&h->g.key, n * sizeof *h->g.key) ||
@@ -32,10 +31,9 @@ int ghosts_grow(evi_ghosts *h, uint32_t nodes) {
     h->table = table;
     memset(h->g.node + old, 0, (n - old) * sizeof *h->g.node);
     h->g.slots = nodes;
-    for (uint32_t i = old; i < nodes; i++) h->g.node[i].older = i + 1 < nodes ? i + 1 : h->free_node;
+    for (uint32_t i = old; i < nodes; i++) h->g.node[i].older = i + 1 < nodes ? i + 1 : EVI_NONE;
     h->free_node = old;
     for (uint32_t i = 0; i < old; i++) {
-        if (!h->g.node[i].tag) continue;
         uint32_t home = table_home(&h->table, h->g.key[i]), none;
         table_set(&h->table, table_find(&h->table, h->g.key, home, h->g.key[i], &none), home, i);
     }

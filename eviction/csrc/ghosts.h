@@ -17,7 +17,7 @@ typedef struct {
 } evi_ghosts;
 
 int ghosts_init(evi_ghosts *h, uint32_t nodes, uint32_t flags); /* flags of evi_config; 0: out of memory, nothing kept */
-/* To that many nodes, which keep their numbers. 0: out of memory, as before. What layout told is told anew. */
+/* To more nodes, at most 2^29, when none is free; they keep their numbers. 0: out of memory, as before. What layout told is told anew. */
 int ghosts_grow(evi_ghosts *h, uint32_t nodes);
 void ghosts_free(evi_ghosts *h);
 uint32_t ghosts_find(const evi_ghosts *h, uint64_t key); /* the node, or EVI_NONE */

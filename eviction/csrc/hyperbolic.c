@@ -61,7 +61,7 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
 }
 
 /* The least n / held of the drawn, by products: exact, and cheaper than so many divisions. held is 32 bits without weights, up to 96 with. */
-static inline __attribute__((always_inline)) uint32_t least(const hyperbolic *p, const uint32_t *drawn, uint32_t n, int weighed) {
+EVI_INLINE uint32_t least(const hyperbolic *p, const uint32_t *drawn, uint32_t n, int weighed) {
     uint32_t victim = EVI_NONE, requests = 1;
     unsigned __int128 held = 0;
     for (uint32_t i = 0; i < n; i++) {

@@ -28,7 +28,7 @@ static void destroy(void *policy) {
 }
 
 static void *create(const evi_config *config) {
-    if (config->params && config->params[0]) return NULL;
+    if (config->params[0]) return NULL;
     lfu *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->buckets = malloc(((size_t)config->slots + 2) * sizeof *p->buckets);

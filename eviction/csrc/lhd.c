@@ -45,7 +45,7 @@ typedef struct {
     cell cells[CLASSES][AGES];
 } lhd;
 
-static inline int log2_of(uint32_t x) { return 31 - __builtin_clz(x); } /* of more than 0 */
+static inline int log2_of(uint64_t x) { return 63 - __builtin_clzll(x); } /* of more than 0 */
 
 static inline uint32_t part_of(uint32_t age) { /* 0, 1 .. 15, 16-17, 18-19 .. 30-31, 32-35 .. */
     if (age < 8) return age;
@@ -86,7 +86,7 @@ static void *create(const evi_config *config) {
     p->lives = malloc(((size_t)config->slots + 1) * sizeof *p->lives);
     if (!pool_init(&p->pool, config->slots) || !p->lives) return destroy(p), NULL;
     p->left = (uint32_t)p->interval;
-    p->oldest = log2_of(config->slots < UINT32_MAX / 64 ? config->slots * 64 + 64 : UINT32_MAX);
+    p->oldest = log2_of((uint64_t)config->slots * 64 + 64);
     for (int i = 0; i < NEWCOMERS; i++) p->newcomer[i] = EVI_NONE;
     for (int c = 0; c < CLASSES; c++)
         for (uint32_t a = 0; a < AGES; a++) p->cells[c][a].density = (c + 1) / (start_of(a) + 1);

@@ -67,14 +67,14 @@ static void *create(const evi_config *config) {
     return p;
 }
 
-static void s_push(lirs *p, uint32_t x) {
+static void s_push(lirs *p, uint32_t x) { /* a slot */
     p->s[x] = (link){EVI_NONE, p->top};
     if (p->top == EVI_NONE)
         p->bottom = x;
     else
         p->s[p->top].newer = x;
     p->top = x;
-    if (x < p->r.slots) p->r.node[x].mark = 1;
+    p->r.node[x].mark = 1;
 }
 
 static void s_unlink(lirs *p, uint32_t x) {
@@ -90,17 +90,14 @@ static void s_unlink(lirs *p, uint32_t x) {
     if (x < p->r.slots) p->r.node[x].mark = 0;
 }
 
-/* Puts a ghost where a slot was. */
+/* Puts a ghost where a slot of Q was, which is not the bottom: that is a LIR. */
 static void s_replace(lirs *p, uint32_t slot, uint32_t ghost) {
     link l = p->s[ghost] = p->s[slot];
     if (l.newer == EVI_NONE)
         p->top = ghost;
     else
         p->s[l.newer].older = ghost;
-    if (l.older == EVI_NONE)
-        p->bottom = ghost;
-    else
-        p->s[l.older].newer = ghost;
+    p->s[l.older].newer = ghost;
     p->r.node[slot].mark = 0;
 }
 

@@ -70,14 +70,14 @@ static void s_move(lirs2 *p, uint32_t from, uint32_t to) { /* block `to`, in no 
             continue;
         }
         *(l.newer == EVI_NONE ? &p->top : &p->s[l.newer].older) = y;
-        *(l.older == EVI_NONE ? &p->bottom : &p->s[l.older].newer) = y;
+        p->s[l.older].newer = y; /* the bottom is a LIR block's, and does not move */
     }
 }
 
 static void prune(lirs2 *p) {
     while (p->bottom != EVI_NONE) {
         uint32_t x = p->bottom, b = x / 2, node = b - p->r.slots;
-        if (is_lir(p, b) && x != first_of(p, b)) return;
+        if (is_lir(p, b)) return; /* its second place: the first is never older */
         s_unlink(p, x);
         if (b >= p->r.slots && !in_s(p, x ^ 1) && p->h.g.node[node].tag == OLD + 1) ghosts_drop(&p->h, node);
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 void *plain_create(const evi_config *config, const char *name) {
-    if (config->params && config->params[0]) return NULL;
+    if (config->params[0]) return NULL;
     evi_plain *p = malloc(sizeof *p);
     if (!p || !residents_init(&p->r, config)) {
         free(p);

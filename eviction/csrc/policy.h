@@ -29,7 +29,7 @@ typedef struct evi_config {
     uint32_t slots; /* upper bound of residents at once */
     uint32_t flags; /* EVI_UNIT: every weight is 1, and slots is the capacity */
     uint64_t seed;
-    const char *params; /* "key=value key=value", may be "" */
+    const char *params; /* "key=value key=value", or "" */
 } evi_config;
 
 /* Tells what happened, for tests and notebooks: kind 'a'dmit 'h'it 'p'romote 'd'emote 'g'host hit 'e'vict 'r'emove 'b'ypass. */
@@ -63,4 +63,10 @@ typedef struct evi_ops {
     void (*layout)(void *policy, evi_layout *out); /* NULL: nothing is told */
 } evi_ops;
 /* cdef:end */
+
+#ifdef __OPTIMIZE__ /* inlined, so that a caller's constants reach it */
+#define EVI_INLINE static inline __attribute__((always_inline))
+#else /* a function like any other, so that each of its branches is there once */
+#define EVI_INLINE static inline
+#endif
 #endif

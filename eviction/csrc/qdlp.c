@@ -54,10 +54,10 @@ static int miss(void *policy, uint64_t key, uint64_t weight) {
     return 1;
 }
 
-static uint32_t evict_main(qdlp *q) {
+static uint32_t evict_main(qdlp *q) { /* there is one in M */
     evi_residents *r = &q->l.r;
     uint32_t slot;
-    while ((slot = r->queue[M].back) != EVI_NONE && r->node[slot].mark) {
+    while (r->node[slot = r->queue[M].back].mark) {
         r->node[slot].mark--;
         residents_touch(r, slot);
     }

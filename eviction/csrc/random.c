@@ -18,7 +18,7 @@ static void destroy(void *policy) {
 }
 
 static void *create(const evi_config *config) {
-    if (config->params && config->params[0]) return NULL;
+    if (config->params[0]) return NULL;
     random_policy *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->state = config->seed;

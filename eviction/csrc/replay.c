@@ -121,8 +121,8 @@ static int admit_weighed(driver *d, uint64_t key, uint32_t w, uint32_t home, siz
     return 0;
 }
 
-static inline __attribute__((always_inline)) int replay_some(driver *d, const uint64_t *keys, const uint32_t *weights, size_t from,
-                                                             size_t to) { /* weights: NULL at compile time where all are 1 */
+EVI_INLINE int replay_some(driver *d, const uint64_t *keys, const uint32_t *weights, size_t from,
+                           size_t to) { /* weights: NULL at compile time where all are 1 */
     const evi_table t = d->table;
     const evi_layout l = d->layout;
     void (*const hit)(void *, uint32_t) = d->ops->hit;

@@ -45,9 +45,9 @@ void text_add(evi_text *text, const char *format, ...) {
     va_list args;
     va_start(args, format);
     size_t room = text->used < text->n ? text->n - text->used : 0;
-    int wrote = vsnprintf(room ? text->out + text->used : NULL, room, format, args);
+    text->used +=
+        (size_t)vsnprintf(room ? text->out + text->used : NULL, room, format, args); /* without wide characters it does not fail */
     va_end(args);
-    if (wrote > 0) text->used += (size_t)wrote;
 }
 
 void residents_text(const evi_residents *r, int queue, evi_text *text, const char *mark) {

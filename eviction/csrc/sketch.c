@@ -100,8 +100,9 @@ int sketch_admits(evi_sketch *s, uint64_t candidate, uint64_t victim) {
 }
 
 int sketch_check(const evi_sketch *s, char *why, size_t n) {
-    for (uint32_t b = 0; b < s->blocks; b++)
+    for (uint32_t b = 0; b < s->blocks; b++) {
         if (s->age[b] != s->now && (b < s->hand || (uint8_t)(s->age[b] + 1) != s->now))
             return snprintf(why, n, "block %u of the sketch is behind", b), 0;
+    }
     return 1;
 }

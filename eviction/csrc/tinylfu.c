@@ -65,7 +65,7 @@ void *evi_tinylfu_over(const evi_ops *inner, const evi_config *config) {
 }
 
 static void *create(const evi_config *config) {
-    const char *text = config->params ? config->params : "", *name = "lru";
+    const char *text = config->params, *name = "lru";
     size_t length = 3, rest = 0;
     char *params = malloc(strlen(text) + 1), kind[32] = "";
     if (!params) return NULL;
