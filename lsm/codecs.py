@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
@@ -94,6 +95,7 @@ def library_paths(kind: str) -> list[str]:
     return [*([chosen] if chosen else []), _SONAMES[kind], *_inside_wheel(*_WHEELS[kind])]
 
 
+@cache  # looked up at every opening of a database
 def _inside_wheel(package: str, pattern: str) -> list[str]:
     try:
         spec = find_spec(package)

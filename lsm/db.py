@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
-import atexit
-import hashlib
 import os
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import recovery
-from recovery import FileSystem
+from recovery import Clock, FileSystem
 
-from . import checkpoint as checkpoints
-from . import manifest
+from . import manifest, swap
+from .accesses import Accesses
+from .archive import Archiver, catalogue
 from .batch import Batch, changed
+from .care import Care
 from .components import make_components
+from .disk_watch import DiskWatch
 from .dump import dump
+from .encryption import Encryption, KeySource, enter
 from .errors import BusyError, ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
+from .events import Events
 from .executor import Executor, _as_error
-from .health import Health, broken_policies, health_of
+from .health import broken_policies
+from .holds import Holds
+from .how import How
+from .interval import IntervalSync
 from .keyspace import Keyspace
+from .memory import Memory, divided
 from .native import NEWEST, SEALED, STALLED
 from .native_db import CoreDB
+from .opened import opened
 from .options import Options, as_options
-from .recover import Found, look, replay
+from .recover import Found, look, new_id, replay
 from .scan import Scan
+from .scrub import Scrubber
 from .snapshot import Snapshot
 from .stats import LevelStats, Stats, gather, level_stats
+from .untrusted import Limits, check_directory, limits_of, options_for, verify_all
 from .version import Edit, Version
 
 if TYPE_CHECKING:
     from .secondary.table import Table
 
 DEFAULT = "default"
-_open: set[DB] = set()  # a database that is forgotten is closed at exit: the collector would end its parts in any order
 
 
-@atexit.register
-def _close_forgotten() -> None:
-    for db in list(_open):
-        with suppress(Error):
-            db.close()
-
-
-class DB:
+class DB(Care):
     """An open database. Data methods are those of the default keyspace; `with` closes it. Threads may share it.
 
     `recovery_report` tells what opening replayed. Make one with `lsm.open`.
@@ -61,6 +64,7 @@ class DB:
     get: Callable[..., Any]
     delete: Callable[[bytes], None]
     get_many: Callable[..., list[bytes | None]]
+    range: Callable[..., list[tuple[bytes, bytes]]]
     put_many: Callable[..., None]
     put_packed: Callable[..., None]
     delete_many: Callable[..., None]
@@ -71,37 +75,46 @@ class DB:
     scan_chunks: Callable[..., Iterator[Any]]
     scan_arrow: Callable[..., Iterator[Any]]
 
-    def __init__(self, path: str, options: Options, fs: FileSystem, *, create: bool, read_only: bool) -> None:
+    def __init__(self, path: str, options: Options, fs: FileSystem, how: How) -> None:
         """Use lsm.open."""
-        self.path, self.options, self.fs, self.read_only = path, options, fs, read_only
-        self.closed = False
+        options = divided(options)
+        self.path, self.options, self.fs, self.read_only, self.limits = path, options, fs, how.read_only, how.limits
+        self.closed, self.clock = False, how.clock
+        self.archiver: Archiver | None = None
         self.cursors: weakref.WeakSet[Scan] = weakref.WeakSet()
         self.spaces: dict[str, Keyspace] = {}
         self.tables: dict[str, Table] = {}
         self._tables_lock = threading.Lock()
+        self.resuming = threading.Lock()
         self.replayed: set[tuple[int, bytes]] = set()  # keyspaces and keys of what a read-only database found in the log
         self._lock: recovery.Lock | None = None
+        self.interval: IntervalSync | None = None
+        self.events = Events()
+        self.encryption: Encryption | None = None
+        self.budget: Memory | None = None
         self.manifest: manifest.Manifest
         self.core: CoreDB
         try:
-            self._prepare(create)
+            began = time.perf_counter()
+            self._prepare(how.create)
+            self.fs, self.encryption = enter(fs, path, how.key, create=how.create and not how.read_only)
+            fs = self.fs
+            self.holds = Holds(fs, path)
             found = look(fs, path)
-            if found.state is None and (read_only or not create):
+            if found.state is None and (how.read_only or not how.create):
                 raise NotADatabase(f"{path} holds no database; create=True and read_only=False make one")
             if found.state is None:
                 found = self._create(found)
             assert found.state is not None
             self.state = found.state
-            parts = make_components(options, fs, self.state.database_id)
-            self.env, self.ledger, self.cache, self.row_cache, self.calls_out = (
-                parts.env,
-                parts.ledger,
-                parts.cache,
-                parts.row_cache,
-                parts.calls_out,
-            )
-            records, self.recovery_report = replay(fs, path, found, options.wal.recovery, options.wal.sync)
-            self._start(found, records)
+            parts = make_components(options, fs, self.state.database_id, how.limits)
+            self.env, self.ledger, self.cache = parts.env, parts.ledger, parts.cache
+            self.row_cache, self.calls_out = parts.row_cache, parts.calls_out
+            self.disk = DiskWatch(path, parts.watch, options.stalls.disk_ms)
+            packed, self.recovery_report = replay(fs, path, found, options.wal.recovery, options.wal.sync)
+            self._start(found, packed)
+            gone = () if how.read_only else tuple(sorted(set(found.names) - set(fs.listdir(path))))
+            self.recovery_report = replace(self.recovery_report, removed=gone, seconds=time.perf_counter() - began)
         except BaseException as e:
             self._give_up()
             if isinstance(e, OSError):
@@ -110,11 +123,30 @@ class DB:
         for name in DB.__annotations__:
             if name not in ("manifest", "core", "state"):
                 setattr(self, name, getattr(self.default, name))
-        _open.add(self)
-        self.executor.start()
-        self.executor.on_sealed()
+        opened.add(self)
+        self._begin_background()
 
     # Opening and closing
+
+    def _begin_background(self) -> None:
+        """Start what runs beside, and do what is due; when that fails, opening has failed."""
+        o = self.options
+        if o.wal.sync == "interval" and o.threads and o.wal.enabled and not self.read_only:
+            self.interval = IntervalSync(self.core, o.wal.interval_ms / 1000)
+        self.scrubber = Scrubber(self)
+        if o.memory:
+            self.budget = Memory(self)
+            self.budget.settle()
+        self.executor.start()
+        self.scrubber.start()
+        if o.threads:
+            self.disk.start()
+        try:
+            self.executor.begin()
+        except BaseException:
+            with suppress(Error):  # the first error is the one to tell
+                self.close()
+            raise
 
     def _prepare(self, create: bool) -> None:
         fs, path = self.fs, self.path
@@ -122,9 +154,9 @@ class DB:
             if self.read_only or not create:
                 raise NotADatabase(f"{path} does not exist; create=True makes a database there")
             fs.makedirs(path)
-            fs.sync_dir(os.path.dirname(path) or "/")
         if not fs.stat(path)[1]:
             raise NotADatabase(f"{path} is a file; a database is a directory")
+        check_directory(fs, path, self.limits)
         if not self.read_only:
             holder = f"pid {os.getpid()}"
             try:
@@ -134,59 +166,70 @@ class DB:
 
     def _create(self, found: Found) -> Found:
         """Make an empty database: its manifest is there before its first log, so that a log without one always means damage."""
-        state = manifest.State(_new_id(self.options))
+        o = self.options
+        state = manifest.State(new_id(o.seed, deterministic=not o.threads))
         state.add_keyspace(0, DEFAULT, {})
         manifest.Manifest(self.fs, self.path, found.highest + 1, state, None).abandon()
         return look(self.fs, self.path)
 
-    def _start(self, found: Found, records: list[tuple[int, bytes]]) -> None:
+    def _start(self, found: Found, packed: list[bytes]) -> None:
         o, state = self.options, self.state
         state.next_file = max(state.next_file, found.highest + 1)
         log = state.next_file
-        last = max([state.last_seq if not records else 0, *state.flushed.values()], default=0)
+        last = max([state.last_seq if not self.recovery_report.records else 0, state.newest_seq])
         wal = {
             "sync_mode": recovery.SYNC_MODES[o.wal.sync],
             "segment_bytes": o.wal.segment_bytes or max(o.write_buffer * 5 // 4, 64 * 1024),
             "interval_ns": o.wal.interval_ms * 1_000_000,
-            "salt": state.database_id,
+            "salt": state.log_salt,
         }
         without_log = self.read_only or not o.wal.enabled
+        if o.wal.archive and not without_log:
+            state.last_time = max(state.last_time, found.last_time)
+            wal |= {"notes": 1, "last_time": state.last_time, "clock": self.clock.address if self.clock is not None else 0}
+            self.archiver = Archiver(self, dict(state.unshipped) | found.used)
         self.core = CoreDB(self.env, self.path, recovery.wal_ops_address(), wal, log, last, without_log)
         self.executor = Executor(self)
         for number in sorted(state.names):
             self._attach(number)
-        sealed = False
         for space in self.spaces.values():
             space.core.replay_floor(state.flushed[space.number])
-        for seq, payload in records:
-            sealed |= self.core.replay(seq, payload) == SEALED
+        for records in packed:
+            self.core.replay(records)
         if self.read_only:
             self.core.poison("the database was opened read-only")
-            self.replayed = {(number, key) for _, payload in records for number, key in changed(payload) if number in state.attached}
+            verify_all(self)
+            payloads = (r.payload for records in packed for r in recovery.unpack(records))
+            self.replayed = {(number, key) for payload in payloads for number, key in changed(payload) if number in state.attached}
             return
         self._begin_manifest(found, log)
 
     def _begin_manifest(self, found: Found, log: int) -> None:
         """Flush what was replayed, then make one manifest that holds it all; only then remove what is old."""
-        core = self.core
-        self.manifest = _Pending()
+        core, archiver = self.core, self.archiver
+        self.manifest = manifest.Pending()
+        if archiver is not None:
+            archiver.sync_sources()
         for space in list(self.spaces.values()):
             space.core.seal()
             while mems := space.core.sealed():
                 self.executor.flush(space, mems)
-        self.state.log_floor = log
+        self.state.log_floor, self.state.no_log = log, not self.options.wal.enabled
         number = core.take_numbers(1)
         self.note_counters()
+        self.state.unshipped = archiver.below(log) if archiver is not None else []
         self.fs.sync_dir(self.path)
         self.manifest = manifest.Manifest(self.fs, self.path, number, self.state, found.manifest_name)
-        live = {n for space in self.spaces.values() for n in space.version.tables()}
-        for n in found.tables:
-            if n not in live:
-                self.remove(f"{n:06d}.sst")
+        live = self._live_files()
+        for name in sorted({*(f"{n:06d}.sst" for n in found.tables), *(f"{n:06d}.vlog" for n in found.values)} - live):
+            self.remove(name)
         for n in set(found.riders) - self.state.attached_files():
             self.remove(f"{n:06d}.idx")
+        if archiver is not None:
+            core.note(catalogue(self))
+            archiver.start(log)
         for n in found.logs:
-            if n < log:
+            if n < log and (archiver is None or not archiver.needs(n)):
                 self.remove(f"{n:06d}.log")
         for name in found.manifests:
             if name != self.manifest.name:
@@ -194,28 +237,33 @@ class DB:
 
     def _attach(self, number: int) -> Keyspace:
         state = self.state
-        options = self.options.override(state.options[number]) if state.options[number] else self.options
+        options = self.options.override(state.options[number]) if state.options[number] and self.limits is None else self.options
         space = Keyspace(self, number, state.names[number], options, state.versions[number])
         self.spaces[space.name] = space
         for level, run in space.version.runs():
             for info in run.tables:
                 space.tables[info.number] = space.open_table(info, level)
-        space.core.publish([(level, [space.tables[t.number] for t in run.tables]) for level, run in space.version.runs()], 0)
+        for value in space.version.values:
+            space.value_files[value.number] = space.open_value(value)
+        space.publish(space.version)
         return space
 
     def _give_up(self) -> None:
         """Opening failed: let go of everything and leave the directory as it was found."""
         self.closed = True
+        if self.archiver is not None:
+            self.archiver.stop()
         if hasattr(self, "core"):
             with suppress(Error):
                 self.core.close()
         for space in self.spaces.values():
-            for table in space.tables.values():
-                table.close()
-        if isinstance(getattr(self, "manifest", None), manifest.Manifest):
-            self.manifest.abandon()
-        if self._lock is not None:
-            self._lock.close()
+            space.close_files()
+        with suppress(OSError):  # the first error is the one to tell
+            if isinstance(getattr(self, "manifest", None), manifest.Manifest):
+                self.manifest.abandon()
+        with suppress(OSError):
+            if self._lock is not None:
+                self._lock.close()
 
     def close(self) -> None:
         """End: cancel running jobs, note a clean end in the manifest, close the log. What is in the memtables stays in the log.
@@ -227,9 +275,15 @@ class DB:
             return
         for told in broken_policies(self):
             warnings.warn(told, RuntimeWarning, stacklevel=2)
+        self.scrubber.stop()
         self.executor.stop()
+        if self.interval is not None:
+            self.interval.stop()
+        self.disk.stop()
+        if self.archiver is not None:
+            self.archiver.stop()
         self.closed = True
-        _open.discard(self)
+        opened.discard(self)
         for scan in list(self.cursors):
             scan.close()
         self.sweep(logs=False)  # before the core goes: it lets go of the current version too, and those tables must stay
@@ -240,11 +294,12 @@ class DB:
             failure = _as_error(e)
         for space in self.spaces.values():
             space.unload()
-            for table in space.tables.values():
-                table.close()
-            space.tables.clear()
-        if self._lock is not None:
-            self._lock.close()
+            space.close_files()
+        try:
+            if self._lock is not None:
+                self._lock.close()
+        except OSError as e:
+            failure = failure or _as_error(e)
         if failure is not None:
             raise failure
 
@@ -278,12 +333,14 @@ class DB:
         if not isinstance(batch, Batch):
             raise TypeError(f"write takes an lsm.Batch, not {type(batch).__name__}: {batch!r:.60}")
         if not batch.count:
+            if sync:
+                self.core.sync()
             return
         payload = batch.payload()
         while (status := self.core.write(payload, sync)) == STALLED:
             self.executor.wait_for_room()
         if status == SEALED:
-            self.executor.on_sealed()
+            self.executor.after_write()
 
     def sync(self) -> None:
         """Make everything acknowledged durable."""
@@ -333,7 +390,7 @@ class DB:
             number = self.state.next_keyspace
             given = dict(options or {})
             self.state.add_keyspace(number, name, given)
-            self._commit(create={"id": number, "name": name, "options": given})
+            self.commit(create={"id": number, "name": name, "options": given})
             return self._attach(number)
 
     def table(self, name: str, key: str | None = None, *, functions: Mapping[str, Callable[..., Any]] | None = None) -> Table:
@@ -372,7 +429,7 @@ class DB:
                 s.dropped = True
                 del self.spaces[s.name]
                 self.state.drop_keyspace(s.number)
-            self._commit(drop=[s.number for s in gone] if len(gone) > 1 else space.number)
+            self.commit(drop=[s.number for s in gone] if len(gone) > 1 else space.number)
             for n in (attached or {}).get("files", ()):
                 self.remove(f"{n:06d}.idx")
             for s in gone:
@@ -382,23 +439,26 @@ class DB:
     def _let_go(self, space: Keyspace) -> None:
         space.core.publish([], 0)
         space.core.drop()
-        for table in space.tables.values():
-            table.close()
+        space.close_files()
         space.unload()
 
     def attach(self, space: Keyspace, row: Mapping[str, Any]) -> None:
         """Replace the attachment of a keyspace, durably. The executor's lock is held."""
         edit = Edit(space.number, attached=row)
         self.state.apply(edit)
-        self._commit(edit)
+        self.commit(edit)
 
-    def _commit(self, *edits: Edit, **more: Any) -> None:
+    def commit(self, *edits: Edit, **more: Any) -> None:
+        """Make a change of the state durable. The executor's lock is held."""
         self.note_counters()
         try:
-            self.manifest.commit(*edits, **more)
+            with self.disk.calls.manifest():
+                self.manifest.commit(*edits, **more)
         except OSError as e:
-            self.core.poison(f"the manifest could not be written: {e}")
+            self.executor.manifest_failed(e)
             raise _as_error(e) from e
+        if self.archiver is not None:
+            self.core.note(catalogue(self))
 
     # The tree and its files
 
@@ -416,47 +476,45 @@ class DB:
         self.executor.wait()
 
     def set_policy(self, policy: Any, keyspace: str = DEFAULT) -> None:
-        """Use another compaction policy from now on: an object with `plan(view)`. TypeError without that."""
-        if not callable(getattr(policy, "plan", None)):
-            raise TypeError(f"a compaction policy has plan(view); {type(policy).__name__} has not: {policy!r:.60}")
-        with self.executor.lock:
-            self.spaces[keyspace].policy = policy
-        self.executor.on_sealed()
+        """Use another compaction policy from now on: an object with `plan(view)`, until the database is closed; or, for good, a name
+        (of a layout, or registered) or options ({"compaction": {...}}, stalls, filter_allocation). TypeError, InvalidOptions, KeyError.
+        """
+        swap.set_policy(self, self.spaces[keyspace], policy)
 
     def note_counters(self, *, closed: bool = False, seq: int = 0) -> None:
         """Bring the manifest's counters up to date before a record is written."""
         state = self.state
         state.next_file = max(state.next_file, self.core.take_numbers(1) + 1 if not closed else state.next_file)
         state.last_seq = seq if closed else self.core.sequence()
-        if not closed and not isinstance(self.manifest, _Pending):
+        if self.archiver is not None and not closed:
+            self.archiver.collect()
+            state.last_time = max(state.last_time, self.core.log_time())
+        if not closed and not isinstance(self.manifest, manifest.Pending):
             now = self.core.log()[0]  # before the floors: a write that comes meanwhile goes there or behind
             state.log_floor = max(state.log_floor, min([now, *(s.core.log_floor() for s in self.spaces.values())]))
+        if self.archiver is not None and not isinstance(self.manifest, manifest.Pending):
+            state.unshipped = self.archiver.below(state.log_floor)
 
     def sweep(self, *, logs: bool) -> None:
         """Unlink tables that nobody reads and, after a flush, log segments that nobody needs. A failure only delays it."""
-        live = {number for space in self.spaces.values() for number in space.tables}
-        for number in self.core.take_dead():
-            if number not in live:
-                self.remove(f"{number:06d}.sst")
-        if logs and not isinstance(self.manifest, _Pending):
-            floor = (
-                self.state.log_floor
-            )  # durable: unlinks may come undone one by one in a power loss, and recovery must not look for the others
+        live = self._live_files()
+        for name in self.core.take_dead():
+            if name not in live:
+                self.remove(name)
+        if logs and not isinstance(self.manifest, manifest.Pending):
+            floor = self.manifest.log_floor  # durable: a power loss may undo some of the unlinks, and recovery must not look for the others
             with suppress(OSError):
-                for n in recovery.log_numbers(self.fs, self.path):
-                    if n < floor:
+                budget = max(self.options.write_buffer, sum(lv.size for s in self.spaces.values() for lv in s.version.levels) // 20)
+                for n in self.holds.free_logs(recovery.log_numbers(self.fs, self.path), floor, budget):
+                    if self.archiver is None or not self.archiver.needs(n):
                         self.remove(f"{n:06d}.log")
 
-    def remove(self, name: str) -> None:
-        """Unlink a file of ours; a failure leaves it for the next open to sweep."""
-        try:
-            self.fs.unlink(f"{self.path}/{name}")
-        except OSError:
-            return
+    def _live_files(self) -> set[str]:
+        return {name for space in self.spaces.values() for name in space.file_names()}
 
-    def checkpoint(self, path: str | Path) -> None:
-        """Make a copy at path that opens on its own: tables hard-linked, log and manifest copied. NotADatabase when path exists."""
-        checkpoints.make(self, os.fspath(path))
+    def remove(self, name: str) -> None:
+        """Unlink a file of ours, once no backup copies it; a failure leaves it for the next open to sweep."""
+        self.holds.remove(name)
 
     # Looking
 
@@ -468,11 +526,6 @@ class DB:
         """Return the ledger, the cache's figures, the levels and the memory in use."""
         return gather(self)
 
-    @property
-    def health(self) -> Health:
-        """Whether writes are taken, and if not why and what helps; the backlog of background work; sizes of log and manifest."""
-        return health_of(self)
-
     def dump(self, keyspace: str = DEFAULT) -> str:
         """Return the tree of a keyspace as text."""
         return dump(self.spaces[keyspace].version)
@@ -480,22 +533,6 @@ class DB:
     def version(self, keyspace: str = DEFAULT) -> Version:
         """Return the tree of a keyspace as it is now."""
         return self.spaces[keyspace].version
-
-    def verify(self) -> list[str]:
-        """Read and check every block of every table. Returns what is wrong, a line each; empty when all is well."""
-        if self.closed:
-            raise ClosedError("the database is closed")
-        with self.executor.lock:  # background work may close its own references at any time
-            tables = [table.share() for space in self.spaces.values() for table in space.tables.values()]
-        problems = []
-        for table in tables:
-            try:
-                table.verify()
-            except Error as e:
-                problems.append(str(e))
-            finally:
-                table.close()
-        return problems
 
     @contextmanager
     def record_block_accesses(self, limit: int = 1 << 24) -> Iterator[Accesses]:
@@ -528,56 +565,25 @@ class DB:
         return f"<lsm.DB {self.path}{' closed' if self.closed else ''}>"
 
 
-class Accesses:
-    """Block accesses that were recorded: behaves as a sequence of uint64 keys."""
-
-    def __init__(self) -> None:
-        self.keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.keys.tolist())
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.uint64]:
-        return self.keys if dtype is None else self.keys.astype(dtype)
-
-
-class _Pending(manifest.Manifest):
-    """Stands in for the manifest while recovery flushes: its edits go into the snapshot that the new manifest begins with."""
-
-    def __init__(self) -> None:
-        """Nothing to write to."""
-
-    def commit(self, *edits: Any, **more: Any) -> None:
-        """Nothing yet."""
-
-    def abandon(self) -> None:
-        """Nothing to close."""
-
-
-def _new_id(options: Options) -> int:
-    """Random, except for the deterministic mode: there it follows from the seed."""
-    if options.threads:
-        return int.from_bytes(os.urandom(8), "little") | 1
-    return int.from_bytes(hashlib.blake2b(str(options.seed).encode(), digest_size=8).digest(), "little") | 1
-
-
 def open(
     path: str | os.PathLike[str],
     options: Options | Mapping[str, Any] | str | Path | None = None,
     *,
     create: bool = True,
     read_only: bool = False,
+    untrusted: bool | Limits = False,
     fs: FileSystem | None = None,
+    encryption: KeySource | None = None,
+    clock: Clock | None = None,
     **overrides: Any,
 ) -> DB:
     """Open a database, made when it is not there (create). options: Options, a dict or a TOML file; overrides by name.
 
     fs: where the files live, default the real file system; `recovery.memory()` keeps them in memory. read_only replays the log
-    into memory and writes nothing. Raises NotADatabase, CorruptionError (file, offset, what), LockedError (holder), InvalidOptions
-    (key, value, allowed), IOFailure.
+    into memory and writes nothing. untrusted: the files may be made to do harm (docs/security.md): read only, all checked first, within
+    Limits. encryption: the master key, 32 bytes, "file:PATH", "env:NAME" or a function that returns it: a new database is then encrypted,
+    an encrypted one needs it. clock: the wall clock of time marks in the log (`wal.archive`), default the system's. Raises NotADatabase,
+    CorruptionError (file, offset, what), LockedError (holder), InvalidOptions (key, value, allowed), EncryptionError, IOFailure.
 
     >>> import lsm, recovery
     >>> with lsm.open("/d", fs=recovery.memory(), threads=0) as db:
@@ -585,8 +591,9 @@ def open(
     ...     db.get(b"k"), db.get(b"other")
     (b'v', None)
     """
-    chosen = as_options(options, overrides)
-    return DB(os.path.abspath(os.fspath(path)), chosen, fs or recovery.posix(), create=create, read_only=read_only)
+    limits, where = limits_of(untrusted), os.path.abspath(os.fspath(path))
+    how = How(create, read_only or limits is not None, encryption, clock, limits)
+    return DB(where, options_for(as_options(options, overrides), limits), fs or recovery.posix(), how)
 
 
 __all__ = ["DB", "Accesses", "IOFailure", "open", "threading"]

@@ -4,6 +4,7 @@
       run 5: 12[a..f] 4 entries 310 B; 13[g..k) 2 entries 120 B
     L1
       run 3: 9[a..z] 40 entries 2100 B
+    value file 8: 40 records 41000 B, live 30 30750 B
 
 Keys are shown as Python would show them without quotes; `)` marks an exclusive end.
 """
@@ -26,7 +27,8 @@ def _parse_key(text: str) -> bytes:
     return text.encode().decode("unicode_escape").encode("latin-1")
 
 
-def _table(t: TableInfo) -> str:
+def show_table(t: TableInfo) -> str:
+    """Return a table as text."""
     deletions = f" {t.deletions} deletions" if t.deletions else ""
     return (
         f"{t.number}[{show(t.smallest)}..{show(t.largest)}{')' if t.largest_exclusive else ']'} {t.entries} entries{deletions} {t.size} B"
@@ -38,17 +40,24 @@ def dump(version: Version) -> str:
     lines = []
     for level in version.levels:
         lines.append(f"L{level.number}")
-        lines += [f"  run {run.id}: " + "; ".join(map(_table, run.tables)) for run in level.runs]
+        lines += [f"  run {run.id}: " + "; ".join(map(show_table, run.tables)) for run in level.runs]
+    live = version.live_values()
+    lines += [
+        f"value file {v.number}: {v.records} records {v.bytes} B, live {live[v.number][0]} {live[v.number][1]} B" for v in version.values
+    ]
     return "\n".join(lines) + "\n"
 
 
 def parse(text: str) -> Version:
-    """Read what dump writes; entries, deletions and bytes may be left out (1, 0, 100). ValueError names the line."""
+    """Read what dump writes; entries, deletions and bytes may be left out (1, 0, 100). ValueError names the line.
+
+    Value files are passed by.
+    """
     added: list[tuple[int, int, TableInfo]] = []
     level = 0
     rows: list[tuple[int, int, list[TableInfo]]] = []
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
+        if not line.strip() or line.startswith("value file "):
             continue
         if head := re.fullmatch(r"L(\d+)", line.strip()):
             level = int(head[1])

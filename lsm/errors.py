@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable
+
+UNAUTHENTIC = "these bytes fail their authentication: damaged, of another file or database, or not encrypted"
 
 
 class Error(Exception):
@@ -28,6 +31,10 @@ class IOFailure(Error):
         super().__init__(f"{operation}{f' {path}' if path else ''}: {os.strerror(errno) if errno else 'failed'} (errno {errno})")
 
 
+class EncryptionError(Error):
+    """The key is wrong, missing, or there is one for a database that is not encrypted. Never shows a key."""
+
+
 class ReadOnlyError(Error):
     """Writes are refused: opened so, or after a failure of the log; the message says why."""
 
@@ -38,6 +45,14 @@ class ClosedError(Error):
 
 class BusyError(Error):
     """Something else is at it: a conflict."""
+
+
+class BackupError(Error):
+    """A backup store, or what is in it, is not what it should be, or the key is not; the message names the file."""
+
+
+class RestoreError(BackupError):
+    """The moment that was asked for cannot be restored, or not to this place; the message says why and what can."""
 
 
 class PlanRefused(Error):
@@ -72,6 +87,14 @@ class TooLarge(Error, ValueError):
     """A key over 64 KiB, a value over 1 GiB, or a batch over 2 GiB."""
 
 
+def of_os(e: OSError) -> Error:
+    """Return what an error of the file system means: CorruptionError when the encryption refuses what it reads, else IOFailure."""
+    path = str(e.filename or "")
+    if e.errno == errno.EBADMSG:
+        return CorruptionError(UNAUTHENTIC, path)
+    return IOFailure(e.strerror or str(e), path, e.errno or 0)
+
+
 def one_of(key: str, value: object, allowed: Iterable[str]) -> str:
     """Return value when it is one of the names allowed, else raise InvalidOptions with the near ones first."""
     names = list(allowed)
@@ -79,4 +102,4 @@ def one_of(key: str, value: object, allowed: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(str(value), names, n=2)
     hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
-    raise InvalidOptions(key, value, ", ".join(names) + hint)
+    raise InvalidOptions(key, value, (", ".join(names) or "none, since nothing is registered") + hint)

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import Cancelled, Error, IOFailure, PlanRefused, ReadOnlyError
+from . import collect
+from .decisions import Decision
+from .errors import Cancelled, CorruptionError, Error, PlanRefused, ReadOnlyError, of_os
+from .manifest import Pending
 from .native import Job, JobInput, JobResult, Table
 from .native_db import NEWEST, Mem
-from .plan import Claim, Plan, is_bottom, validate
-from .stalls import admission, limits
+from .native_values import ValueFile, ValueWriter
+from .options import triggers_of
+from .plan import Claim, Plan, Running, check_drop, cursor_of, edit_of, is_bottom, keeps_files, outputs_of, validate
+from .progress import Progress
+from .registry import SCHEDULERS
+from .stalls import admission, admission_of, limits
 from .version import Edit, TableInfo
 
 if TYPE_CHECKING:
     from .db import DB
     from .keyspace import Keyspace
-
-SPARE_OUTPUTS = 8  # file numbers set aside for a job beyond what its input bytes suggest
 
 
 @contextmanager
@@ -59,14 +65,28 @@ class Executor:
         self.idle = threading.Condition(self.lock)
         self.busy: dict[str, set[int]] = {}
         self.claims: dict[str, dict[tuple[int, ...], Claim]] = {}  # of running plans, by their inputs
+        self.merging: dict[tuple[str, tuple[int, ...]], Job] = {}  # jobs of running plans
         self.flushing: set[str] = set()
         self.content: set[str] = set()  # keyspaces whose policy wanted nothing when it was asked last
+        self.refused: dict[str, str] = {}  # keyspaces whose policy broke a rule, and which: it is not asked again
+        self.progress: dict[str, Progress] = {}
+        self.told: Callable[[str, Decision], None] | None = None  # hears a keyspace's name and what was done to its tree
         self.jobs: set[Job] = set()
         self.error: BaseException | None = None
         self.closing = False
         self.due = False
+        self.looking = 0  # workers that are in a round over the keyspaces: what they do may not be installed yet
         self.asked = 0  # how often work was announced: what came while a worker looked is not what it looked at
-        self.threads = [threading.Thread(target=self._work, name=f"lsm-worker-{i}", daemon=True) for i in range(db.options.threads)]
+        self.threads = self._workers()
+
+    def _workers(self) -> list[threading.Thread]:
+        number = 0 if self.db.read_only else self.db.options.threads
+        return [threading.Thread(target=self._work, name=f"lsm-worker-{i}", daemon=True) for i in range(number)]
+
+    def restart(self) -> None:
+        """Go on with new workers after `stop`, or after a failure ended them."""
+        self.closing, self.threads = False, self._workers()
+        self.start()
 
     def start(self) -> None:
         """Start the workers."""
@@ -78,20 +98,33 @@ class Executor:
         if self.threads:
             with self.lock:
                 self._set_admission()
+                self._share()
                 self._announce()
         else:
             self.drain()
+
+    def after_write(self) -> None:
+        """A write that is in the log sealed a memtable. When the log cannot go on, the next write is told: this one was done."""
+        with suppress(ReadOnlyError):
+            self.on_sealed()
+
+    def begin(self) -> None:
+        """Do what is due when the database opens; what fails is a failure of background work, also inline: reads go on."""
+        try:
+            self.on_sealed()
+        except Error as e:
+            self.fail(e)
 
     def _announce(self) -> None:
         self.due = True
         self.asked += 1
         self.idle.notify_all()
 
-    def drain(self) -> None:
-        """Do all work that is due, in this thread."""
+    def drain(self, idle: bool = False) -> None:
+        """Do all work that is due, in this thread; idle: and what can be done while nobody waits."""
         self.raise_error()
         with self.lock:
-            while any(self.step(space) for space in list(self.db.spaces.values())):
+            while any(self.step(space, idle) for space in list(self.db.spaces.values())):
                 pass
 
     def wait_for_room(self) -> None:
@@ -106,10 +139,12 @@ class Executor:
         """Wait until nothing is running and nothing is due."""
         if not self.threads:
             self.drain()
+            if self._idles():
+                self.drain(idle=True)
             return
         with self.lock:
             self._announce()
-            while (self.due or self.jobs or self.flushing) and not self.closing:
+            while (self.due or self.jobs or self.flushing or self.looking) and not self.closing:
                 self.raise_error()
                 self.idle.wait(0.05)
         self.raise_error()
@@ -132,56 +167,90 @@ class Executor:
     def _work(self) -> None:
         while True:
             with self.lock:
-                while not self.due and not self.closing:
-                    self.idle.wait(1.0)
+                idle = False
+                while not self.due and not self.closing and not idle:
+                    quiet = not self.idle.wait(1.0)
+                    idle = quiet and self._idles()
+                    if quiet:
+                        self._share(True)
                 if self.closing:
                     return
                 spaces, asked = list(self.db.spaces.values()), self.asked
+                self.looking += 1
             try:
-                worked = sum(self.step(space) for space in spaces) > 0
+                worked = sum(self.step(space, idle) for space in spaces) > 0
             except Cancelled:
                 worked = False
             except BaseException as e:
                 self.fail(e)
                 return
+            finally:
+                with self.lock:
+                    self.looking -= 1
             with self.lock:
-                if not worked and not self.jobs and not self.flushing:
+                if worked and idle:
+                    self.due = True  # it may have made something else due
+                elif not worked and not self.jobs and not self.flushing and not self.looking:
                     self.due = self.asked != asked
                 elif not worked:
                     self.idle.wait(0.02)
                 self.idle.notify_all()
 
+    def _idles(self) -> bool:
+        """Whether a keyspace has work for times when nobody waits."""
+        return any(kind == "idle" for s in self.db.spaces.values() for kind, _ in triggers_of(s.options.compaction.triggers))
+
     def fail(self, e: BaseException) -> None:
         """Remember a failure of background work and make the database read-only."""
+        self.db.events.failed(e)
         with self.lock:
             self.error = self.error or e
             self.db.core.poison(f"a background job failed: {e}")
             self.idle.notify_all()
 
+    def manifest_failed(self, e: OSError) -> None:
+        """No write and no work goes on after that, also inline: nothing may go behind a record that may be there or not."""
+        self.db.events.failed(e)
+        self.error = self.error or _as_error(e)
+        self.db.core.poison(f"the manifest could not be written: {e}")
+
     def _set_admission(self) -> bool:
         """Tell every keyspace how fast it may be written. True when one is stopped."""
         stopped = False
         for space in self.db.spaces.values():
-            runs, sealed = len(space.version.levels[0].runs), space.core.sealed_count()
-            is_open, delay = admission(space.options, runs, sealed)
+            is_open, delay = admission_of(space)
             if not is_open and space.name in self.content:  # waiting would last for ever: a policy may let level 0 grow as it likes
-                is_open, delay = admission(space.options, limits(space.options)[1] - 1, sealed)
+                is_open, delay = admission(space.options, limits(space.options)[1] - 1, space.core.sealed_count())
             space.core.admit(is_open or not self.threads, delay if self.threads else 0)
             stopped |= bool(self.threads) and not is_open
         return stopped
 
+    def _share(self, ask: bool = False) -> None:
+        """Give the parts their shares of one budget, if there is one; ask: the arbiter may move something."""
+        budget = self.db.budget
+        if budget is None:
+            return
+        (budget.balance if ask else budget.settle)()
+        if ask and any(space.is_overdue() for space in self.db.spaces.values()):
+            self._announce()
+
     # One piece of work
 
-    def step(self, space: Keyspace) -> bool:
-        """Flush if a memtable is sealed, else run one compaction if the policy wants one. True when something was done."""
+    def step(self, space: Keyspace, idle: bool = False) -> bool:
+        """Flush if a memtable is sealed, else run one compaction if the policy wants one. True when something was done. idle: nobody waits.
+
+        Never in a database that was opened read-only: what recovery put into memtables stays there.
+        """
         with self.lock:
-            if space.dropped or self.closing:
+            if space.dropped or self.closing or self.db.read_only:
                 return False
+            if space.is_overdue():
+                space.core.seal()
             mems = space.core.sealed() if space.name not in self.flushing else []
             if mems:
                 self.flushing.add(space.name)
             else:
-                plan = None if space.waits else self._next_plan(space)
+                plan = None if space.waits else self._next_plan(space, idle)
         try:
             if mems:
                 self.flush(space, mems)
@@ -190,25 +259,57 @@ class Executor:
             if mems:
                 with self.lock:
                     self.flushing.discard(space.name)
+                    self._pace(space)
                     self.idle.notify_all()
         if plan is not None:
-            return self.compact(space, plan)
+            return self._merged(space, plan)
+        if collect.step(self, space):
+            return True
         return space.rider is not None and space.rider.step()
 
-    def _next_plan(self, space: Keyspace) -> Plan | None:
+    def _next_plan(self, space: Keyspace, idle: bool) -> Plan | None:
+        """Ask the policy. What it does against the rules ends its work, not that of the database: see `refuse`."""
         busy = self.busy.setdefault(space.name, set())
-        plan = space.policy.plan(space.view(frozenset(busy)))
+        held, plan = self.db.scrubber.tables | busy, None
+        if space.name not in self.refused:
+            try:
+                plan = space.policy.plan(space.view(held, idle))
+                if plan is not None:
+                    validate(plan, space.version, held)
+                    if plan.drop:
+                        check_drop(plan, space.view())
+            except Exception as e:  # it is the code of a user
+                self.refuse(space, str(e) if isinstance(e, PlanRefused) else f"plan() raised {type(e).__name__}: {e}")
+                plan = None
         if plan is None:
             if not busy:
                 self.content.add(space.name)
                 self._set_admission()
             return None
         self.content.discard(space.name)
-        validate(plan, space.version, frozenset(busy))
         if not self.claim(space, plan):
             return None  # it is due again when the other one is done
+        try:
+            self.progress.setdefault(space.name, Progress()).check(space.version)
+        except PlanRefused as e:
+            self._give_back(space, plan)
+            self.refuse(space, str(e))
+            return None
         space.step += 1
         return plan
+
+    def refuse(self, space: Keyspace, why: str) -> None:
+        """A policy broke a rule. Nothing of the keyspace is compacted until it has another policy; writes, reads and flushes go on."""
+        with self.lock:
+            self.refused[space.name] = f"{type(space.policy).__name__}: {why}"
+        warnings.warn(f"compaction policy of keyspace {space.name!r}: {self.refused[space.name]}", RuntimeWarning, stacklevel=2)
+
+    def forgive(self, space: Keyspace) -> None:
+        """It has another policy: what the old one did does not count any more."""
+        with self.lock:
+            for told in (self.refused, self.progress):
+                told.pop(space.name, None)
+            self.content.discard(space.name)
 
     def claim(self, space: Keyspace, plan: Plan) -> bool:
         """Mark the inputs of a legal plan busy and claim its span; False when a running plan is in the way. compact gives both back."""
@@ -220,40 +321,80 @@ class Executor:
             self.busy.setdefault(space.name, set()).update(plan.inputs)
             return True
 
+    def running(self, space: Keyspace) -> tuple[Running, ...]:
+        """Return the compactions of a keyspace under way."""
+        sizes = {n: t.size for n, t in space.version.tables().items()}
+        claims = self.claims.get(space.name, {})
+        return tuple(Running(c.top, c.bottom, sum(sizes.get(n, 0) for n in inputs)) for inputs, c in claims.items())
+
+    def _pace(self, space: Keyspace) -> None:
+        """Let the scheduler stop running compactions, or let them go on: asked whenever something begins or ends."""
+        c = space.options.compaction
+        if not self.threads or not self.merging:
+            return
+        with self.lock:
+            scheduler, view, flushing = SCHEDULERS[c.scheduler](), space.view(), space.name in self.flushing
+            for (name, inputs), job in self.merging.items():
+                if name == space.name:
+                    claim = self.claims[name][inputs]
+                    job.pause(scheduler.pauses(view, Running(claim.top, claim.bottom, 0), flushing))
+
     def flush(self, space: Keyspace, mems: list[Mem]) -> None:
         """Write sealed memtables, oldest first given, as one run of level 0."""
         db = self.db
         inputs = [JobInput(memtable=m) for m in reversed(mems)]
-        if len(db.spaces) > 1:
-            db.core.sync()  # a power loss must not keep this keyspace's newer writes and lose another's older ones
+        if (len(db.spaces) > 1 or db.archiver is not None) and not isinstance(db.manifest, Pending):
+            db.core.sync()  # a power loss must not keep this keyspace's newer writes and lose another's older ones, or the archive's
         bottom = not space.version.tables() and not space.waits
-        result = self._run(space, inputs, level=0, cause="flush", bottom=bottom, output_bytes=0, numbers=1)
-        edit_tables = tuple((0, db.state.next_run, TableInfo.of(p)) for p in result.outputs)
-        edit = Edit(space.number, added=edit_tables, flushed_seq=max(m.max_seq for m in mems))
-        self._install(space, edit, result, flushed=len(mems), made=self._ride(space, edit, result))
+        with collect.separating(self, space, mems) as values:
+            result = self._run(space, inputs, level=0, cause="flush", bottom=bottom, output_bytes=0, numbers=1, values=values)
+            result = collect.finished(self, result, values)
+        newest = max(m.max_seq for m in mems)
+        tables = [TableInfo.of(p, newest) for p in result.outputs]
+        space.flush_span = max(space.flush_span, newest - db.state.flushed[space.number])
+        made = self._ride(space, newest, result)
+        with self.lock:  # from the run's number on: another run may be installed until then
+            edit = Edit(space.number, added=tuple((0, db.state.next_run, t) for t in tables), flushed_seq=newest, values=result.values)
+            self._install(space, edit, result, flushed=len(mems), made=made)
+            self.progress.pop(space.name, None)  # there is new data
+            self._tell(space, Decision.flushed(tables))
         for m in mems:
             m.close()
 
-    def _ride(self, space: Keyspace, edit: Edit, result: JobResult) -> Any:
-        """What the rider makes of a flush; when it fails, the tables are gone too."""
-        if space.rider is None or edit.flushed_seq is None:
+    def _ride(self, space: Keyspace, newest: int, result: JobResult) -> Any:
+        """What the rider makes of a flush up to a sequence number; when it fails, the tables are gone too."""
+        if space.rider is None:
             return None
         try:
-            return space.rider.flush(edit.flushed_seq)
+            return space.rider.flush(newest)
         except BaseException as e:
             self._discard(result)
             raise _as_error(e) from e
 
     def _discard(self, result: JobResult) -> None:
+        """Remove the files of a job that are not to be installed."""
         for p in result.outputs:
             self.db.remove(f"{p.number:06d}.sst")
+        for v in result.values:
+            self.db.remove(f"{v.number:06d}.vlog")
+
+    def _merged(self, space: Keyspace, plan: Plan) -> bool:
+        """Run a plan of the policy. One that meets damage changes nothing: the table rests until it is healed, and all else goes on."""
+        try:
+            return self.compact(space, plan)
+        except CorruptionError as e:
+            if not self.db.scrubber.blames(e):
+                raise
+            return bool(self.db.scrubber.tables.intersection(plan.inputs))
 
     def compact(self, space: Keyspace, plan: Plan) -> bool:
         """Run a plan that was claimed. False when it had to be given up, with nothing changed."""
         try:
             version = space.version
             tables = [version.tables()[n] for n in plan.inputs]
-            if not self._moved(space, plan, tables):
+            if plan.drop:
+                self._drop(space, plan)
+            elif not self._moved(space, plan, tables):
                 runs = [
                     JobInput(tuple(space.tables[t.number] for t in run.tables if t.number in plan.inputs), level)
                     for level, run in version.runs()
@@ -261,16 +402,17 @@ class Executor:
                 ]
                 with self.lock:
                     bottom = is_bottom(space.version, tables, plan.output_level)
-                output = plan.output_bytes or space.options.compaction.output_bytes
+                output_bytes, numbers = outputs_of(plan, version, space.options)
                 result = self._run(
                     space,
                     runs,
                     level=plan.output_level,
                     cause="compaction",
                     bottom=bottom,
-                    output_bytes=output,
-                    numbers=sum(t.size for t in tables) * 2 // output + len(plan.cuts) + SPARE_OUTPUTS,
+                    output_bytes=output_bytes,
+                    numbers=numbers,
                     cuts=plan.cuts,
+                    plan=plan,
                 )
                 with self.lock:  # one hold for all: the run that the outputs join must not change in between
                     try:
@@ -278,22 +420,42 @@ class Executor:
                     except PlanRefused:  # a flush came between: a new run at level 0 would be newer than it
                         self._discard(result)
                         return False
-                    self._install(space, self._edit(space, plan, [TableInfo.of(p) for p in result.outputs]), result)
-            self._move_cursors(space, plan, tables)
+                    now = self.db.core.sequence()
+                    outputs = [TableInfo.of(p, now) for p in result.outputs]
+                    self._install(space, self._edit(space, plan, outputs), result)
+                    space.served[plan.output_level] = space.served.get(plan.output_level, 0) + result.bytes_written
+                    self._tell(space, Decision.of("merge", plan, outputs))
+            if cursor := cursor_of(plan, version):
+                space.cursors[cursor[0]] = cursor[1]
         finally:
             with self.lock:
-                self.busy[space.name].difference_update(plan.inputs)
-                del self.claims[space.name][plan.inputs]
-                self.idle.notify_all()
+                self._give_back(space, plan)
+                self._pace(space)
         return True
 
-    def _edit(self, space: Keyspace, plan: Plan, outputs: list[TableInfo]) -> Edit:
+    def _give_back(self, space: Keyspace, plan: Plan) -> None:
+        """End a plan's claim."""
         with self.lock:
-            levels = space.version.levels
-            target = levels[plan.output_level].runs if plan.output_level < len(levels) else ()
-            kept = [r.id for r in target if any(t.number not in plan.inputs for t in r.tables)]
-            run = kept[0] if kept and not plan.new_run else self.db.state.next_run
-            return Edit(space.number, plan.inputs, tuple((plan.output_level, run, t) for t in outputs))
+            self.busy[space.name].difference_update(plan.inputs)
+            del self.claims[space.name][plan.inputs]
+            self.idle.notify_all()
+
+    def _tell(self, space: Keyspace, decision: Decision) -> None:
+        if self.told is not None:
+            self.told(space.name, decision)
+
+    def _drop(self, space: Keyspace, plan: Plan) -> None:
+        """Let go of tables with what they hold: their files are unlinked, nothing is read or written."""
+        with self.lock:
+            try:
+                check_drop(plan, space.view())
+            except PlanRefused:  # a snapshot was taken, or a table came to the keyspace, since it was planned
+                return
+            self._install(space, self._edit(space, plan, []), None)
+            self._tell(space, Decision.of("drop", plan, ()))
+
+    def _edit(self, space: Keyspace, plan: Plan, outputs: list[TableInfo]) -> Edit:
+        return edit_of(plan, space.version, outputs, space.number, self.db.state.next_run)
 
     def _moved(self, space: Keyspace, plan: Plan, tables: list[TableInfo]) -> bool:
         """Tables of one run that meet nothing on their way keep their files, unless merging could drop what they hold.
@@ -301,19 +463,11 @@ class Executor:
         True when it was so.
         """
         with self.lock:
-            where = space.version.where()
-            places = {where[n] for n in plan.inputs}
-            if len(places) != 1 or plan.cuts or next(iter(places))[0] == plan.output_level:
-                return False
-            if any(t.deletions or t.range_deletes for t in tables) and is_bottom(space.version, tables, plan.output_level):
+            if not keeps_files(plan, space.version, space.options):
                 return False
             self._install(space, self._edit(space, plan, tables), None)
+            self._tell(space, Decision.of("move", plan, tables))
             return True
-
-    def _move_cursors(self, space: Keyspace, plan: Plan, tables: list[TableInfo]) -> None:
-        first = [t for t in tables if t.number == plan.inputs[0]]
-        if first and plan.output_level > 0:
-            space.cursors[plan.output_level - 1] = first[0].largest
 
     def _run(
         self,
@@ -326,7 +480,11 @@ class Executor:
         output_bytes: int,
         numbers: int,
         cuts: tuple[bytes, ...] = (),
+        plan: Plan | None = None,
+        values: ValueWriter | None = None,
+        moved: Sequence[ValueFile] = (),
     ) -> JobResult:
+        """Run one job and return what it made: files on the disk that are to be installed or discarded."""
         db = self.db
         first = db.core.take_numbers(numbers)
         job = Job(
@@ -342,35 +500,49 @@ class Executor:
             bottom=bottom,
             level=level,
             cause=cause,
-            bucket=space.bucket if cause == "compaction" else None,
+            bucket=space.bucket if cause != "flush" else None,
+            values=values,
+            moved=moved,
         )
         with self.lock:
             if self.closing:
                 raise Cancelled("the database is closing")
             self.jobs.add(job)
+            if plan is not None:
+                self.merging[space.name, plan.inputs] = job
+            self._pace(space)
         try:
             with shielded(job):
                 return job.run()
         finally:
             with self.lock:
                 self.jobs.discard(job)
+                if plan is not None:
+                    del self.merging[space.name, plan.inputs]
                 self.idle.notify_all()
 
     def _install(self, space: Keyspace, edit: Edit, result: JobResult | None, flushed: int = 0, made: Any = None) -> None:
+        """Make an edit durable and show it to readers; when it fails before its record, the files of the result are gone."""
         db, rider = self.db, space.rider if made is not None else None
         opened: list[Table] = []
+        values: list[ValueFile] = []
         with self.lock, shielded():
             try:
                 if rider is not None or (result is not None and result.outputs):
-                    db.fs.sync_dir(db.path)
+                    with db.disk.calls.manifest():
+                        db.fs.sync_dir(db.path)
                 for p in result.outputs if result is not None else ():
                     opened.append(space.open_table(TableInfo.of(p), edit.added[0][0]))
+                for v in edit.values:
+                    values.append(space.open_value(v))
                 version = space.version.apply(edit)
                 if rider is not None:
                     edit = replace(edit, attached=rider.attachment(made))
             except (OSError, Error, ValueError) as e:
                 for t in opened:
                     t.close()
+                for f in values:
+                    f.close()
                 if result is not None:
                     self._discard(result)
                 if rider is not None:
@@ -380,14 +552,20 @@ class Executor:
             if rider is not None:
                 rider.flushed(made)
             space.tables.update({t.number: t for t in opened})
+            space.value_files.update({v.number: v for v in values})
             space.version = version
-            space.core.publish([(level, [space.tables[t.number] for t in run.tables]) for level, run in version.runs()], flushed)
+            space.publish(version, flushed)
             moved = {t.number for _, _, t in edit.added}
             for number in edit.removed:
                 if number not in moved:
                     space.tables.pop(number).close()
+            for number in space.value_files.keys() - {v.number for v in version.values}:
+                space.value_files.pop(number).close()
+            if flushed and db.archiver is not None:
+                db.archiver.poke()
             db.sweep(logs=bool(flushed))
             self._set_admission()
+            self._share(bool(flushed))
             self.idle.notify_all()
 
     def _record(self, space: Keyspace, edit: Edit, flushed: int) -> None:
@@ -396,15 +574,16 @@ class Executor:
         db.state.apply(edit)
         db.note_counters()
         try:
-            db.manifest.commit(edit)
+            with db.disk.calls.manifest():
+                db.manifest.commit(edit)
         except OSError as e:
-            db.core.poison(f"the manifest could not be written: {e}")
+            self.manifest_failed(e)
             raise _as_error(e) from e
 
 
 def _as_error(e: BaseException) -> BaseException:
     if isinstance(e, OSError):
-        return IOFailure(e.strerror or str(e), str(e.filename or ""), e.errno or 0)
+        return of_os(e)
     return e
 
 

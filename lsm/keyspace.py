@@ -6,22 +6,26 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import indexes
+import numpy as np
 
 from .batch import BadRange, Batch, bytes_of
 from .codecs import CODECS
+from .collectors import Collector
 from .errors import BusyError, ClosedError
 from .manual import compact_range
 from .native import MAX_VALUE, MISSING, NEWEST, SEALED, SHORT, STALLED, Bucket, Table, TableSettings
-from .native_db import CoreKeyspace, result_buffer
+from .native_db import CoreCursor, CoreKeyspace, result_buffer
 from .native_memtables import builtin_memtable
-from .options import INDEXES, READ_MODES, Options
+from .native_values import Heat, ValueFile
+from .options import Options, triggers_of
 from .plan import TreeView
 from .policies import make_policy
-from .registry import ALLOCATIONS, COMPILED, MEMTABLES
+from .policies.allocation import Filled
+from .registry import ALLOCATIONS, COLLECTORS, COMPILED, MEMTABLES
 from .rider import Rider
 from .scan import Chunk, Scan, arrow, bounds, chunks, open_cursor
-from .version import TableInfo, Version
+from .settings import counts_reads, filled_of, settings_of
+from .version import TableInfo, ValueInfo, Version
 
 if TYPE_CHECKING:
     from .db import DB
@@ -39,22 +43,28 @@ class Keyspace:
     put: Callable[[bytes, bytes], None]
     get: Callable[..., Any]
     get_many: Callable[..., list[bytes | None]]
+    range: Callable[..., list[tuple[bytes, bytes]]]
     delete: Callable[[bytes], None]
 
     def __init__(self, db: DB, number: int, name: str, options: Options, version: Version) -> None:
         self.db, self.number, self.name, self.options = db, number, name, options
         address = MEMTABLES[options.memtable]
         self.memtable = builtin_memtable(options.memtable).address if address is None else address
-        self.core = CoreKeyspace(db.core, number, self.memtable, options.write_buffer, options.seed, db.calls_out or not in_c(address))
+        self.core = CoreKeyspace(
+            db.core, number, self.memtable, (options.write_buffer, options.buffer_entries), options.seed, db.calls_out or not in_c(address)
+        )
         self.codec = CODECS[options.table.codec]().build()
         self.bucket = Bucket(options.compaction.rate_limit)
         self.policy = make_policy(options)
-        self.version, self.tables = version, dict[int, Table]()
+        self.version, self.tables, self.value_files = version, dict[int, Table](), dict[int, ValueFile]()
+        self.collector: Collector = COLLECTORS[options.value_log.collector]()
+        self.heat: Heat | None = None
         self.cursors: dict[int, bytes] = {}
-        self.step, self.dropped = 0, False
+        self.served: dict[int, int] = {}
+        self.step, self.flush_span, self.dropped = 0, 0, False
         self.rider: Rider | None = None
-        slow = (make_put(self), make_get(self), self._get_many, make_delete(self))
-        self.put, self.get, self.get_many, self.delete = self.core.bind(slow, lambda status: _after(self, status))
+        slow = (make_put(self), make_get(self), self._get_many, self._range, make_delete(self))
+        self.put, self.get, self.get_many, self.range, self.delete = self.core.bind(slow, lambda status: _after(self, status))
         self.managed = db.state.is_managed(number)
         if self.managed:
             self.manage()
@@ -102,6 +112,10 @@ class Keyspace:
         """
         return self._scan("items", start, stop, prefix, reverse, limit, snapshot, fill_cache)
 
+    def _range(self, start: bytes | None = None, stop: bytes | None = None, **how: Any) -> list[tuple[bytes, bytes]]:
+        """The range that takes all that a scan takes."""
+        return list(self.scan(start, stop, **how))
+
     def keys(self, start: bytes | None = None, stop: bytes | None = None, **how: Any) -> Iterator[bytes]:
         """Iterate over keys; arguments as of scan."""
         return self._scan("keys", start, stop, **how)  # type: ignore[return-value]
@@ -130,14 +144,17 @@ class Keyspace:
 
     def scan_chunks(self, start: bytes | None = None, stop: bytes | None = None, *, chunk: int = 4096, **how: Any) -> Iterator[Chunk]:
         """Iterate over chunks of packed pairs: no Python object a pair. how: prefix, reverse, snapshot."""
+        return chunks(self._chunk_cursor(start, stop, chunk, how), chunk)
+
+    def _chunk_cursor(self, start: bytes | None, stop: bytes | None, chunk: int, how: Mapping[str, Any]) -> CoreCursor:
         if not isinstance(chunk, int) or chunk < 1:
             raise ValueError(f"chunk is {chunk!r:.60}; allowed: an integer of 1 and more")
         lower, upper = bounds(start, stop, how.get("prefix"))
-        return chunks(open_cursor(self, lower, upper, how.get("reverse", False), how.get("snapshot"), how.get("fill_cache", True)), chunk)
+        return open_cursor(self, lower, upper, how.get("reverse", False), how.get("snapshot"), how.get("fill_cache", True))
 
     def scan_arrow(self, start: bytes | None = None, stop: bytes | None = None, *, chunk: int = 65536, **how: Any) -> Iterator[Any]:
         """Iterate over pyarrow RecordBatches with columns key and value. Needs pyarrow: install lsmlab[arrow]."""
-        return arrow(self.scan_chunks(start, stop, chunk=chunk, **how))
+        return arrow(self._chunk_cursor(start, stop, chunk, how), chunk)
 
     # Writing
 
@@ -177,7 +194,7 @@ class Keyspace:
         count = len(key_lens)
         if memoryview(key_lens).itemsize != 4 or memoryview(value_lens).itemsize != 4:
             raise ValueError("lengths are uint32: array('I') or numpy.uint32")
-        if count != len(value_lens) or sum(key_lens) != memoryview(keys).nbytes or sum(value_lens) != memoryview(values).nbytes:
+        if count != len(value_lens) or _total(key_lens) != memoryview(keys).nbytes or _total(value_lens) != memoryview(values).nbytes:
             raise ValueError("the lengths do not add up to the buffers")
         if count:
             _settled(self, lambda: self.core.put_many(count, keys, key_lens, values, value_lens, sync))
@@ -217,6 +234,10 @@ class Keyspace:
         self.flush()
         compact_range(self.db, self, start, stop)
 
+    def set_policy(self, policy: Any) -> None:
+        """Use another compaction policy; arguments as of `DB.set_policy`."""
+        self.db.set_policy(policy, self.name)
+
     def manage(self) -> None:
         """From now on a table writes this keyspace: writes of pairs are refused, which its indexes would not see."""
         self.managed = True
@@ -236,36 +257,82 @@ class Keyspace:
         if rider is not None:
             rider.close()
 
-    def view(self, busy: frozenset[int] = frozenset()) -> TreeView:
+    def view(self, busy: frozenset[int] = frozenset(), idle: bool = False) -> TreeView:
         """Return what a compaction policy sees now."""
-        return TreeView(self.version.levels, self.options, busy, self.options.seed, self.step, dict(self.cursors))
+        core, executor = self.db.core, self.db.executor
+        return TreeView(
+            self.version.levels,
+            self.options,
+            busy,
+            self.options.seed,
+            self.step,
+            dict(self.cursors),
+            now=core.sequence(),
+            horizon=max(self.options.buffer_entries, self.flush_span),
+            snapshots=tuple(core.snapshots()),
+            reads={n: t.reads() for n, t in self.tables.items()} if self.counts_reads else {},
+            served=dict(self.served),
+            running=executor.running(self),
+            sealed=self.core.sealed_count(),
+            idle=idle,
+            keeps=self.rider is not None or self.managed,
+        )
 
     def open_table(self, info: TableInfo, level: int) -> Table:
         """Open a table of this keyspace. CorruptionError when it is not the one that the manifest names."""
         path = f"{self.db.path}/{info.number:06d}.sst"
-        return Table(self.db.env, self.table_settings(level), path, info.number, info.size, info.footer_crc)
+        table = Table(self.db.env, self.table_settings(level), path, info.number, info.size, info.footer_crc)
+        table.count_reads(self.counts_reads)
+        return table
+
+    @property
+    def counts_reads(self) -> bool:
+        """Whether a part that the options name wants to know how often each table is read."""
+        return counts_reads(self.options, self.policy)
+
+    def open_value(self, info: ValueInfo) -> ValueFile:
+        """Open a value file of this keyspace. CorruptionError when it is not the one that the manifest names."""
+        return ValueFile(self.db.env, f"{self.db.path}/{info.number:06d}.vlog", info.number, info.size, info.footer_crc)
+
+    def publish(self, version: Version, flushed: int = 0) -> None:
+        """Show readers a version whose files are open; the oldest ``flushed`` sealed memtables leave in the same step."""
+        runs = [(level, [self.tables[t.number] for t in run.tables]) for level, run in version.runs()]
+        self.core.publish(runs, flushed, [self.value_files[v.number] for v in version.values])
+
+    def file_names(self) -> list[str]:
+        """Return the names of the tables and value files in use."""
+        return [f"{n:06d}.sst" for n in self.tables] + [f"{n:06d}.vlog" for n in self.value_files]
+
+    def close_files(self) -> None:
+        """Let go of every table and value file."""
+        for table in self.tables.values():
+            table.close()
+        for value in self.value_files.values():
+            value.close()
+        self.tables.clear()
+        self.value_files.clear()
 
     def table_settings(self, level: int) -> TableSettings:
         """Return the settings of tables made for a level, its share of filter memory included."""
-        t, c = self.options.table, self.options.compaction
-        entries = [sum(r.entries for r in lv.runs) for lv in self.version.levels]
-        bits = ALLOCATIONS[self.options.filter_allocation](level, entries, t.bits_per_key, c.size_ratio)
-        fields: dict[str, Any] = {
-            "block_size": t.block_size,
-            "restart_interval": t.restart_interval,
-            "hash_index": t.hash_index,
-            "hash_util": t.hash_util,
-            "index_kind": INDEXES[t.index],
-            "codec": self.codec.address if t.codec != "none" else 0,
-            "codec_level": t.codec_level,
-            "filter": indexes.filter_ops_address(t.filter) if bits >= 1 else 0,
-            "bits_per_key": min(bits, 64.0),
-            "search": indexes.search_ops_address(t.search),
-            "read_mode": READ_MODES[t.read_mode],
-            "range_filter": indexes.range_ops_address(t.range_filter),
-            "range_params": t.range_params,
-        }
-        return TableSettings(**fields)
+        bits = ALLOCATIONS[self.options.filter_allocation]().bits(level, self.filled())
+        return settings_of(self.options, self.name, self.number, bits, self.codec.address if self.options.table.codec != "none" else 0)
+
+    def is_overdue(self) -> bool:
+        """Whether the memtable is to be sealed though nothing is written to it: its share of memory shrank, or it may hold a tombstone
+        that is half as old as the options let one become, while others are written to."""
+        if self.db.budget is not None and not self.core.sealed_count() and self.core.memory() > self.options.write_buffer + _GRAIN:
+            return True
+        deadline = dict(triggers_of(self.options.compaction.triggers)).get("tombstone_deadline")
+        return deadline is not None and self.db.core.sequence() - self.db.state.flushed[self.number] >= max(1, deadline // 2)
+
+    def filled(self) -> Filled:
+        """Return what a filter allocation decides from."""
+        reads: list[int] = []
+        if self.counts_reads:
+            with self.db.executor.lock:
+                levels = self.version.levels
+                reads = [sum(self.tables[t.number].reads() for t in lv.tables if t.number in self.tables) for lv in levels]
+        return filled_of(self.options, self.version, self.policy, reads)
 
     # As a mapping
 
@@ -288,6 +355,9 @@ class Keyspace:
         return self.keys()
 
 
+_GRAIN = 128 << 10  # a memtable takes its memory in pieces: so much more than its share is nothing
+
+
 def in_c(address: int | None) -> bool:
     """Tell whether a component is known to be C all through: None, a built-in's, or one that `compile_component` made."""
     return address is None or address in COMPILED
@@ -296,11 +366,16 @@ def in_c(address: int | None) -> bool:
 def _after(space: Keyspace, status: int) -> None:
     """The rest of a call that was done but not simply: a flush is due, or an error is to be raised."""
     if status == SEALED:
-        space.db.executor.on_sealed()
+        space.db.executor.after_write()
     elif status < 0:
         if space.db.core.closed:
             raise ClosedError("the database is closed")
         space.db.core.raise_last(status)
+
+
+def _total(lens: Any) -> int:
+    """Return the sum of lengths as C reads them, whatever type of four bytes they claim to be."""
+    return int(np.frombuffer(lens, np.uint32).sum(dtype=np.uint64))
 
 
 def _moment(snapshot: Snapshot | None) -> int:

@@ -6,12 +6,12 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import NamedTuple
 
-DELETE, PUT, MERGE = 0, 1, 2
+DELETE, PUT, MERGE, VALUE_POINTER = 0, 1, 2, 4
 MAX_SEQ = 2**56 - 1
 
 
 class Entry(NamedTuple):
-    """One version of a key. kind is DELETE, PUT or MERGE; seq is below 2**56."""
+    """One version of a key. kind is DELETE, PUT, MERGE or, in tables, VALUE_POINTER; seq is below 2**56."""
 
     key: bytes
     seq: int

@@ -5,10 +5,13 @@ Ownership: every class here owns one C object and keeps alive what that object b
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 try:
@@ -18,7 +21,7 @@ except ImportError as problem:
     raise ImportError("lsm/_native is missing or does not load: run make build") from problem
 
 from . import _stamp
-from .errors import Cancelled, ClosedError, CorruptionError, Error, InvalidOptions, IOFailure, ReadOnlyError, TooLarge
+from .errors import UNAUTHENTIC, Cancelled, ClosedError, CorruptionError, Error, InvalidOptions, IOFailure, ReadOnlyError, TooLarge
 
 _stamp.check(ffi.string(lib.lsm_build_stamp()).decode())
 
@@ -27,8 +30,8 @@ MISSING, SHORT = lib.LSM_MISSING, lib.LSM_SHORT
 NEWEST = 2**64 - 1
 MAX_KEY, MAX_VALUE = lib.LSM_MAX_KEY, lib.LSM_MAX_VALUE
 OPERATIONS = ("read", "write", "hit", "probe", "skip")
-COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal", "row", "range_filter")
-CAUSES = ("get", "scan", "flush", "compaction", "open", "check", "write")
+COMPONENTS = ("data", "index", "filter", "meta", "rangedel", "wal", "row", "range_filter", "value")
+CAUSES = ("get", "scan", "flush", "compaction", "open", "check", "write", "collection")
 LEVELS = lib.LSM_LEDGER_LEVELS
 COUNTERS = [
     "puts",
@@ -50,7 +53,7 @@ COUNTERS = [
     "cache_ghost_hits",
     "range_filter_false_positives",
 ]
-_WAL_DAMAGE = 74  # EBADMSG
+_WAL_DAMAGE = errno.EBADMSG
 
 
 def _pointer(kind: str, address: int) -> Any:
@@ -62,6 +65,8 @@ def raise_for(status: int, e: Any) -> None:
     what, path = ffi.string(e.what).decode(errors="replace"), ffi.string(e.path).decode(errors="replace")
     if status == lib.LSM_CORRUPT:
         raise CorruptionError(what, path, e.offset)
+    if status == lib.LSM_IO and e.sys_errno == errno.EBADMSG:
+        raise CorruptionError(UNAUTHENTIC, path)
     if status == lib.LSM_IO:
         raise IOFailure(what, path, e.sys_errno)
     if status == lib.LSM_NOMEM:
@@ -104,6 +109,10 @@ class TableProps:
     largest_exclusive: bool
     min_seq: int
     max_seq: int
+    keyspace: str = ""  # "": not noted
+    keyspace_id: int = 0
+    oldest_tombstone: int = field(default=0, compare=False)  # of a table just made; 0: none, or not known: the file does not say
+    values: tuple[tuple[int, int, int], ...] = ()  # value files that it points into: number, entries, bytes of their records
 
 
 def _props(p: Any) -> TableProps:
@@ -119,6 +128,10 @@ def _props(p: Any) -> TableProps:
         bool(p.largest_exclusive),
         p.min_seq,
         p.max_seq,
+        ffi.string(p.keyspace).decode("utf-8", "replace"),
+        p.keyspace_id,
+        p.oldest_tombstone,
+        tuple((p.values[i].file, p.values[i].records, p.values[i].bytes) for i in range(p.n_values)),
     )
 
 
@@ -195,6 +208,33 @@ class Cache:
         return stop
 
 
+class Watch:
+    """Which calls to the disk are under way; see watch.h."""
+
+    def __init__(self) -> None:
+        self.handle = ffi.gc(lib.lsm_watch_new(), lib.lsm_watch_free)
+        if self.handle == ffi.NULL:
+            raise MemoryError("watch")
+
+    @contextmanager
+    def manifest(self) -> Iterator[None]:
+        """Mark a write of the manifest, or of what belongs to it."""
+        slot = lib.lsm_watch_begin(self.handle, lib.LSM_W_MANIFEST)
+        try:
+            yield
+        finally:
+            lib.lsm_watch_end(self.handle, slot)
+
+    def oldest(self) -> tuple[float, str]:
+        """Return the seconds for which the call that began first has been under way, and what it is; 0.0 when there is none."""
+        what = ffi.new("int *")
+        ns = int(lib.lsm_watch_oldest(self.handle, what))
+        return ns / 1e9, WATCHED[what[0]]
+
+
+WATCHED = ("sync of the log", "new log segment", "write of a table", "sync of a table", "write of the manifest")
+
+
 class Env:
     """What everybody who touches tables shares; see lsm_env. Keeps alive what it points to."""
 
@@ -209,8 +249,9 @@ class Env:
         codecs: Sequence[Any],
         filters: Sequence[int],
         range_filters: Sequence[int] = (),
+        watch: Watch | None = None,
     ) -> None:
-        self.keep = (fs, cache, rows, ledger, tuple(codecs))
+        self.keep = (fs, cache, rows, ledger, tuple(codecs), watch)
         self._codecs = ffi.new("const lsm_codec *[]", [_pointer("const lsm_codec *", c.address) for c in codecs])
         self._filters = ffi.new("const idx_filter_ops *[]", [_pointer("const idx_filter_ops *", f) for f in filters])
         self._ranges = ffi.new("const idx_range_ops *[]", [_pointer("const idx_range_ops *", f) for f in range_filters])
@@ -223,9 +264,18 @@ class Env:
         e.rows = rows.handle if rows else ffi.NULL
         e.ledger = ledger.handle
         e.database_id = database_id
+        e.watch = watch.handle if watch else ffi.NULL
         e.codecs, e.n_codecs = self._codecs, len(codecs)
         e.filters, e.n_filters = self._filters, len(filters)
         e.range_filters, e.n_range_filters = self._ranges, len(range_filters)
+
+    def count(self, ledger: Ledger | None) -> None:
+        """Book what is done from now on in this ledger, or nowhere: to measure what booking costs. Any time."""
+        self.handle.ledger = ledger.handle if ledger else ffi.NULL
+
+    def limit(self, block: int, ratio: int) -> None:
+        """Refuse compressed blocks that say they hold more bytes than that, or more than so many times what is stored."""
+        self.handle.max_block, self.handle.max_ratio = block, ratio
 
 
 _TABLE_PARTS = {
@@ -252,19 +302,18 @@ class TableSettings:
             setattr(self.handle, name, value)
 
 
-_held: dict[int, list[Any]] = {}
-"""What open C objects borrow, by address: the garbage collector ends a cycle in any order, and the borrower must go first."""
+_held: dict[int, tuple[Any, ...]] = {}
+"""What open C objects borrow: the garbage collector ends a cycle in any order, and the borrower must go first."""
+_numbers = itertools.count()
 
 
 def holding(handle: Any, free: Callable[[Any], Any], *borrowed: Any) -> Any:
     """Return the handle, freed with its last reference; what it borrows stays alive until that has been done."""
-    key = int(ffi.cast("uintptr_t", handle))
-    _held.setdefault(key, []).append(borrowed)
+    key = next(_numbers)  # not its address: references to one object may end in several threads at once
+    _held[key] = borrowed
 
     def release(it: Any) -> None:
-        keep = _held[key].pop()
-        if not _held[key]:
-            del _held[key]
+        keep = _held.pop(key)
         free(it)
         del keep
 
@@ -288,10 +337,28 @@ class Table:
         other.handle = holding(ffi.cast("lsm_table *", self.handle), lib.lsm_table_unref, self.env)
         return other
 
-    def verify(self) -> None:
-        """Read and check everything. CorruptionError names the file and the offset."""
+    def verify(self, bucket: Bucket | None = None, stop: Flag | None = None) -> None:
+        """Read and check everything. CorruptionError names the file and the offset; Cancelled soon after ``stop`` was raised."""
         e = new_error()
-        check(lib.lsm_table_verify(self.handle, e), e)
+        limit, flag = (ffi.NULL if x is None else x.handle for x in (bucket, stop))
+        check(lib.lsm_table_verify(self.handle, limit, flag, e), e)
+
+    def damage(self) -> int | None:
+        """Return the first offset where a read found wrong bytes since it was opened or this was forgotten."""
+        at = int(lib.lsm_table_damage(self.handle))
+        return at - 1 if at else None
+
+    def forget_damage(self) -> None:
+        """It was found to be whole."""
+        lib.lsm_table_forget_damage(self.handle)
+
+    def count_reads(self, on: bool) -> None:
+        """Count reads from now on, or no more."""
+        lib.lsm_table_count_reads(self.handle, on)
+
+    def reads(self) -> int:
+        """Return the look-ups that the filter let through and the scans that reached the table, while they were counted."""
+        return int(lib.lsm_table_reads(self.handle))
 
     def memory(self) -> int:
         """Return bytes held outside of the cache: index, filter, tombstones."""
@@ -302,11 +369,36 @@ class Table:
         ffi.release(self.handle)
 
 
+class Flag:
+    """Something that one thread raises and C code in another looks at."""
+
+    def __init__(self) -> None:
+        self.handle = ffi.new("int *")
+
+    def raise_(self) -> None:
+        """Raise it, for good."""
+        self.handle[0] = 1
+
+    def __bool__(self) -> bool:
+        """Whether it is raised."""
+        return bool(self.handle[0])
+
+
 class Bucket:
     """Token bucket that limits the bytes a second of jobs; 0 means unlimited."""
 
     def __init__(self, rate: int) -> None:
         self.handle = ffi.gc(lib.lsm_bucket_new(rate, max(rate // 10, 1 << 16)), lib.lsm_bucket_free)
+        if self.handle == ffi.NULL:
+            raise MemoryError("bucket")
+
+    def set(self, rate: int) -> None:
+        """Use another limit from now on."""
+        lib.lsm_bucket_set(self.handle, rate)
+
+    def take(self, n: int) -> None:
+        """Wait until n bytes may pass."""
+        lib.lsm_bucket_take(self.handle, n)
 
 
 @dataclass(frozen=True)
@@ -330,6 +422,9 @@ class JobResult:
     bytes_read: int
     bytes_written: int
     outputs: tuple[TableProps, ...]
+    values_separated: int = 0
+    values_moved: int = 0
+    values: tuple[Any, ...] = ()  # the value files made, a ValueInfo each
 
 
 class Job:
@@ -351,7 +446,10 @@ class Job:
         level: int,
         cause: str,
         bucket: Bucket | None = None,
+        values: Any = None,
+        moved: Sequence[Any] = (),
     ) -> None:
+        """values: a ValueWriter that takes what is to be kept apart; moved: ValueFiles by number whose live values go to it."""
         config = ffi.new("lsm_job_config *")
         config.abi, config.size = lib.LSM_ABI, ffi.sizeof("lsm_job_config")
         arrays = [ffi.new("lsm_table *[]", [t.handle for t in i.tables]) for i in inputs]
@@ -370,6 +468,9 @@ class Job:
         config.bottom, config.level = bottom, level
         config.cause = getattr(lib, f"LSM_BY_{cause.upper()}")
         config.bucket = bucket.handle if bucket else ffi.NULL
+        config.values = values.handle if values is not None else ffi.NULL
+        self._keep += [values, list(moved), ffi.new("lsm_value_file *[]", [f.handle for f in moved])]
+        config.moved, config.n_moved = self._keep[-1], len(moved)
         handle = lib.lsm_job_new(config, rows, len(inputs))
         if handle == ffi.NULL:
             raise MemoryError("job")
@@ -381,12 +482,25 @@ class Job:
         check(lib.lsm_job_run(self.handle, r, e), e)
         outputs = tuple(_props(lib.lsm_job_output(self.handle, i)) for i in range(r.n_outputs))
         return JobResult(
-            r.entries_in, r.entries_out, r.shadowed, r.tombstones_dropped, r.range_covered, r.bytes_read, r.bytes_written, outputs
+            r.entries_in,
+            r.entries_out,
+            r.shadowed,
+            r.tombstones_dropped,
+            r.range_covered,
+            r.bytes_read,
+            r.bytes_written,
+            outputs,
+            r.values_separated,
+            r.values_moved,
         )
 
     def cancel(self) -> None:
         """Make run raise Cancelled soon."""
         lib.lsm_job_cancel(self.handle)
+
+    def pause(self, on: bool) -> None:
+        """Make run stand still, or go on."""
+        lib.lsm_job_pause(self.handle, on)
 
     def progress(self) -> float:
         """Return how much is done, 0 to 1."""

@@ -6,11 +6,18 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from . import _native as builtins
 from .native import NEWEST, SHORT, Env, Table, check, ffi, holding, lib, new_error, raise_for
+from .native_values import ValueFile, handles
 
 if lib.lsm_install_builtins():
     raise ImportError("lsm/_native does not fit this interpreter: run make build")
+_DEAD_VALUES = int(lib.LSM_DEAD_VALUES)
+Words = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
 FIRST_ROOM = 64 * 1024  # bytes of a result buffer; it grows when a value does not fit
 
 
@@ -24,6 +31,11 @@ class Mem:
     def max_seq(self) -> int:
         """Largest sequence number in it."""
         return int(lib.lsm_mem_max_seq(self.handle))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds."""
+        return int(lib.lsm_mem_memory(self.handle))
 
     def close(self) -> None:
         """Give the reference back."""
@@ -40,7 +52,7 @@ class CoreDB:
         c.abi, c.size, c.env, c.dir = lib.LSM_ABI, ffi.sizeof("lsm_db_config"), env.handle, self._dir
         c.wal = ffi.cast("const rec_wal_ops *", wal_ops)
         for name, value in wal.items():
-            setattr(c.wal_config, name, value)
+            setattr(c.wal_config, name, ffi.cast("uint64_t *", value) if name == "clock" else value)
         c.first_log, c.last_sequence, c.disable_wal = first_log, last_sequence, disable_wal
         out, e = ffi.new("lsm_db **"), new_error()
         check(lib.lsm_db_open(c, out, e), e)
@@ -54,6 +66,11 @@ class CoreDB:
             self.closed = True
             e = new_error()
             check(lib.lsm_db_close(self.handle, e), e)
+
+    def disown(self) -> None:
+        """In a child that fork made: refuse all calls, and leave the log as it is."""
+        self.closed = True
+        lib.lsm_db_disown(self.handle)
 
     def __del__(self) -> None:
         if not getattr(self, "closed", True):
@@ -73,6 +90,23 @@ class CoreDB:
         """Return why writes are refused, or None."""
         e = new_error()
         return str(ffi.string(e.what).decode(errors="replace")) if lib.lsm_db_status(self.handle, e) else None
+
+    def failed_for_want_of_memory(self) -> bool:
+        """Tell whether it is read-only because a write was logged and not applied as a whole."""
+        return bool(lib.lsm_db_status(self.handle, new_error()) == lib.LSM_NOMEM)
+
+    def new_log(self, number: int) -> None:
+        """Go on in a log of its own that begins with segment ``number``; the old one is closed. IOFailure: nothing has changed."""
+        e = new_error()
+        check(lib.lsm_db_new_log(self.handle, number, e), e)
+
+    def in_doubt(self, on: bool) -> None:
+        """While on, memtables may be flushed though some of their writes are not visible."""
+        lib.lsm_db_in_doubt(self.handle, on)
+
+    def revive(self) -> None:
+        """Take writes again; all that was applied is visible."""
+        lib.lsm_db_revive(self.handle)
 
     def take_numbers(self, n: int = 1) -> int:
         """Return the first of n fresh file numbers."""
@@ -94,9 +128,26 @@ class CoreDB:
         """Return number and bytes in use of the current log segment."""
         return int(lib.lsm_db_log_number(self.handle)), int(lib.lsm_db_log_used(self.handle))
 
+    def log_time(self) -> int:
+        """Return the last time mark in the log, ns; 0 when there is none."""
+        return int(lib.lsm_db_log_time(self.handle))
+
+    def note(self, data: bytes) -> None:
+        """Put a note into the log."""
+        e = new_error()
+        check(lib.lsm_db_log_note(self.handle, data, len(data), e), e)
+
+    def rotate_log(self) -> None:
+        """End the log segment and begin the next one."""
+        e = new_error()
+        check(lib.lsm_db_rotate_log(self.handle, e), e)
+
     def snapshot(self) -> int:
-        """Hold and return the newest visible sequence number."""
-        return int(lib.lsm_snapshot(self.handle))
+        """Hold and return the newest visible sequence number. MemoryError."""
+        seq = int(lib.lsm_snapshot(self.handle))
+        if seq == NEWEST:
+            raise MemoryError("snapshot")
+        return seq
 
     def release(self, seq: int) -> None:
         """Let a held sequence number go."""
@@ -112,21 +163,22 @@ class CoreDB:
                 return list(ffi.unpack(out, n))
             room = n + 16
 
-    def take_dead(self) -> list[int]:
-        """Return numbers of tables that nobody reads any more."""
+    def take_dead(self) -> list[str]:
+        """Return the names of tables and value files that nobody reads any more."""
         out = ffi.new("uint64_t[]", 256)
         n = lib.lsm_db_take_dead(self.handle, out, 256)
-        return list(ffi.unpack(out, n)) + (self.take_dead() if n == 256 else [])
+        names = [f"{x & ~_DEAD_VALUES:06d}.{'vlog' if x & _DEAD_VALUES else 'sst'}" for x in ffi.unpack(out, n)]
+        return names + (self.take_dead() if n == 256 else [])
 
     def write(self, batch: bytes, sync: bool) -> int:
         """Log and apply a batch. OK, SEALED or STALLED."""
         e = new_error()
         return check(lib.lsm_write(self.handle, batch, len(batch), sync, e), e)
 
-    def replay(self, seq: int, batch: bytes) -> int:
-        """Apply a replayed record. OK or SEALED."""
+    def replay(self, packed: bytes) -> None:
+        """Apply the records of a log segment, packed as `recovery.read_packed` has them. CorruptionError for what is not well formed."""
         e = new_error()
-        return check(lib.lsm_replay(self.handle, seq, batch, len(batch), e), e)
+        check(lib.lsm_replay_many(self.handle, packed, len(packed), e), e)
 
     def raise_last(self, status: int) -> None:
         """Raise this thread's last error."""
@@ -138,11 +190,12 @@ class CoreDB:
 class CoreKeyspace:
     """lsm_keyspace: one tree in memory."""
 
-    def __init__(self, db: CoreDB, number: int, memtable: int, write_buffer: int, seed: int, calls_out: bool) -> None:
+    def __init__(self, db: CoreDB, number: int, memtable: int, limits: tuple[int, int], seed: int, calls_out: bool) -> None:
+        """limits: bytes and entries (0: any number) at which the active memtable is sealed."""
         c = ffi.new("lsm_keyspace_config *")
         c.abi, c.size, c.id = lib.LSM_ABI, ffi.sizeof("lsm_keyspace_config"), number
         c.memtable = ffi.cast("const lsm_memtable_ops *", memtable)
-        c.write_buffer, c.seed, c.calls_out = write_buffer, seed, calls_out
+        (c.write_buffer, c.buffer_entries), c.seed, c.calls_out = limits, seed, calls_out
         out, e = ffi.new("lsm_keyspace **"), new_error()
         check(lib.lsm_keyspace_new(db.handle, c, out, e), e)
         self.db, self.handle = db, out[0]
@@ -154,6 +207,10 @@ class CoreKeyspace:
     def admit(self, is_open: bool, delay_ns_per_kib: int) -> None:
         """Open or close the door for writes, or slow them down."""
         lib.lsm_keyspace_admit(self.handle, is_open, delay_ns_per_kib)
+
+    def limit(self, write_buffer: int) -> None:
+        """Change the bytes after which the active memtable is sealed, from the next write on."""
+        lib.lsm_keyspace_limit(self.handle, write_buffer)
 
     def replay_floor(self, seq: int) -> None:
         """Records up to seq are in tables already."""
@@ -181,13 +238,16 @@ class CoreKeyspace:
         """Return bytes of all memtables."""
         return int(lib.lsm_keyspace_memory(self.handle))
 
-    def publish(self, runs: Sequence[tuple[int, Sequence[Table]]], flushed: int) -> None:
-        """Swap in a version: (level, tables) newest first; the oldest `flushed` sealed memtables leave in the same step."""
+    def publish(self, runs: Sequence[tuple[int, Sequence[Table]]], flushed: int, values: Sequence[ValueFile] = ()) -> None:
+        """Swap in a version: (level, tables) newest first; the oldest `flushed` sealed memtables leave in the same step.
+
+        values: the value files that the tables point into.
+        """
         arrays = [ffi.new("lsm_table *[]", [t.handle for t in tables]) for _, tables in runs]
         rows = ffi.new("lsm_run[]", len(runs))
         for row, array, (level, tables) in zip(rows, arrays, runs, strict=True):
             row.tables, row.n_tables, row.level = array, len(tables), level
-        status = lib.lsm_publish(self.handle, rows, len(runs), flushed)
+        status = lib.lsm_publish(self.handle, rows, len(runs), handles(values), len(values), flushed)
         if status < 0:
             raise_for(status, new_error())
 
@@ -222,7 +282,7 @@ class CoreKeyspace:
         return lib.lsm_put, lib.lsm_delete, lib.lsm_get, self.handle
 
     def bind(self, slow: tuple[Callable[..., Any], ...], after: Callable[[int], None]) -> tuple[Callable[..., Any], ...]:
-        """Return put, get, get_many, delete as built-in functions (builtins.h); slow: what does the rest, after: gets a status not OK."""
+        """Return put, get, get_many, range, delete as built-in functions (builtins.h). slow: do the rest; after: gets a status not OK."""
         bound: tuple[Callable[..., Any], ...] = builtins.bind(int(ffi.cast("uintptr_t", self.handle)), slow, after, self)
         return bound
 
@@ -269,30 +329,35 @@ class CoreCursor:
 
     def fill(self, pairs: int, keys_only: bool = False) -> tuple[int, Any, bytes, Any]:
         """Return (pairs, buffer, struct format of the pairs, lengths) of the next chunk; 0 pairs at the end. Valid until the next fill."""
+        n = self._fill(pairs, keys_only, with_format=True)
+        return n, self._view, ffi.string(self._format), self._lens
+
+    def _fill(self, pairs: int, keys_only: bool, *, with_format: bool) -> int:
         self._grow(pairs, 256 * pairs if pairs > 8 else 4096)
         while True:
+            text, room = (self._format, 14 * self._pairs + 64) if with_format else (ffi.NULL, 0)
             n = lib.lsm_cursor_fill(
-                self.handle,
-                pairs,
-                self._out,
-                self._room,
-                self._lens,
-                self._format,
-                14 * self._pairs + 64,
-                keys_only,
-                self._used,
-                self._needed,
-                self._error,
+                self.handle, pairs, self._out, self._room, self._lens, text, room, keys_only, self._used, self._needed, self._error
             )
             if n != SHORT:
-                check(n, self._error)
-                return n, self._view, ffi.string(self._format), self._lens
+                return check(n, self._error)
             self._grow(pairs, self._needed[0])
 
     def packed(self, pairs: int) -> tuple[int, bytes, bytes]:
         """Return (pairs, packed key value key value ..., their lengths as uint32 pairs) of the next chunk, copied."""
-        n, view, _, lens = self.fill(pairs)
-        return n, view[: self._used[0]], bytes(ffi.buffer(lens, 8 * n))
+        n = self._fill(pairs, False, with_format=False)
+        return n, self._view[: self._used[0]], bytes(ffi.buffer(self._lens, 8 * n))
+
+    def columns(self, pairs: int) -> tuple[tuple[Words, Bytes], tuple[Words, Bytes]] | None:
+        """Return the next chunk as two columns, keys and values: n + 1 offsets, and the bytes one after another. None at the end."""
+        n = self._fill(pairs, False, with_format=False)
+        if not n:
+            return None
+        lens = np.frombuffer(ffi.buffer(self._lens, 8 * n), np.uint32).reshape(-1, 2)
+        keys, values = ((offsets := _offsets(lens[:, i]), np.empty(int(offsets[-1]), np.uint8)) for i in (0, 1))
+        to = [ffi.from_buffer("uint8_t[]", data, require_writable=True) for _, data in (keys, values)]
+        lib.lsm_split_pairs(self._out, self._lens, n, *to)
+        return keys, values
 
     def seek(self, key: bytes) -> None:
         """The next fill begins at the first key >= key (reverse: at the last key <= key)."""
@@ -301,6 +366,12 @@ class CoreCursor:
     def close(self) -> None:
         """Let go of what it holds."""
         ffi.release(self.handle)
+
+
+def _offsets(lens: Any) -> Words:
+    offsets = np.zeros(len(lens) + 1, np.int64)
+    np.cumsum(lens, out=offsets[1:])
+    return offsets
 
 
 __all__ = ["NEWEST", "CoreCursor", "CoreDB", "CoreKeyspace", "Mem", "result_buffer"]

@@ -15,12 +15,29 @@ COMPILED: set[int] = set()
 """Addresses of the ops tables that `compile_component` loaded: C that never calls the interpreter."""
 LAYOUTS: dict[str, Callable[..., Any]] = {}
 """Kind -> class of the layout; see lsm.policies.layouts."""
+TRIGGERS: dict[str, Any] = {}
+"""Kind -> class of the trigger; see lsm.policies.triggers."""
+GRANULARITIES: dict[str, Any] = {}
+"""Kind -> class that says how much of a full level moves; see lsm.policies.granularity."""
+CUTS: dict[str, Callable[..., Any]] = {}
+"""Kind -> class that says where outputs end; see lsm.policies.cuts."""
 PICKERS: dict[str, Callable[..., Any]] = {}
 """Kind -> class of the picker; see lsm.policies.pickers."""
+TIE_BREAKS: dict[str, Callable[..., Any]] = {}
+"""Kind -> key of a table by which a picker's equal scores are told apart; see lsm.policies.pickers."""
+SCHEDULERS: dict[str, Callable[..., Any]] = {}
+"""Kind -> class that says which of the plans that are due runs next; see lsm.policies.schedulers."""
+ADMISSIONS: dict[str, Any] = {}
+"""Kind -> class that says how fast may be written; see lsm.policies.admission."""
 COMPACTIONS: dict[str, Callable[[], Any]] = {}
 """Kind -> factory of a whole compaction policy that a user registered."""
 ALLOCATIONS: dict[str, Callable[..., Any]] = {}
-"""Kind -> function that gives bits per key to a level; see lsm.policies.allocation."""
+"""Kind -> class that shares filter memory between levels; see lsm.policies.allocation."""
+ARBITERS: dict[str, Callable[..., Any]] = {}
+"""Kind -> class that shares memory between write buffers, filters and the cache; see lsm.policies.arbiters."""
+
+COLLECTORS: dict[str, Callable[[], Any]] = {}
+"""Kind -> class of the collector of value files; see lsm.collectors."""
 
 
 def register_compaction(name: str, factory: Callable[[], Any]) -> None:

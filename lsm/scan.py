@@ -156,17 +156,19 @@ def chunks(cursor: CoreCursor, size: int) -> Iterator[Chunk]:
         cursor.close()
 
 
-def arrow(source: Iterator[Chunk]) -> Iterator[Any]:
-    """Turn chunks into pyarrow RecordBatches with columns key and value. ImportError without pyarrow: install lsmlab[arrow]."""
-    import pyarrow as pa
+def arrow(cursor: CoreCursor, size: int) -> Iterator[Any]:
+    """Yield pyarrow RecordBatches of a cursor, columns key and value, until its end; then close it. ImportError: install lsmlab[arrow]."""
+    try:
+        import pyarrow as pa
 
-    for chunk in source:
-        both = pa.BinaryArray.from_buffers(
-            pa.large_binary(), 2 * len(chunk), [None, pa.py_buffer(chunk.offsets().tobytes()), pa.py_buffer(chunk.data)]
-        )
-        even = pa.array(np.arange(0, 2 * len(chunk), 2))
-        odd = pa.array(np.arange(1, 2 * len(chunk), 2))
-        yield pa.RecordBatch.from_arrays([both.take(even), both.take(odd)], names=["key", "value"])
+        while columns := cursor.columns(size):
+            made = [
+                pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+                for offsets, data in columns
+            ]
+            yield pa.RecordBatch.from_arrays(made, names=["key", "value"])
+    finally:
+        cursor.close()
 
 
 def take(scan: Scan, n: int) -> list[tuple[bytes, bytes]]:

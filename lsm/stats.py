@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .version import Version
@@ -34,6 +34,25 @@ def level_stats(version: Version) -> list[LevelStats]:
 
 
 @dataclass(frozen=True)
+class ValueStats:
+    """The value files of a keyspace: how many; bytes of all records and of those that are alive; the rest is garbage."""
+
+    files: int
+    records: int
+    bytes: int
+    live_records: int
+    live_bytes: int
+    garbage_bytes: int
+
+
+def value_stats(version: Version) -> ValueStats:
+    """Return the figures of a version's value files."""
+    live = version.live_values().values()
+    total, used = sum(v.bytes for v in version.values), sum(size for _, size in live)
+    return ValueStats(len(version.values), sum(v.records for v in version.values), total, sum(n for n, _ in live), used, total - used)
+
+
+@dataclass(frozen=True)
 class Stats:
     """What the engine did since it was opened. Cells are (operation, level, component, cause) -> (count, bytes); level -1 has none."""
 
@@ -43,6 +62,11 @@ class Stats:
     row_cache: dict[str, int]
     levels: dict[str, list[LevelStats]]
     memory: dict[str, int]
+    archive: dict[str, int] = field(
+        default_factory=dict
+    )  # of the log archive: shipped, pending, retries, failures by severity, the breaker
+    values: dict[str, ValueStats] = field(default_factory=dict)  # by keyspace
+    care: dict[str, int] = field(default_factory=dict)  # failures by severity, resumes, scrubs, damaged and healed files, calls of backups
 
     def _sum(self, place: int, op: str | None, level: int | None, component: str | None, cause: str | None) -> int:
         wanted = (op, level, component, cause)
@@ -69,7 +93,10 @@ class Stats:
             "cache": self.cache,
             "row_cache": self.row_cache,
             "memory": self.memory,
+            "archive": self.archive,
+            "care": self.care,
             "levels": levels,
+            "values": {name: vars(v) for name, v in self.values.items()},
             "ledger": self.rows(),
         }
 
@@ -86,4 +113,8 @@ def gather(db: DB) -> Stats:
         tables = sum(t.memory() for s in spaces.values() for t in s.tables.values())
     memory = {"memtables": sum(s.core.memory() for s in spaces.values()), "tables": tables}
     memory |= {"cache": cache.get("charge", 0), "rows": rows.get("charge", 0)}
-    return Stats(cells, counters, cache, rows, {name: level_stats(s.version) for name, s in spaces.items()}, memory)
+    levels = {name: level_stats(s.version) for name, s in spaces.items()}
+    archive = db.archiver.metrics() if db.archiver is not None else {}
+    values = {name: value_stats(s.version) for name, s in spaces.items()}
+    care = db.events.figures() | {"scrubs": db.scrubber.passes, "damaged_files": len(db.scrubber.damaged)}
+    return Stats(cells, counters, cache, rows, levels, memory, archive, values, care)

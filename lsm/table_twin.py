@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from indexes.twins import TWINS, SurfTwin
 
-from .memtable_twin import DELETE, Entry
+from .memtable_twin import DELETE, VALUE_POINTER, Entry
 from .merge_twin import Range
 
 Crc = Callable[[bytes, int], int]
@@ -23,6 +23,8 @@ MAGIC, VERSION, TRAILER = b"LSMTABLE", 1, 5
 FOOTER = struct.Struct("<8sIIQQQIQIQIQII")  # magic, version, index kind, database, number, four handles, chain; then its crc
 FOOTER_SIZE = FOOTER.size + 4
 FULL, TWO_LEVEL = 0, 1
+POINTER = struct.Struct("<QQII")  # into a value file (value_twin.py): file, offset, length of the value, crc of the record
+VALUE_HEAD = 20  # bytes of a record there, before its key
 NONE, MANY = 255, 254  # buckets without a restart, and with several
 NUMBERS = [
     "entries",
@@ -210,11 +212,24 @@ def write_table(database: int, number: int, entries: Sequence[Entry], ranges: Se
     if ranged:
         properties["range_filter"] = settings.range_filter.encode()
         properties |= {f"range_filter_{what}": struct.pack("<Q", v) for what, v in zip(("offset", "size"), ranged, strict=True)}
+    if refs := value_refs(entries):
+        properties["value_files"] = b"".join(struct.pack("<QQQ", *row) for row in refs)
     named = (bytes([len(name)]) + name.encode() + struct.pack("<I", len(v)) + v for name, v in properties.items())
     props = f.write(struct.pack("<H", len(properties)) + b"".join(named))
     fields = (settings.index_kind, database, number, *props, *index, *handles["filter"], *handles["tombs"], f.chain)
     footer = FOOTER.pack(MAGIC, VERSION, *fields)
     return bytes(f.data) + footer + struct.pack("<I", mask(crc(footer, 0)))
+
+
+def value_refs(entries: Iterable[Entry]) -> list[tuple[int, int, int]]:
+    """Return the value files that entries point into, by number: file, entries, bytes of their records."""
+    found: dict[int, tuple[int, int]] = {}
+    for e in entries:
+        if e.kind == VALUE_POINTER:
+            file, _, length, _ = POINTER.unpack(e.value)
+            count, size = found.get(file, (0, 0))
+            found[file] = count + 1, size + VALUE_HEAD + len(e.key) + length
+    return [(file, *found[file]) for file in sorted(found)]
 
 
 def _cut(entries: Iterable[Entry], settings: Settings) -> Iterator[list[Entry]]:

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain, pairwise
+from typing import Any, TypeVar
 
 from .native import TableProps
+
+KEPT_CHANGES = 16  # of a run
+V = TypeVar("V")
+MISSING: Any = object()
+"""Stands for a value that nobody has worked out yet."""
+
+
+@dataclass(frozen=True)
+class ValueInfo:
+    """A value file: records and their bytes, dead ones too; the least and the largest sequence number in it.
+
+    `heat`: 0 not told apart, 1 hot, 2 cold.
+    """
+
+    number: int
+    size: int
+    records: int
+    bytes: int
+    min_seq: int
+    max_seq: int
+    heat: int
+    footer_crc: int
+    keyspace: int
+
+    def to_row(self) -> dict[str, Any]:
+        """Return plain values for the manifest."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> ValueInfo:
+        """Read what to_row wrote. TypeError when it is not that."""
+        return cls(**row)
 
 
 @dataclass(frozen=True)
 class TableInfo:
-    """What a policy may know of a table. Keys are user keys; `largest` is exclusive when `largest_exclusive`. `age`: order of creation."""
+    """What a policy may know of a table. Keys are user keys; `largest` is exclusive when `largest_exclusive`. Numbers grow.
+
+    `oldest_tombstone`: the smallest sequence number of a tombstone in it, 0: none, or not known (a table of an older version or repaired).
+    `created`: the sequence number at which it was made, 0: not known. Both are in the manifest alone.
+    `values`: the value files that it points into: (number, entries that do, bytes of their records).
+    """
 
     number: int
     size: int
@@ -24,9 +64,12 @@ class TableInfo:
     max_seq: int = 0
     range_deletes: int = 0
     footer_crc: int = 0
+    oldest_tombstone: int = field(default=0, compare=False)
+    created: int = field(default=0, compare=False)
+    values: tuple[tuple[int, int, int], ...] = ()
 
     @classmethod
-    def of(cls, p: TableProps) -> TableInfo:
+    def of(cls, p: TableProps, created: int = 0) -> TableInfo:
         """Take the facts of a finished table."""
         return cls(
             p.number,
@@ -40,7 +83,17 @@ class TableInfo:
             p.max_seq,
             p.range_deletes,
             p.footer_crc,
+            p.oldest_tombstone,
+            created,
+            p.values,
         )
+
+    @property
+    def tombstone_seq(self) -> int | None:
+        """The sequence number that no tombstone in it is below; None when it holds none."""
+        if not self.deletions and not self.range_deletes:
+            return None
+        return self.oldest_tombstone or self.min_seq
 
     def overlaps(self, smallest: bytes, largest: bytes, exclusive: bool = False) -> bool:
         """Tell whether the key ranges have a key in common."""
@@ -50,13 +103,35 @@ class TableInfo:
 
     def to_row(self) -> dict[str, Any]:
         """Return plain values for the manifest."""
-        row = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        row = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "values"}
+        row |= {"values": [list(v) for v in self.values]} if self.values else {}
+        for name in ("oldest_tombstone", "created"):
+            if not row[name]:
+                del row[name]
         return row | {"smallest": self.smallest.hex(), "largest": self.largest.hex()}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> TableInfo:
         """Read what to_row wrote. ValueError or TypeError or KeyError when it is not that."""
-        return cls(**dict(row) | {"smallest": bytes.fromhex(row["smallest"]), "largest": bytes.fromhex(row["largest"])})
+        values = tuple((file, records, size) for file, records, size in row.get("values", ()))
+        return cls(**dict(row) | {"smallest": bytes.fromhex(row["smallest"]), "largest": bytes.fromhex(row["largest"]), "values": values})
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """The span of the keys in which a run was changed. Each is itself alone."""
+
+    smallest: bytes
+    largest: bytes
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What somebody worked out for the tables of a run: values in their order, MISSING where not yet. `since`: the last change of the
+    other run that the values depend on, when they were."""
+
+    values: Sequence[Any]
+    since: Change | None = None
 
 
 @dataclass(frozen=True)
@@ -66,15 +141,90 @@ class Run:
     id: int
     tables: tuple[TableInfo, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes."""
-        return sum(t.size for t in self.tables)
+        return sum([t.size for t in self.tables])
 
-    @property
+    @cached_property
     def entries(self) -> int:
         """Entries, of all versions."""
-        return sum(t.entries for t in self.tables)
+        return sum([t.entries for t in self.tables])
+
+    @cached_property
+    def firsts(self) -> list[bytes]:
+        """The smallest key of each table, for bisection."""
+        return [t.smallest for t in self.tables]
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """How it came to be what it is: the last KEPT_CHANGES of its changes, the first of a new run stands for its beginning."""
+        return (Change(b"", b""),)
+
+    @cached_property
+    def notes(self) -> dict[Any, Notes]:
+        """What was worked out for its tables, by who did. A run that comes of this one has it for all tables but the new ones and those
+        beside them."""
+        return {}
+
+    def changed_since(self, change: Change | None) -> tuple[Change, ...] | None:
+        """Return the changes after one; None when it is none of this run's, or too long ago."""
+        for place in range(len(self.changes) - 1, -1, -1):
+            if self.changes[place] is change:
+                return self.changes[place + 1 :]
+        return None
+
+    def places(self, smallest: bytes, largest: bytes) -> range:
+        """Return the places of tables outside of which none shares a key with a range, both ends in it. O(log tables)."""
+        return range(max(bisect_right(self.firsts, smallest) - 1, 0), bisect_right(self.firsts, largest))
+
+    def overlapping(self, smallest: bytes, largest: bytes, exclusive: bool = False) -> list[TableInfo]:
+        """Return the tables that share a key with a range, in order. O(log tables + result)."""
+        near = self.places(smallest, largest)
+        return [t for t in self.tables[near.start : near.stop] if t.overlaps(smallest, largest, exclusive)]
+
+
+class ByLevel(Mapping[int, V]):
+    """A mapping for each level, as one. Looking up takes O(levels), the deepest first: most tables are there."""
+
+    def __init__(self, levels: Sequence[Mapping[int, V]]) -> None:
+        self.levels = levels
+
+    def __getitem__(self, key: int) -> V:
+        for level in reversed(self.levels):
+            if key in level:
+                return level[key]
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return any(key in level for level in self.levels)
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self.levels)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.levels))
+
+
+class AtOnePlace(Mapping[int, tuple[int, int]]):
+    """The tables of a level of one run, which all have the same place."""
+
+    def __init__(self, tables: Mapping[int, TableInfo], place: tuple[int, int]) -> None:
+        self.tables, self.place = tables, place
+
+    def __getitem__(self, key: int) -> tuple[int, int]:
+        if key in self.tables:
+            return self.place
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.tables
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.tables)
+
+    def __len__(self) -> int:
+        return len(self.tables)
 
 
 @dataclass(frozen=True)
@@ -84,22 +234,35 @@ class Level:
     number: int
     runs: tuple[Run, ...] = ()
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes."""
-        return sum(r.size for r in self.runs)
+        return sum([r.size for r in self.runs])
 
-    @property
+    @cached_property
     def tables(self) -> tuple[TableInfo, ...]:
         """All tables, run by run."""
-        return tuple(t for r in self.runs for t in r.tables)
+        return self.runs[0].tables if len(self.runs) == 1 else tuple([t for r in self.runs for t in r.tables])
+
+    @cached_property
+    def by_number(self) -> dict[int, TableInfo]:
+        """All tables by number."""
+        return {t.number: t for t in self.tables}
+
+    @cached_property
+    def places(self) -> Mapping[int, tuple[int, int]]:
+        """Table number -> (level, place of its run)."""
+        if len(self.runs) == 1:
+            return AtOnePlace(self.by_number, (self.number, 0))
+        return {t.number: at for i, run in enumerate(self.runs) for at in ((self.number, i),) for t in run.tables}
 
 
 @dataclass(frozen=True)
 class Edit:
     """A change of one keyspace's tree. `added`: (level, run id, table); a run that does not exist is made, newest of its level.
 
-    `attached`: the row of its rider from now on, None when that stays.
+    `attached`: the row of its rider from now on, None when that stays. `values`: value files that the added tables point into; those
+    that no table points into any more are gone.
     """
 
     keyspace: int
@@ -107,21 +270,40 @@ class Edit:
     added: tuple[tuple[int, int, TableInfo], ...] = ()
     flushed_seq: int | None = None
     attached: Mapping[str, Any] | None = None
+    values: tuple[ValueInfo, ...] = ()
 
 
 @dataclass(frozen=True)
 class Version:
-    """The tree of one keyspace. Level 0 is always there."""
+    """The tree of one keyspace. Level 0 is always there. `values`: the value files that its tables point into, by number."""
 
     levels: tuple[Level, ...] = field(default_factory=lambda: (Level(0),))
+    values: tuple[ValueInfo, ...] = ()
 
-    def tables(self) -> dict[int, TableInfo]:
-        """Return all tables by number."""
-        return {t.number: t for level in self.levels for t in level.tables}
+    def tables(self) -> Mapping[int, TableInfo]:
+        """Return all tables by number; looking one up takes O(levels)."""
+        return self._tables
 
-    def where(self) -> dict[int, tuple[int, int]]:
-        """Return table number -> (level, place of its run in the level)."""
-        return {t.number: (lv.number, i) for lv in self.levels for i, run in enumerate(lv.runs) for t in run.tables}
+    def where(self) -> Mapping[int, tuple[int, int]]:
+        """Return table number -> (level, place of its run in the level); looking one up takes O(levels)."""
+        return self._where
+
+    @cached_property
+    def _tables(self) -> Mapping[int, TableInfo]:
+        return ByLevel([level.by_number for level in self.levels])
+
+    @cached_property
+    def _where(self) -> Mapping[int, tuple[int, int]]:
+        return ByLevel([level.places for level in self.levels])
+
+    def live_values(self) -> dict[int, tuple[int, int]]:
+        """Return value file number -> (records, bytes) that tables point to: what is alive in it. O(tables)."""
+        live: dict[int, tuple[int, int]] = {}
+        for table in self.tables().values():
+            for file, records, size in table.values:
+                before = live.get(file, (0, 0))
+                live[file] = before[0] + records, before[1] + size
+        return live
 
     def runs(self) -> Iterable[tuple[int, Run]]:
         """Yield (level, run) in search order, newest first."""
@@ -129,37 +311,96 @@ class Version:
             for run in level.runs:
                 yield level.number, run
 
+    def placed(self) -> Iterable[tuple[int, int, Run]]:
+        """Yield (level, place in the level, run) in search order, newest first."""
+        for level in self.levels:
+            for i, run in enumerate(level.runs):
+                yield level.number, i, run
+
     def apply(self, edit: Edit) -> Version:
-        """Return the version after an edit. ValueError when it removes what is not there or makes a run overlap itself."""
-        known, removed = self.tables(), set(edit.removed)
+        """Return the version after an edit. ValueError when it removes what is not there or makes a run overlap itself.
+
+        Runs that it does not touch are shared. O(tables of the runs that it does).
+        """
+        known, where, removed = self.tables(), self.where(), set(edit.removed)
         if missing := removed - known.keys():
             raise ValueError(f"edit removes tables that are not there: {sorted(missing)}")
-        rows: dict[int, list[tuple[int, list[TableInfo]]]] = {
-            lv.number: [(r.id, [t for t in r.tables if t.number not in removed]) for r in lv.runs] for lv in self.levels
-        }
+        rows: dict[int, list[tuple[int, Run | None, list[TableInfo]]]] = {}  # touched levels: run id, the run so far, tables added to it
+        for number in {where[n][0] for n in removed} | {level for level, _, _ in edit.added}:
+            runs = self.levels[number].runs if number < len(self.levels) else ()
+            rows[number] = [(r.id, r, []) for r in runs]
         for number, run_id, table in edit.added:
-            level = rows.setdefault(number, [])
-            for existing, tables in level:
+            level = rows[number]
+            for existing, _, tables in level:
                 if existing == run_id:
                     tables.append(table)
                     break
             else:
-                level.insert(0, (run_id, [table]))
+                level.insert(0, (run_id, None, [table]))
+        gone: dict[tuple[int, int], list[TableInfo]] = {}
+        for n in removed:
+            gone.setdefault(where[n], []).append(known[n])
         levels = []
-        for number in range(max(rows, default=0) + 1):
-            runs = [Run(i, tuple(sorted(ts, key=lambda t: (t.smallest, t.largest)))) for i, ts in rows.get(number, []) if ts]
+        for number in range(max([*rows, len(self.levels) - 1]) + 1):
+            if number not in rows:
+                levels.append(self.levels[number] if number < len(self.levels) else Level(number))
+                continue
+            fresh = len(rows[number]) - (len(self.levels[number].runs) if number < len(self.levels) else 0)
+            changed = [
+                _changed(number, i, run, gone.get((number, place - fresh), []), added) for place, (i, run, added) in enumerate(rows[number])
+            ]
+            runs = tuple([r for r in changed if r.tables])
             if number == 0:
-                runs.sort(key=lambda r: -max(t.max_seq for t in r.tables))
-            levels.append(Level(number, tuple(runs)))
-        for level_made in levels:
-            for run in level_made.runs:
-                _check_run(level_made.number, run)
+                runs = tuple(sorted(runs, key=lambda r: -max([t.max_seq for t in r.tables])))
+            old = self.levels[number] if number < len(self.levels) else Level(number)
+            left = [t.number for (at, _), ts in gone.items() if at == number for t in ts]
+            levels.append(_level(number, runs, old, left, [t for at, _, t in edit.added if at == number]))
         while len(levels) > 1 and not levels[-1].runs:
             levels.pop()
-        return Version(tuple(levels))
+        made = Version(tuple(levels))
+        values = {v.number: v for v in (*self.values, *edit.values)}
+        if not values and not any(t.values for _, _, t in edit.added):
+            return made
+        live = made.live_values()
+        if missing := live.keys() - values.keys():
+            raise ValueError(f"tables point into value files that are not there: {sorted(missing)}")
+        return replace(made, values=tuple(values[n] for n in sorted(live)))
 
 
-def _check_run(level: int, run: Run) -> None:
-    for a, b in zip(run.tables, run.tables[1:], strict=False):
+def _changed(level: int, run_id: int, run: Run | None, gone: Sequence[TableInfo], added: Sequence[TableInfo]) -> Run:
+    """Return a run without some tables and with others. Only what lies about them is looked at: the rest is in order as it was."""
+    if run is None:
+        run = Run(run_id, ())
+    elif not gone and not added:
+        return run
+    keys = [t.smallest for t in (*gone, *added)]
+    low, high = max(bisect_left(run.firsts, min(keys)) - 1, 0), bisect_right(run.firsts, max(keys)) + 1
+    without = {t.number for t in gone}
+    middle = [t for t in run.tables[low:high] if t.number not in without] + list(added)
+    middle.sort(key=lambda t: (t.smallest, t.largest))
+    for a, b in pairwise(middle):
         if a.overlaps(b.smallest, b.largest, b.largest_exclusive):
-            raise ValueError(f"tables {a.number} and {b.number} of run {run.id} in level {level} overlap")
+            raise ValueError(f"tables {a.number} and {b.number} of run {run_id} in level {level} overlap")
+    made = Run(run_id, run.tables[:low] + tuple(middle) + run.tables[high:])
+    made.__dict__["firsts"] = run.firsts[:low] + [t.smallest for t in middle] + run.firsts[high:]  # cheaper than from all tables
+    made.__dict__["size"] = run.size + sum(t.size for t in added) - sum(t.size for t in gone)
+    made.__dict__["entries"] = run.entries + sum(t.entries for t in added) - sum(t.entries for t in gone)
+    changed = Change(min(keys), max([t.largest for t in (*gone, *added)]))
+    made.__dict__["changes"] = (*run.changes[1 - KEPT_CHANGES :], changed)
+    made.__dict__["notes"] = {
+        who: replace(noted, values=[*noted.values[:low], *[MISSING] * len(middle), *noted.values[high:]])
+        for who, noted in run.notes.items()
+    }
+    return made
+
+
+def _level(number: int, runs: tuple[Run, ...], old: Level, gone: Iterable[int], added: Iterable[TableInfo]) -> Level:
+    """Return a level that was changed so; what was worked out for the old one is taken over: it may hold many thousands of tables."""
+    made = Level(number, runs)
+    if "by_number" in old.__dict__:
+        known = dict(old.by_number)
+        for n in gone:
+            del known[n]
+        known.update({t.number: t for t in added})
+        made.__dict__["by_number"] = known
+    return made

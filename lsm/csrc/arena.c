@@ -29,8 +29,8 @@ static void *map_block(size_t size) {
     if (p == MAP_FAILED) return NULL;
     if (!pad) return p;
     size_t head = -(uintptr_t)p & (HUGE_PAGE - 1);
-    if (head) munmap(p, head);
-    if (pad - head) munmap(p + head + size, pad - head);
+    if (head) munmap(p, head); /* uncovered (machine): where the kernel puts a mapping */
+    if (pad - head) munmap(p + head + size, pad - head); /* uncovered (machine): likewise */
     madvise(p + head, size, MADV_HUGEPAGE);
     return p + head;
 }
@@ -47,7 +47,7 @@ static block *add_block(lsm_arena *a, size_t size) {
 }
 
 void *lsm_arena_grow(lsm_arena *a, size_t n) {
-    if (n > SIZE_MAX / 2) return NULL;
+    if (n > SIZE_MAX / 2) return NULL; /* uncovered (guard): lengths are limited before */
     if (n > a->max_block / 4) {
         block *b = add_block(a, sizeof(block) + n);
         return b ? b + 1 : NULL;

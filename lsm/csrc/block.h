@@ -71,4 +71,6 @@ void lsm_block_prev(lsm_block_iter *it);
 uint32_t lsm_block_hash(const uint8_t *key, size_t n);
 /* Like seek, by the hash index where it can tell; returns 0 when the block surely does not hold the key. */
 int lsm_block_seek_exact(lsm_block_iter *it, const uint8_t *key, size_t n, uint64_t seq);
+/* Asks for the lines that seek_exact will read: those of the interval that the hash index names, or else those of all restarts. */
+void lsm_block_near(const uint8_t *data, size_t size, const uint8_t *key, size_t n);
 #endif

@@ -69,10 +69,10 @@ int lsm_block_builder_add(lsm_block_builder *b, const lsm_entry *e) {
     b->last_len = e->key_len;
     b->since++;
     b->entries++;
-    if (b->hash_index && !same)
-        if (push(&b->hashes, &b->n_hashes, &b->cap_hashes, lsm_block_hash(e->key, e->key_len)) != LSM_OK ||
-            push(&b->hashes, &b->n_hashes, &b->cap_hashes, b->n_restarts - 1) != LSM_OK)
-            return LSM_NOMEM;
+    if (b->hash_index && !same) {
+        if (push(&b->hashes, &b->n_hashes, &b->cap_hashes, lsm_block_hash(e->key, e->key_len)) != LSM_OK) return LSM_NOMEM;
+        push(&b->hashes, &b->n_hashes, &b->cap_hashes, b->n_restarts - 1); /* they come in pairs: there is room */
+    }
     return LSM_OK;
 }
 
@@ -82,7 +82,7 @@ size_t lsm_block_builder_size(const lsm_block_builder *b) {
 
 int lsm_block_builder_finish(lsm_block_builder *b) {
     uint32_t buckets = 0;
-    if (b->hash_index && b->n_restarts < LSM_BUCKET_MANY && b->n_hashes) buckets = (uint32_t)(b->n_hashes / 2 / b->hash_util) | 1;
+    if (b->hash_index && b->n_restarts < LSM_BUCKET_MANY) buckets = (uint32_t)(b->n_hashes / 2 / b->hash_util) | 1;
     if (reserve(b, 4 * (size_t)b->n_restarts + buckets + 8) != LSM_OK) return LSM_NOMEM;
     uint8_t *p = b->data + b->n;
     for (uint32_t i = 0; i < b->n_restarts; i++, p += 4) lsm_put32(p, b->restarts[i]);

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 int lsm_block_view_init(lsm_block_view *v, const uint8_t *data, size_t n) {
-    if (n < 8 || n > LSM_MAX_BLOCK) return LSM_CORRUPT;
+    if (n < 8) return LSM_CORRUPT;
     uint32_t restarts = lsm_get32(data + n - 4), buckets = lsm_get32(data + n - 8);
     uint64_t tail = 8 + 4 * (uint64_t)restarts + buckets;
-    if (!restarts || tail > n) return LSM_CORRUPT;
+    if (!restarts || tail >= n) return LSM_CORRUPT; /* no block is without entries */
     *v = (lsm_block_view){data, (uint32_t)(n - tail), restarts, buckets};
     return LSM_OK;
 }
@@ -179,6 +179,21 @@ int lsm_block_seek_exact(lsm_block_iter *it, const uint8_t *key, size_t n, uint6
     return 1;
 }
 
+enum { LINE = 64, NEAR_LINES = 8, NEAR_RESTARTS = 16 };
+
+void lsm_block_near(const uint8_t *data, size_t size, const uint8_t *key, size_t n) {
+    lsm_block_view v;
+    if (lsm_block_view_init(&v, data, size) != LSM_OK) return; /* who reads it says so */
+    const uint8_t *restarts = data + v.limit, *buckets = restarts + 4 * (size_t)v.n_restarts;
+    uint8_t b = v.n_buckets ? buckets[lsm_block_hash(key, n) % v.n_buckets] : LSM_BUCKET_MANY;
+    if (b < v.n_restarts && b != LSM_BUCKET_MANY) {
+        const uint8_t *at = data + lsm_get32(restarts + 4 * (size_t)b); /* asking for a line harms nobody, wherever it is */
+        for (int i = 0; i < NEAR_LINES; i++) __builtin_prefetch(at + i * LINE);
+    } else if (b != LSM_BUCKET_NONE && v.n_restarts <= NEAR_RESTARTS) {
+        for (uint32_t i = 0; i < v.n_restarts; i++) __builtin_prefetch(data + lsm_get32(restarts + 4 * (size_t)i));
+    }
+}
+
 /* Remembers the current entry among those of the interval. */
 static int remember(lsm_block_iter *it) {
     if (it->n_past == it->cap_past) {
@@ -206,7 +221,7 @@ static int remember(lsm_block_iter *it) {
 static void decode_interval(lsm_block_iter *it, uint32_t restart, uint32_t end) {
     go_restart(it, restart);
     it->past_used = 0;
-    while (it->valid && it->at < end) {
+    while (it->valid) {
         if (!remember(it)) {
             fail(it, LSM_NOMEM);
             return;
@@ -215,7 +230,7 @@ static void decode_interval(lsm_block_iter *it, uint32_t restart, uint32_t end) 
         decode(it, it->next);
     }
     it->past_at = it->n_past;
-    if (it->status == LSM_OK && (!it->n_past || it->past[it->n_past - 1].next != end)) fail(it, LSM_CORRUPT);
+    if (it->status == LSM_OK && it->past[it->n_past - 1].next != end) fail(it, LSM_CORRUPT);
 }
 
 static void show_past(lsm_block_iter *it) {

@@ -42,6 +42,7 @@ uint64_t lsm_bucket_take(lsm_bucket *b, uint64_t bytes) {
     old = atomic_load_explicit(&b->paid_until, memory_order_relaxed);
     do { /* time that nobody used is worth at most the burst */
         paid = (old + burst > now ? old : now - burst) + cost;
+        /* uncovered (race): two threads pay at one moment */
     } while (!atomic_compare_exchange_weak_explicit(&b->paid_until, &old, paid, memory_order_relaxed, memory_order_relaxed));
     if (paid <= now) return 0;
     struct timespec until = {(time_t)(paid / 1000000000), (long)(paid % 1000000000)};

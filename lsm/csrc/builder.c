@@ -6,6 +6,7 @@
  */
 #include "lsm/csrc/block.h"
 #include "lsm/csrc/table_index.h"
+#include "lsm/csrc/values.h"
 #include <stdlib.h>
 
 #define OUT_BUFFER ((size_t)256 << 10)
@@ -36,12 +37,18 @@ struct lsm_builder {
     size_t n_hashes, cap_hashes;
     void *range; /* the range filter's builder; NULL: none */
     lsm_tombs *tombs;
+    lsm_value_refs refs;
     lsm_table_props props;
 };
 
 static int fail_at(lsm_builder *b, int status, lsm_error *e, const char *what) {
     b->status = status;
     return lsm_fail(e, status, b->path, b->offset, "%s", what);
+}
+
+static int fail_io(lsm_builder *b, int r, const char *operation, lsm_error *e) {
+    b->status = LSM_IO;
+    return lsm_fail_io(e, r, b->path, operation);
 }
 
 static int no_memory(lsm_builder *b, lsm_error *e) { return fail_at(b, LSM_NOMEM, e, "out of memory"); }
@@ -61,6 +68,8 @@ int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const 
     b->pending = malloc(LSM_MAX_KEY);
     b->tombs = lsm_tombs_new();
     b->props.min_seq = UINT64_MAX;
+    b->props.keyspace_id = options->keyspace_id;
+    strncpy(b->props.keyspace, options->keyspace ? options->keyspace : "", sizeof b->props.keyspace - 1);
     int bad = lsm_block_builder_init(&b->block, options->restart_interval, options->hash_index, options->hash_util);
     if (bad || !b->path || !b->out || !b->last || !b->pending || !b->tombs) {
         lsm_builder_abandon(b);
@@ -81,20 +90,24 @@ int lsm_builder_new(const lsm_env *env, const lsm_table_options *options, const 
     return LSM_OK;
 }
 
+static int append(lsm_builder *b, const uint8_t *data, size_t n) {
+    int slot = lsm_watch_begin(b->env->watch, LSM_W_TABLE_WRITE), r = b->file->ops->append(b->file, data, n);
+    lsm_watch_end(b->env->watch, slot);
+    return r;
+}
+
 static int flush_out(lsm_builder *b, lsm_error *e) {
     if (!b->out_n) return LSM_OK;
-    int r = b->file->ops->append(b->file, b->out, b->out_n);
+    int r = append(b, b->out, b->out_n);
     b->out_n = 0;
-    if (r < 0) b->status = LSM_IO;
-    return r < 0 ? lsm_fail_io(e, r, b->path, "append") : LSM_OK;
+    return r < 0 ? fail_io(b, r, "append", e) : LSM_OK;
 }
 
 static int emit(lsm_builder *b, const uint8_t *data, size_t n, lsm_error *e) {
     if (b->out_n + n > OUT_BUFFER && flush_out(b, e) != LSM_OK) return b->status;
     if (n > OUT_BUFFER) {
-        int r = b->file->ops->append(b->file, data, n);
-        if (r < 0) b->status = LSM_IO;
-        if (r < 0) return lsm_fail_io(e, r, b->path, "append");
+        int r = append(b, data, n);
+        if (r < 0) return fail_io(b, r, "append", e);
     } else {
         memcpy(b->out + b->out_n, data, n);
         b->out_n += n;
@@ -145,7 +158,7 @@ static int end_partition(lsm_builder *b) {
     size_t *sizes = realloc(b->part_sizes, (b->n_parts + 1) * sizeof *sizes);
     if (!sizes) return LSM_NOMEM;
     b->part_sizes = sizes;
-    if (lsm_index_finish(&b->index) != LSM_OK) return LSM_NOMEM;
+    lsm_index_finish(&b->index); /* it has entries, and so room */
     uint8_t *copy = malloc(b->index.n + 1);
     if (!copy) return LSM_NOMEM;
     memcpy(copy, b->index.data, b->index.n);
@@ -156,13 +169,14 @@ static int end_partition(lsm_builder *b) {
 }
 
 /* Gives the block that ended before key its separator, as short as can be. */
-static int settle(lsm_builder *b, const uint8_t *key, size_t n) {
+static int settle(lsm_builder *b, const uint8_t *key) {
     if (!b->has_pending) return LSM_OK;
     uint32_t len = b->pending_len, common = 0;
     if (key) {
-        while (common < len && common < n && b->pending[common] == key[common]) common++;
-        /* pending < key differ at common: a byte between them ends a shorter separator */
-        if (common + 1 < len && common < n && b->pending[common] + 1 < key[common]) {
+        while (common < len && b->pending[common] == key[common])
+            common++; /* pending <= key: it is not the longer one of two that begin alike */
+        /* where they differ, a byte between them ends a shorter separator */
+        if (common + 1 < len && b->pending[common] + 1 < key[common]) {
             b->pending[common]++;
             len = common + 1;
         }
@@ -176,6 +190,7 @@ static int settle(lsm_builder *b, const uint8_t *key, size_t n) {
 static int end_block(lsm_builder *b, lsm_error *e) {
     if (!b->block.entries) return LSM_OK;
     if (lsm_block_builder_finish(&b->block) != LSM_OK) return no_memory(b, e);
+    /* uncovered (guard): keys and values are limited when they are written */
     if (b->block.n > LSM_MAX_BLOCK) return fail_at(b, LSM_TOO_BIG, e, "a block over 2 GiB");
     if (b->block.n == b->block.cap) { /* room for the codec byte */
         uint8_t *more = realloc(b->block.data, b->block.cap + 64);
@@ -212,6 +227,10 @@ static void note_seq(lsm_builder *b, uint64_t seq) {
     if (seq > b->props.max_seq) b->props.max_seq = seq;
 }
 
+static void note_tombstone(lsm_builder *b, uint64_t seq) {
+    if (!b->props.oldest_tombstone || seq < b->props.oldest_tombstone) b->props.oldest_tombstone = seq;
+}
+
 static int set_key(uint8_t **to, uint32_t *len, const uint8_t *key, uint32_t n) {
     uint8_t *copy = malloc(n + 1);
     if (!copy) return LSM_NOMEM;
@@ -229,10 +248,14 @@ int lsm_builder_add(lsm_builder *b, const lsm_entry *e, lsm_error *error) {
     int c = first ? 1 : lsm_compare_keys(e->key, e->key_len, b->last, last_len);
     if (e->key_len > LSM_MAX_KEY || e->value_len > LSM_MAX_VALUE) return fail_at(b, LSM_TOO_BIG, error, "key or value is too long");
     if (c < 0 || (c == 0 && e->seq >= b->last_seq)) return fail_at(b, LSM_INVALID, error, "entries must come in order");
+    if (__builtin_expect(e->kind == LSM_VALUE_POINTER, 0)) {
+        int status = lsm_value_refs_add(&b->refs, e);
+        if (status != LSM_OK) return fail_at(b, status == LSM_NOMEM ? status : LSM_INVALID, error, "a value pointer is 24 bytes");
+    }
     if (b->block.entries && lsm_block_builder_size(&b->block) + e->key_len + e->value_len + 16 > b->opt.block_size &&
         end_block(b, error) != LSM_OK)
         return b->status;
-    if (b->has_pending && settle(b, e->key, e->key_len) != LSM_OK) return no_memory(b, error);
+    if (b->has_pending && settle(b, e->key) != LSM_OK) return no_memory(b, error);
     if (lsm_block_builder_add(&b->block, e) != LSM_OK) return no_memory(b, error);
     if (first && set_key(&b->props.smallest, &b->props.smallest_len, e->key, e->key_len) != LSM_OK) return no_memory(b, error);
     if (b->opt.filter && c > 0 && note_hash(b, e) != LSM_OK) return no_memory(b, error);
@@ -243,6 +266,7 @@ int lsm_builder_add(lsm_builder *b, const lsm_entry *e, lsm_error *error) {
     b->last_seq = e->seq;
     note_seq(b, e->seq);
     b->props.entries++;
+    if (e->kind == LSM_DELETE) note_tombstone(b, e->seq);
     b->props.deletions += e->kind == LSM_DELETE;
     b->props.raw_key_bytes += e->key_len;
     b->props.raw_value_bytes += e->value_len;
@@ -254,6 +278,7 @@ int lsm_builder_add_range(lsm_builder *b, const lsm_range *r, lsm_error *error) 
     int status = lsm_tombs_add(b->tombs, r->start, r->start_len, r->end, r->end_len, r->seq);
     if (status != LSM_OK) return fail_at(b, status, error, "a range tombstone needs start < end");
     note_seq(b, r->seq);
+    note_tombstone(b, r->seq);
     b->props.range_deletes++;
     return LSM_OK;
 }
@@ -359,13 +384,16 @@ static int write_tail(lsm_builder *b, lsm_error *e) {
     lsm_footer f = {.index_kind = (uint32_t)b->opt.index_kind, .database_id = b->env->database_id, .number = b->number};
     lsm_table_props *x = &b->props;
     if (end_block(b, e) != LSM_OK) return b->status;
-    if (settle(b, NULL, 0) != LSM_OK) return no_memory(b, e);
+    if (settle(b, NULL) != LSM_OK) return no_memory(b, e);
     if (x->entries && set_key(&x->largest, &x->largest_len, b->last, x->largest_len) != LSM_OK) return no_memory(b, e);
     if (b->opt.codec) strncpy(x->codec_name, b->opt.codec->name, sizeof x->codec_name - 1);
     if (write_index(b, &f.index, e) != LSM_OK || write_filter(b, &f.filter, e) != LSM_OK || write_range_filter(b, e) != LSM_OK ||
         write_tombs(b, &f.tombs, e) != LSM_OK)
         return b->status;
     if (!x->smallest) return fail_at(b, LSM_INVALID, e, "a table needs an entry or a range tombstone");
+    x->values = b->refs.rows; /* from here on the properties own them */
+    x->n_values = b->refs.n;
+    b->refs.rows = NULL;
     uint8_t *props = NULL, footer[LSM_FOOTER];
     size_t n = lsm_props_encode(x, &props);
     if (!n) return no_memory(b, e);
@@ -379,12 +407,9 @@ static int write_tail(lsm_builder *b, lsm_error *e) {
     x->footer_crc = lsm_get32(footer + LSM_FOOTER - 4);
     x->number = b->number;
     x->file_size = b->offset;
-    int r = b->file->ops->sync(b->file);
-    if (r < 0) {
-        b->status = LSM_IO;
-        return lsm_fail_io(e, r, b->path, "sync");
-    }
-    return LSM_OK;
+    int slot = lsm_watch_begin(b->env->watch, LSM_W_TABLE_SYNC), r = b->file->ops->sync(b->file);
+    lsm_watch_end(b->env->watch, slot);
+    return r < 0 ? fail_io(b, r, "sync", e) : LSM_OK;
 }
 
 static void free_builder(lsm_builder *b) {
@@ -395,6 +420,7 @@ static void free_builder(lsm_builder *b) {
     if (b->range) b->opt.range_filter->drop(b->range);
     lsm_tombs_free(b->tombs);
     lsm_props_clear(&b->props);
+    free(b->refs.rows);
     free(b->index.data);
     free(b->top.data);
     free(b->hashes);
@@ -422,6 +448,7 @@ int lsm_builder_finish(lsm_builder *b, lsm_table_props *props, lsm_error *error)
     }
     *props = b->props;
     b->props.smallest = b->props.largest = NULL;
+    b->props.values = NULL;
     free_builder(b);
     return LSM_OK;
 }

@@ -49,15 +49,15 @@ static int64_t none_compress(const lsm_codec *c, const void *src, size_t n, void
 }
 
 static size_t lz4_bound(const lsm_codec *c, size_t n) {
-    const int most = n <= INT_MAX ? ((int (*)(int))c->fn[FN_BOUND])((int)n) : 0;
+    const int most = n <= INT_MAX ? ((int (*)(int))c->fn[FN_BOUND])((int)n) : 0; /* uncovered (guard): a block is below 2 GiB */
     return most > 0 ? (size_t)most : 0;
 }
 
 /* level: above 1 the slow, tight search of that level; 1 and 0 the standard one; below 0 faster still ("acceleration" -level). */
 static int64_t lz4_compress(const lsm_codec *c, const void *src, size_t n, void *dst, size_t cap, int level) {
     typedef int compress_fn(const char *, char *, int, int, int);
-    if (n > INT_MAX) return -1;
-    const int room = cap < INT_MAX ? (int)cap : INT_MAX;
+    if (n > INT_MAX) return -1; /* uncovered (guard): a block is below 2 GiB */
+    const int room = cap < INT_MAX ? (int)cap : INT_MAX; /* uncovered (guard): a block is below 2 GiB */
     const int best = level > 1 && c->fn[FN_OTHER];
     compress_fn *compress = (compress_fn *)c->fn[best ? FN_OTHER : FN_COMPRESS];
     const int got = compress(src, dst, (int)n, room, best ? level : level >= 0 ? 1 : level > -INT_MAX ? -level : INT_MAX);
@@ -65,7 +65,8 @@ static int64_t lz4_compress(const lsm_codec *c, const void *src, size_t n, void 
 }
 
 static int64_t lz4_decompress(const lsm_codec *c, const void *src, size_t n, void *dst, size_t cap) {
-    if (n > INT_MAX) return -1;
+    if (n > INT_MAX) return -1; /* uncovered (guard): a block is below 2 GiB */
+    /* uncovered (guard): a block is below 2 GiB */
     const int got = ((int (*)(const char *, char *, int, int))c->fn[FN_DECOMPRESS])(src, dst, (int)n, cap < INT_MAX ? (int)cap : INT_MAX);
     return got >= 0 ? got : -1;
 }

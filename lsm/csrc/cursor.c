@@ -24,13 +24,14 @@ struct lsm_cursor {
     uint8_t *value; /* reverse: value shown */
     size_t value_cap;
     lsm_entry shown; /* ready to be returned when has_shown */
-    int has_shown;
+    int has_shown, fill_cache;
+    lsm_pin pin; /* holds the value shown, when it is of a value file */
     int failed; /* a status that ends it: where it stands is not known any more */
     lsm_error error;
 };
 
 static int keep(uint8_t **to, size_t *cap, const uint8_t *from, size_t n) {
-    if (*cap <= n || !*to) {
+    if (*cap <= n) {
         uint8_t *more = realloc(*to, n * 2 + 64);
         if (!more) return LSM_NOMEM;
         *to = more;
@@ -116,6 +117,7 @@ int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, si
         uint64_t visible = atomic_load_explicit(&db->visible, memory_order_acquire);
         c->snapshot = snapshot < visible ? snapshot : visible;
         c->reverse = reverse;
+        c->fill_cache = fill_cache;
         c->has_lower = lower != NULL;
         c->has_upper = upper != NULL;
         c->lower_len = ln;
@@ -140,6 +142,7 @@ int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, si
 void lsm_cursor_close(lsm_cursor *c) {
     lsm_db *db = c->db;
     if (c->it) c->it->ops->close(c->it);
+    lsm_unpin(&c->pin);
     if (c->super) lsm_super_unref(c->super);
     free(c->tombs);
     free(c->lower);
@@ -215,6 +218,13 @@ static int find_reverse(lsm_cursor *c) {
     return it->status < 0 ? it->status : 0;
 }
 
+/* Brings in the value shown, when it is in a value file. */
+static int fetch(lsm_cursor *c) {
+    if (__builtin_expect(c->shown.kind != LSM_VALUE_POINTER, 1)) return LSM_OK;
+    const lsm_version *v = c->super->version;
+    return lsm_value_fetch(v->values, v->n_values, &c->shown, &c->pin, LSM_BY_SCAN, c->fill_cache, NULL, &c->error);
+}
+
 static char *put_number(char *p, uint64_t v) {
     char digits[20];
     int n = 0;
@@ -235,8 +245,14 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
     while (n < max) {
         if (!c->has_shown) {
             status = c->failed ? c->failed : c->reverse ? find_reverse(c) : find_forward(c);
-            if (status < 0) c->failed = (int)status;
+            if (status == 1 && !keys_only && (status = fetch(c)) == LSM_OK) status = 1;
+            if (status < 0) {
+                c->failed = (int)status;
+                c->has_shown = 0;
+            }
             if (status != 1) break;
+        } else if (!keys_only && (status = fetch(c)) < 0) {
+            break;
         }
         size_t kn = c->shown.key_len, vn = keys_only ? 0 : c->shown.value_len;
         if (kn + vn > cap - at || (format && (size_t)(f - format) + 44 > format_cap)) {
@@ -257,7 +273,7 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
         }
         n++;
         c->has_shown = 0;
-        if (!c->reverse && c->it->valid) c->it->ops->next(c->it);
+        if (!c->reverse) c->it->ops->next(c->it);
     }
     if (format) *f = 0;
     *used = at;
@@ -271,6 +287,15 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
         return status;
     }
     return n ? (int64_t)n : status == LSM_SHORT ? LSM_SHORT : 0;
+}
+
+void lsm_split_pairs(const uint8_t *packed, const uint32_t *lens, uint32_t n, uint8_t *keys, uint8_t *values) {
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t kn = lens[2 * i], vn = lens[2 * i + 1];
+        if (kn) memcpy(keys, packed, kn);
+        if (vn) memcpy(values, packed + kn, vn);
+        keys += kn, values += vn, packed += kn + vn;
+    }
 }
 
 int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n, lsm_error *error) {
@@ -290,7 +315,7 @@ int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n, lsm_error *erro
     } else if (c->has_upper && lsm_compare_keys(key, n, c->upper, c->upper_len) >= 0) {
         place(c);
     } else { /* the last key <= key: before the shortest key behind it */
-        status = keep(&c->last, &c->last_cap, key, n) == LSM_OK && keep(&c->value, &c->value_cap, key, n) == LSM_OK ? LSM_OK : LSM_NOMEM;
+        status = keep(&c->value, &c->value_cap, key, n);
         if (status == LSM_OK) {
             c->value[n] = 0; /* keep leaves room */
             it->ops->seek_before(it, c->value, n + 1);

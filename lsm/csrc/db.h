@@ -37,8 +37,9 @@ typedef struct lsm_version_run {
 typedef struct lsm_version {
     _Atomic uint32_t refs;
     lsm_db *db;
-    uint32_t n_runs;
+    uint32_t n_runs, n_values;
     int has_tombs;
+    lsm_value_file **values; /* by number */
     lsm_version_run runs[];
 } lsm_version;
 
@@ -75,6 +76,10 @@ struct lsm_db {
     const lsm_env *env;
     const rec_wal_ops *wal_ops;
     rec_wal *wal; /* (w) NULL: no log */
+    char *dir; /* of the log */
+    rec_wal_config wal_config;
+    _Atomic uint32_t syncing; /* calls that sync a log outside of the write lock: it may not be closed under them */
+    _Atomic int in_doubt; /* sealed memtables may be flushed though some of their writes are not visible */
     int sync_mode;
     pthread_mutex_t write_lock, misc_lock;
     _Atomic uint64_t last, visible, next_number;

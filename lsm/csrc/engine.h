@@ -39,15 +39,23 @@ typedef struct lsm_db_config {
 int lsm_db_open(const lsm_db_config *config, lsm_db **out, lsm_error *error); /* creates the first log segment */
 /* Refuses new calls (LSM_CLOSED from now on), waits for those inside, closes the log, lets go of memtables and tables. Once. */
 int lsm_db_close(lsm_db *db, lsm_error *error);
+void lsm_db_disown(lsm_db *db); /* in the child of a fork, in the place of close: refuses all calls, touches no file and no lock */
 void lsm_db_free(lsm_db *db); /* after close, when no thread can call any more; db and its keyspaces are gone with the last cursor */
 uint64_t lsm_db_last_sequence(lsm_db *db);
 uint64_t lsm_db_visible(lsm_db *db);
 uint64_t lsm_db_log_number(lsm_db *db);
 uint64_t lsm_db_log_used(lsm_db *db);
+uint64_t lsm_db_log_time(lsm_db *db); /* the last time mark in the log, ns */
+int lsm_db_log_note(lsm_db *db, const uint8_t *data, size_t n, lsm_error *error); /* into the log at this place; without a log, nowhere */
 int lsm_db_sync(lsm_db *db, lsm_error *error); /* everything acknowledged is durable on return */
 int lsm_db_rotate_log(lsm_db *db, lsm_error *error); /* a new segment begins */
 void lsm_db_poison(lsm_db *db, int status, const char *why); /* read-only from now on */
 int lsm_db_status(lsm_db *db, lsm_error *out); /* LSM_OK, or why it is read-only */
+/* Resuming a read-only database, in this order: a log of its own for what comes, the old one is closed and never synced again; memtables sealed
+ * and flushed (in_doubt: with writes whose outcome is not known, while a snapshot holds what is visible); made durable; then revived. */
+int lsm_db_new_log(lsm_db *db, uint64_t number, lsm_error *error);
+void lsm_db_in_doubt(lsm_db *db, int on);
+void lsm_db_revive(lsm_db *db); /* writes are taken again, and all that was applied is visible */
 /* File numbers for tables and logs come from one counter. */
 uint64_t lsm_db_take_numbers(lsm_db *db, uint64_t n); /* first of n */
 void lsm_db_raise_number(lsm_db *db, uint64_t next);
@@ -57,6 +65,7 @@ typedef struct lsm_keyspace_config {
     uint32_t id;
     const lsm_memtable_ops *memtable;
     size_t write_buffer; /* bytes after which the active memtable is sealed */
+    uint64_t buffer_entries; /* and entries; 0: any number */
     uint64_t seed;
     int calls_out; /* 1: a component of the read path runs code of the interpreter */
 } lsm_keyspace_config;
@@ -65,6 +74,8 @@ void lsm_keyspace_drop(lsm_keyspace *ks); /* writes and reads fail with LSM_CLOS
 
 /* Admission: while closed, writes return LSM_STALLED at once and do nothing. delay_ns > 0: each write first waits that long per KiB written. */
 void lsm_keyspace_admit(lsm_keyspace *ks, int open, uint64_t delay_ns_per_kib);
+void lsm_keyspace_limit(lsm_keyspace *ks,
+                        size_t write_buffer); /* from now on; what is in the active memtable stays there until the next write */
 
 /* Writes. LSM_OK, LSM_SEALED (done, and a flush is due), LSM_STALLED, or an error. sync: durable on return whatever the mode. */
 int lsm_put(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn);
@@ -77,6 +88,8 @@ int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const ui
                  const uint32_t *value_lens, int sync, lsm_error *error);
 /* Applies a replayed record to the memtables without logging it; keyspaces that are unknown (dropped) or whose floor >= seq are skipped. LSM_SEALED when a flush is due. */
 int lsm_replay(lsm_db *db, uint64_t seq, const uint8_t *batch, size_t n, lsm_error *error);
+/* Many of them, as rec_wal_collect packs them (recovery/csrc/wal_read.h); what is no data is passed by. LSM_CORRUPT when they do not add up. */
+int lsm_replay_many(lsm_db *db, const uint8_t *packed, size_t n, lsm_error *error);
 void lsm_keyspace_replay_floor(lsm_keyspace *ks, uint64_t flushed_seq);
 int lsm_last_error(lsm_db *db, lsm_error *out); /* details of this thread's last failed put, delete or get */
 
@@ -99,12 +112,16 @@ typedef struct lsm_run {
     uint32_t n_tables;
     int level;
 } lsm_run;
-int lsm_publish(lsm_keyspace *ks, const lsm_run *runs, uint32_t n_runs, uint32_t n_flushed);
-/* Numbers of tables whose last reference from a published version went away. Returns how many were written to out. */
+/* values: the value files that the tables point into, by number. */
+int lsm_publish(lsm_keyspace *ks, const lsm_run *runs, uint32_t n_runs, lsm_value_file *const *values, uint32_t n_values,
+                uint32_t n_flushed);
+/* Numbers of tables, and of value files with LSM_DEAD_VALUES added, whose last reference from a published version went away. Returns how many
+ * were written to out. */
+#define LSM_DEAD_VALUES 0x8000000000000000
 uint32_t lsm_db_take_dead(lsm_db *db, uint64_t *out, uint32_t cap);
 
 /* Snapshots: sequence numbers held. */
-uint64_t lsm_snapshot(lsm_db *db);
+uint64_t lsm_snapshot(lsm_db *db); /* UINT64_MAX: out of memory, nothing is held */
 void lsm_snapshot_release(lsm_db *db, uint64_t seq);
 uint32_t lsm_snapshots(lsm_db *db, uint64_t *out, uint32_t cap); /* ascending, distinct; returns the total */
 
@@ -124,6 +141,8 @@ int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, si
  * of a Python struct format ("16s100s16s100s...") with its NUL. Returns the number of pairs (0 = end), LSM_SHORT (*needed bytes for the next pair) or an error. */
 int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, uint32_t *lens, char *format, size_t format_cap,
                         int keys_only, size_t *used, size_t *needed, lsm_error *error);
+/* Takes n pairs that a fill has packed apart: keys after keys, values after values; the rooms are as long as the sums of the lengths. */
+void lsm_split_pairs(const uint8_t *packed, const uint32_t *lens, uint32_t n, uint8_t *keys, uint8_t *values);
 int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n,
                     lsm_error *error); /* next fill begins at the first key >= key (reverse: last key <= key) */
 void lsm_cursor_close(lsm_cursor *c);

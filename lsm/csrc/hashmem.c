@@ -117,9 +117,10 @@ static lsm_slot *sort_all(hashmem *m, size_t *n) {
     lsm_slot *slots = malloc(cap * sizeof(*slots));
     for (size_t i = 0; slots && i <= t->mask; i++)
         for (const node *x = atomic_load_explicit(&t->buckets[i], memory_order_acquire); x; x = x->next) {
+            /* uncovered (race): records come while they are collected */
             if (got == cap) { /* the writer goes on meanwhile */
                 lsm_slot *grown = realloc(slots, 2 * cap * sizeof(*slots));
-                if (!grown) {
+                if (!grown) { /* uncovered 2 (race): likewise, and there is no memory */
                     free(slots);
                     return NULL;
                 }

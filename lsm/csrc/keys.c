@@ -3,6 +3,7 @@
 
 /* What only keys are bound to. */
 enum { K_DESC = T_OWN, K_PART, K_ENCODE, K_DECODE, K_COUNT };
+_Static_assert((int)K_COUNT <= (int)T_MAX, "room for what keys are bound to");
 
 /* The format stands at the top of lsm/keys.py. */
 enum {
@@ -88,6 +89,13 @@ static size_t float_form(uint8_t form[MAX_NUMBER], double x) {
     return mirrored(form, at, negative);
 }
 
+static int put_form(scratch *s, const uint8_t *form, size_t n) {
+    uint8_t *at = scratch_take(s, n);
+    if (!at) return FAILED;
+    memcpy(at, form, n);
+    return DONE;
+}
+
 static int put_int(scratch *s, PyObject *o) {
     uint8_t form[MAX_NUMBER];
     int overflow;
@@ -98,21 +106,13 @@ static int put_int(scratch *s, PyObject *o) {
         magnitude = PyLong_AsUnsignedLongLong(o);
         if (PyErr_Occurred()) return PyErr_Clear(), SLOW;
     }
-    size_t n = int_form(form, magnitude, !overflow && x < 0);
-    uint8_t *at = scratch_take(s, n);
-    if (!at) return FAILED;
-    memcpy(at, form, n);
-    return DONE;
+    return put_form(s, form, int_form(form, magnitude, !overflow && x < 0));
 }
 
 static int put_float(scratch *s, double x) {
     uint8_t form[MAX_NUMBER];
     size_t n = float_form(form, x);
-    if (!n) return SLOW;
-    uint8_t *at = scratch_take(s, n);
-    if (!at) return FAILED;
-    memcpy(at, form, n);
-    return DONE;
+    return n ? put_form(s, form, n) : SLOW;
 }
 
 static int put_string(scratch *s, int tag, const uint8_t *p, size_t n) {
@@ -219,13 +219,13 @@ static int take(reader *r, uint8_t *out, size_t n, uint8_t flip) {
     return 1;
 }
 
-/* A number's value is read leniently, and made again: only the form that encode makes comes out the same. */
+/* The tag says up to 8 bytes of whole part. A number's value is read leniently, and made again: only the form that encode makes comes out the same. */
 static PyObject *read_number(reader *r, uint8_t tag, uint8_t flip) {
     uint8_t form[MAX_NUMBER], again[MAX_NUMBER] = {0};
     int negative = tag < ZERO, length = (negative ? MIRROR - tag : tag) - SMALL;
     uint8_t inner = negative ? (uint8_t)~flip : flip;
     size_t start = r->at - 1, n = 0, body = length ? (size_t)length + 1 : 8;
-    if (length > 8 || !take(r, form, body, inner)) return NULL;
+    if (!take(r, form, body, inner)) return NULL;
     PyObject *value = NULL;
     if (length && form[length] == WHOLE_INT) {
         uint64_t whole = get_big(form, (size_t)length);
@@ -248,7 +248,7 @@ static PyObject *read_number(reader *r, uint8_t tag, uint8_t flip) {
         value = PyFloat_FromDouble(x);
     }
     if (flip) flip_bytes(again, n);
-    if (value && (n != r->at - start || memcmp(again, r->p + start, n) != 0)) Py_CLEAR(value);
+    if (value && (n != r->at - start || memcmp(again, r->p + start, n) != 0)) value = typed_drop(value);
     return value;
 }
 
@@ -282,16 +282,16 @@ static PyObject *read_parts(reader *r, uint8_t flip, int depth, int to_end) {
         PyObject *part = read_part(r, flip, depth);
         int ok = part && PyList_Append(parts, part) == 0;
         Py_XDECREF(part);
-        if (!ok) Py_CLEAR(parts);
+        if (!ok) parts = typed_drop(parts);
     }
     if (parts && (to_end || r->at++ < r->n)) tuple = PyList_AsTuple(parts);
     Py_XDECREF(parts);
     return tuple;
 }
 
+/* There is a byte left. */
 static PyObject *read_part(reader *r, uint8_t flip, int depth) {
-    uint8_t tag, bytes[16];
-    if (!take(r, &tag, 1, flip)) return NULL;
+    uint8_t tag = r->p[r->at++] ^ flip, bytes[16];
     if (tag >= 0x80) tag = (uint8_t)~tag, flip = (uint8_t)~flip; /* descending */
     switch (tag) {
     case NONE:
@@ -342,9 +342,7 @@ static int put_indexed(const typed *t, scratch *s, PyObject *o) {
     if (!isfinite(x) || trunc(x) != x) return put_float(s, x);
     if (fabs(x) >= 0x1p63) return SLOW;
     uint8_t form[MAX_NUMBER];
-    size_t n = int_form(form, (uint64_t)fabs(x), x < 0);
-    uint8_t *at = scratch_take(s, n);
-    return at ? memcpy(at, form, n), DONE : FAILED;
+    return put_form(s, form, int_form(form, (uint64_t)fabs(x), x < 0));
 }
 
 static PyObject *key_indexed(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
@@ -362,7 +360,7 @@ static PyObject *key_indexed(PyObject *self, PyObject *const *args, Py_ssize_t n
         else if (status == SLOW || typed_try_slow())
             key = PyObject_CallFunctionObjArgs(args[1], value, NULL);
         if (!key)
-            Py_CLEAR(keys);
+            keys = typed_drop(keys);
         else
             PyList_SetItem(keys, i, key);
     }

@@ -38,6 +38,7 @@ static inline lsm_stripe *lsm_stripe_mine(lsm_stripe *stripes) {
 /* 1: inside. The order of turn and cells is that of one sequence over all threads. */
 static inline int lsm_stripe_enter(lsm_stripe *q) {
     uint64_t turn = atomic_load_explicit(&q->turn, memory_order_relaxed);
+    /* uncovered (race): two threads enter a stripe at one moment */
     return !(turn & 1) && atomic_compare_exchange_strong(&q->turn, &turn, turn + 1);
 }
 

@@ -21,7 +21,8 @@ enum lsm_component {
     LSM_C_WAL = 5,
     LSM_C_ROW = 6, /* of the row cache */
     LSM_C_RANGE_FILTER = 7,
-    LSM_COMPONENTS = 8
+    LSM_C_VALUE = 8, /* of value files, which have no level */
+    LSM_COMPONENTS = 9
 };
 enum lsm_cause {
     LSM_BY_GET = 0,
@@ -31,7 +32,8 @@ enum lsm_cause {
     LSM_BY_OPEN = 4,
     LSM_BY_CHECK = 5,
     LSM_BY_WRITE = 6,
-    LSM_CAUSES = 7
+    LSM_BY_COLLECTION = 7, /* of dead values */
+    LSM_CAUSES = 8
 };
 #define LSM_LEDGER_LEVELS 33
 

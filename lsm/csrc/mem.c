@@ -39,7 +39,9 @@ const lsm_tombs *lsm_mem_tombs(const lsm_mem *m) { return m->tombs; }
 
 int lsm_rotate_locked(lsm_db *db, uint64_t need, lsm_error *e) {
     if (!db->wal) return LSM_OK;
+    int slot = lsm_watch_begin(db->env->watch, LSM_W_LOG_SEGMENT);
     int r = db->wal_ops->rotate(db->wal, lsm_db_take_numbers(db, 1), need);
+    lsm_watch_end(db->env->watch, slot);
     if (r >= 0) return LSM_OK;
     lsm_db_poison(db, LSM_IO, r == -28 ? "no space for a new log segment" : "a new log segment could not be made");
     return lsm_fail_io(e, r, "log", "start log segment");
@@ -89,7 +91,7 @@ uint32_t lsm_sealed(lsm_keyspace *ks, lsm_mem **out, uint32_t cap) {
     lsm_super *s = lsm_super_get(ks);
     uint32_t n = 0;
     for (uint32_t i = s ? s->n_sealed : 0; i-- > 0 && n < cap;) {
-        if (s->sealed[i]->max_seq > visible) break;
+        if (s->sealed[i]->max_seq > visible && !atomic_load(&ks->db->in_doubt)) break;
         atomic_fetch_add(&s->sealed[i]->refs, 1);
         out[n++] = s->sealed[i];
     }
@@ -154,6 +156,12 @@ void lsm_keyspace_drop(lsm_keyspace *ks) {
 void lsm_keyspace_admit(lsm_keyspace *ks, int open, uint64_t delay_ns_per_kib) {
     atomic_store(&ks->delay_ns_per_kib, delay_ns_per_kib);
     atomic_store(&ks->admit, open);
+}
+
+void lsm_keyspace_limit(lsm_keyspace *ks, size_t write_buffer) {
+    pthread_mutex_lock(&ks->db->write_lock);
+    ks->config.write_buffer = write_buffer;
+    pthread_mutex_unlock(&ks->db->write_lock);
 }
 
 void lsm_keyspace_replay_floor(lsm_keyspace *ks, uint64_t flushed_seq) {

@@ -14,6 +14,7 @@
 #include "lsm/csrc/types.h"
 #include "lsm/csrc/table.h"
 #include "lsm/csrc/memtable.h"
+#include "lsm/csrc/values.h"
 
 /* cdef:begin */
 typedef struct lsm_bucket lsm_bucket; /* token bucket: bytes a second */
@@ -46,11 +47,16 @@ typedef struct lsm_job_config {
     int bottom; /* 1: nothing older than the inputs exists for the merged range */
     int level, cause; /* of the outputs, for the ledger */
     lsm_bucket *bucket; /* may be NULL */
+    lsm_value_writer
+        *values; /* borrowed: takes the values of a flush that are long enough, and those that are moved; NULL: pointers are copied */
+    lsm_value_file *const *moved; /* value files, by number: what pointers into them lead to is moved to `values`; n_moved */
+    uint32_t n_moved;
 } lsm_job_config;
 
 /* Entries: point entries inside the bounds. bytes_read: file sizes of the input tables; bytes_written: of the outputs. */
 typedef struct lsm_job_result {
     uint64_t entries_in, entries_out, shadowed, tombstones_dropped, range_covered, bytes_read, bytes_written;
+    uint64_t values_separated, values_moved; /* entries */
     uint32_t n_outputs;
 } lsm_job_result;
 
@@ -59,6 +65,7 @@ lsm_job *lsm_job_new(const lsm_job_config *config, const lsm_job_input *inputs, 
 int lsm_job_run(lsm_job *j, lsm_job_result *result, lsm_error *error);
 const lsm_table_props *lsm_job_output(lsm_job *j, uint32_t i); /* after a successful run */
 void lsm_job_cancel(lsm_job *j); /* run returns LSM_CANCELLED soon */
+void lsm_job_pause(lsm_job *j, int on); /* run stands still until told to go on, or cancelled; from any thread */
 double lsm_job_progress(lsm_job *j); /* 0..1, by input entries */
 void lsm_job_free(lsm_job *j);
 

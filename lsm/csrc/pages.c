@@ -68,7 +68,7 @@ static region *map_region(void) {
     uint8_t *p = mmap(NULL, 2 * REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return NULL;
     size_t head = -(uintptr_t)p & (REGION - 1);
-    if (head) munmap(p, head);
+    if (head) munmap(p, head); /* uncovered (machine): where the kernel puts a mapping */
     munmap(p + head + REGION, REGION - head);
     madvise(p + head, REGION, MADV_HUGEPAGE); /* a wish: without it small pages serve */
     return (region *)(p + head);

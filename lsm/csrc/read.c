@@ -60,6 +60,11 @@ static int ask_version(const lsm_version *v, const uint8_t *key, size_t n, uint6
     return LSM_NOT_FOUND;
 }
 
+/* The value that was found is in a value file: brings it in. */
+static int fetch(const lsm_super *s, found *f, lsm_reader *by, lsm_error *e) {
+    return lsm_value_fetch(s->version->values, s->version->n_values, &f->entry, &f->pin, LSM_BY_GET, 1, by, e);
+}
+
 static int64_t closed(lsm_db *db, const char *what) {
     lsm_error e;
     lsm_fail(&e, LSM_CLOSED, "", 0, "%s is closed", what);
@@ -78,6 +83,7 @@ static int64_t look_up(lsm_lookup *l, const uint8_t *key, size_t n, uint64_t sna
     int status = ask_mem(s->active, key, n, snapshot, &f);
     for (uint32_t i = 0; status == LSM_NOT_FOUND && i < s->n_sealed; i++) status = ask_mem(s->sealed[i], key, n, snapshot, &f);
     if (status == LSM_NOT_FOUND) status = ask_version(s->version, key, n, snapshot, &l->by, &f, &e);
+    if (status == LSM_OK && __builtin_expect(f.entry.kind == LSM_VALUE_POINTER, 0)) status = fetch(s, &f, &l->by, &e);
     l->pin = f.pin;
     int hit = status == LSM_OK && f.entry.kind == LSM_PUT;
     lsm_reader_tally(&l->by, db->env->ledger, hit ? LSM_N_GET_HIT : LSM_N_GET, 1);
@@ -215,14 +221,23 @@ static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const ui
     }
     for (uint32_t k = 0; k < n; k++) ordinals[k] = lsm_table_aim(tables[which[k]], g->keys[which[k]], g->lens[which[k]]);
     for (uint32_t k = 0; k < n; k++) lsm_table_near(tables[which[k]], ordinals[k]);
-    for (uint32_t k = 0; k < n; k++) {
+    lsm_held held[GROUP];
+    int status = LSM_OK;
+    for (uint32_t k = 0; k < n; k++) held[k].data = NULL;
+    for (uint32_t k = 0; k < n && status == LSM_OK; k++) {
+        uint32_t i = which[k];
+        status = lsm_table_hold(tables[i], ordinals[k], g->keys[i], g->lens[i], r->level, by, &held[k], e);
+    }
+    for (uint32_t k = 0; k < n && status >= 0; k++) {
         uint32_t i = which[k];
         found *f = &g->f[i];
-        int status = lsm_table_get_aimed(tables[i], ordinals[k], g->keys[i], g->lens[i], snapshot, r->level, by, &f->entry, &f->pin, e);
-        if (status < 0) return status;
+        status =
+            lsm_table_get_aimed(tables[i], ordinals[k], &held[k], g->keys[i], g->lens[i], snapshot, r->level, by, &f->entry, &f->pin, e);
         if (status == LSM_OK) group_answer(g, i);
     }
-    return LSM_OK;
+    for (uint32_t k = 0; k < n; k++)
+        if (held[k].data) lsm_unpin(&held[k].pin);
+    return status < 0 ? status : LSM_OK;
 }
 
 static int group_ask(group *g, const lsm_super *s, uint64_t snapshot, lsm_reader *by, lsm_error *e) {
@@ -240,6 +255,8 @@ static int group_ask(group *g, const lsm_super *s, uint64_t snapshot, lsm_reader
     int status = LSM_OK;
     for (uint32_t i = 0; status == LSM_OK && g->open && i < s->version->n_runs; i++)
         status = group_ask_run(g, &s->version->runs[i], h, prefixes, snapshot, by, e);
+    for (uint32_t i = 0; status == LSM_OK && i < g->n; i++)
+        if (g->done[i] && g->f[i].entry.kind == LSM_VALUE_POINTER) status = fetch(s, &g->f[i], by, e);
     return status;
 }
 
@@ -286,7 +303,7 @@ int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
     if (snapshot > visible) snapshot = visible;
     size_t used = 0;
     group g;
-    while (s && answered >= 0 && answered < count) {
+    while (s && answered < count) {
         group_begin(&g, count - answered < GROUP ? (uint32_t)(count - answered) : GROUP);
         for (uint32_t i = 0; i < g.n; i++) {
             g.keys[i] = keys;

@@ -2,6 +2,7 @@
 
 /* What only rows are bound to: names of attributes, date.fromordinal, what makes plain values of others, then the twins in the order of the methods. */
 enum { R_IDS = T_OWN, R_NAMES, R_DATE_OF, R_PLAIN, R_ENCODE, R_ENCODE_MANY, R_FIELD, R_FIELDS, R_DECODE, R_COLUMN, R_DECODE_MANY, R_COUNT };
+_Static_assert((int)R_COUNT <= (int)T_MAX, "room for what rows are bound to");
 
 /* The layout stands at the top of lsm/secondary/record_twin.py. */
 enum { VERSION = 1, HEAD = 4, MAX_COLUMNS = 65535, FEW = 48 };
@@ -75,14 +76,14 @@ static int put_floats(scratch *s, PyObject *o, Py_ssize_t n, item_of *item) {
 /* Head and ends are first written as wide as they can get, then moved together. */
 static int put_items(scratch *s, PyObject *o, Py_ssize_t count, item_of *item) {
     size_t start = s->used, n = (size_t)count, head = 5 + 5 * n;
-    if (n > MAX_ROW / 8) return SLOW;
+    if (n > MAX_ROW / 8) return SLOW; /* uncovered (guard): a list of 2^27 values */
     if (!scratch_take(s, head)) return FAILED;
     for (size_t i = 0; i < n; i++) {
         uint8_t tag;
         int status = put_simple(s, item(o, (Py_ssize_t)i), &tag);
         if (status != DONE) return status;
         size_t end = s->used - start - head;
-        if (end > MAX_ROW) return SLOW;
+        if (end > MAX_ROW) return SLOW; /* uncovered (guard): a row of 1 GiB */
         put_little(s->data + start + 5 + 4 * i, end, 4);
         s->data[start + 5 + 4 * n + i] = tag;
     }
@@ -231,7 +232,7 @@ static PyObject *record_encode_many(PyObject *self, PyObject *const *args, Py_ss
         PyObject *one[2] = {PyTuple_GetItem(rows, i), args[1]}, *out = NULL;
         if (encode_row(t, one[0], ids, &out) == SLOW) out = typed_slow(t, R_ENCODE, one, 2, NULL);
         if (!out)
-            Py_CLEAR(result);
+            result = typed_drop(result);
         else
             PyList_SetItem(result, i, out);
     }
@@ -360,7 +361,7 @@ static PyObject *load_sequence(const typed *t, uint8_t tag, const uint8_t *p, si
         const uint8_t *at = floats ? p + 8 * i : value_at(&v, i, &size);
         PyObject *item = floats ? load_double(at) : at ? load_scalar(t, v.tags[i], at, size) : NULL;
         if (!item)
-            Py_CLEAR(result);
+            result = typed_drop(result);
         else if (is_list)
             PyList_SetItem(result, (Py_ssize_t)i, item);
         else
@@ -433,7 +434,7 @@ static PyObject *record_fields(PyObject *self, PyObject *const *args, Py_ssize_t
         uint32_t id;
         PyObject *value = id_of(PyTuple_GetItem(ids, i), &id) ? field_or(t, &h.v, id, Py_None) : NULL;
         if (!value)
-            Py_CLEAR(values);
+            values = typed_drop(values);
         else
             PyTuple_SetItem(values, i, value);
     }
@@ -445,12 +446,12 @@ static PyObject *record_fields(PyObject *self, PyObject *const *args, Py_ssize_t
 /* key, unless NULL, comes first, with its value. */
 static PyObject *load_row(const typed *t, const view *v, PyObject *names, PyObject *key, PyObject *id) {
     PyObject *row = PyDict_New();
-    if (row && key && PyDict_SetItem(row, key, id) < 0) Py_CLEAR(row);
+    if (row && key && PyDict_SetItem(row, key, id) < 0) row = typed_drop(row);
     for (size_t i = 0; row && i < v->count; i++) {
         uint32_t id = id_at(v, i);
         int known = (!i || id_at(v, i - 1) < id) && id < (size_t)PyList_Size(names);
         PyObject *name = known ? Py_NewRef(PyList_GetItem(names, (Py_ssize_t)id)) : NULL, *value = name ? load(t, v, i) : NULL;
-        if (!value || PyDict_SetItem(row, name, value) < 0) Py_CLEAR(row);
+        if (!value || PyDict_SetItem(row, name, value) < 0) row = typed_drop(row);
         Py_XDECREF(name);
         Py_XDECREF(value);
     }
@@ -471,7 +472,8 @@ static PyObject *record_decode(PyObject *self, PyObject *const *args, Py_ssize_t
 
 static PyObject *record_decode_many(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     const typed *t = typed_of(self);
-    if (names || (n != 2 && n != 4)) return typed_slow(t, R_DECODE_MANY, args, n, names);
+    if (names || (n != 2 && n != 4) || (n == 4 && (args[2] == Py_None || args[3] == Py_None)))
+        return typed_slow(t, R_DECODE_MANY, args, n, names);
     PyObject *datas = PySequence_Tuple(args[0]), *ids = datas && n == 4 ? PySequence_Tuple(args[3]) : NULL;
     PyObject *list = datas && (n == 2 || ids) ? PyObject_GetAttr(args[1], t->o[R_NAMES]) : NULL;
     Py_ssize_t count = datas ? PyTuple_Size(datas) : 0;
@@ -487,7 +489,7 @@ static PyObject *record_decode_many(PyObject *self, PyObject *const *args, Py_ss
         if (hold(&h, data)) row = load_row(t, &h.v, list, ids ? args[2] : NULL, ids ? PyTuple_GetItem(ids, i) : NULL);
         let_go(&h);
         if (!row)
-            Py_CLEAR(rows);
+            rows = typed_drop(rows);
         else
             PyList_SetItem(rows, i, row);
     }
@@ -515,7 +517,7 @@ static PyObject *record_column(PyObject *self, PyObject *const *args, Py_ssize_t
         let_go(&h);
         if (!value && typed_try_slow()) value = typed_slow(t, R_FIELD, one, 2, NULL);
         if (!value)
-            Py_CLEAR(values);
+            values = typed_drop(values);
         else
             PyList_SetItem(values, i, value);
     }

@@ -34,7 +34,7 @@ static int enter(run_iter *r, size_t i) {
     r->open = lsm_table_iter(r->tables[i], r->level, r->cause, r->fill_cache, r->readahead, r->base.error);
     if (r->open) return 1;
     r->base.valid = 0;
-    r->base.status = r->base.error && r->base.error->status < 0 ? r->base.error->status : LSM_NOMEM;
+    r->base.status = LSM_NOMEM;
     return 0;
 }
 

@@ -31,7 +31,7 @@ static int after(const lsm_slot *a, const lsm_slot *b) {
 
 void lsm_slots_merge(const lsm_slot *a, size_t an, const lsm_slot *b, size_t bn, lsm_slot *out) {
     size_t i = 0, k = 0;
-    if (an && bn && !after(&a[an - 1], &b[0])) i = an; /* already in order */
+    if (bn && !after(&a[an - 1], &b[0])) i = an; /* already in order */
     if (i) memcpy(out, a, an * sizeof(*a));
     out += i;
     while (i < an && k < bn) *out++ = after(&a[i], &b[k]) ? b[k++] : a[i++];

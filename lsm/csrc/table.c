@@ -192,6 +192,10 @@ void lsm_table_unref(lsm_table *t) {
 
 const lsm_table_props *lsm_table_properties(const lsm_table *t) { return &t->props; }
 const lsm_tombs *lsm_table_tombs(const lsm_table *t) { return t->tombs; }
+void lsm_table_count_reads(lsm_table *t, int on) { atomic_store_explicit(&t->counts_reads, on, memory_order_relaxed); }
+uint64_t lsm_table_reads(const lsm_table *t) { return atomic_load_explicit(&t->reads, memory_order_relaxed); }
+uint64_t lsm_table_damage(const lsm_table *t) { return atomic_load(&t->damage); }
+void lsm_table_forget_damage(lsm_table *t) { atomic_store(&t->damage, 0); }
 const idx_filter_ops *lsm_table_filter(const lsm_table *t) { return t->filter; }
 
 size_t lsm_table_memory(const lsm_table *t) {

@@ -18,6 +18,7 @@
 #include "lsm/csrc/cache.h"
 #include "lsm/csrc/codec.h"
 #include "lsm/csrc/tombs.h"
+#include "lsm/csrc/watch.h"
 #include "recovery/csrc/fs.h"
 #include "indexes/csrc/filter.h"
 #include "indexes/csrc/range_filter.h"
@@ -42,6 +43,8 @@ typedef struct lsm_env {
     lsm_cache *rows; /* NULL: no row cache */
     const idx_range_ops *const *range_filters; /* likewise */
     uint32_t n_range_filters;
+    lsm_watch *watch; /* NULL: nobody watches */
+    uint32_t max_block, max_ratio; /* of a compressed block: bytes it may hold, and times the bytes stored; 0: what the format allows */
 } lsm_env;
 
 typedef struct lsm_table_options {
@@ -59,14 +62,22 @@ typedef struct lsm_table_options {
     int read_mode; /* enum lsm_read_mode */
     const idx_range_ops *range_filter; /* NULL: none */
     const char *range_params; /* what it is built with; NULL: its defaults */
+    const char *keyspace; /* name of the keyspace, at most 64 bytes, for a repair that has no manifest; NULL: not noted */
+    uint32_t keyspace_id;
 } lsm_table_options;
 
-/* Facts of a finished table, stored in its properties block and given to the manifest. Keys are malloc'ed: lsm_props_clear. */
+/* How many of a table's entries point into a value file, and the bytes of their records there. */
+typedef struct lsm_value_ref {
+    uint64_t file, records, bytes;
+} lsm_value_ref;
+
+/* Facts of a finished table, stored in its properties block and given to the manifest. Keys and values are malloc'ed: lsm_props_clear. */
 typedef struct lsm_table_props {
     uint64_t number, file_size;
     uint64_t entries, deletions, range_deletes, data_blocks;
     uint64_t raw_key_bytes, raw_value_bytes, data_bytes, index_bytes, filter_bytes;
     uint64_t min_seq, max_seq;
+    uint64_t oldest_tombstone; /* its sequence number; 0: none, or not known: the file does not have it */
     uint32_t footer_crc; /* crc of the footer, which chains to every block: names this very file */
     uint8_t *smallest, *largest; /* user keys; range tombstones count: largest may be an exclusive end, then largest_exclusive is 1 */
     uint32_t smallest_len, largest_len;
@@ -75,6 +86,10 @@ typedef struct lsm_table_props {
     char filter_name[32], codec_name[32];
     uint64_t range_filter_offset, range_filter_size; /* size 0: it has none */
     char range_filter_name[32];
+    char keyspace[65]; /* "": not noted */
+    uint32_t keyspace_id;
+    lsm_value_ref *values; /* by file */
+    uint32_t n_values;
 } lsm_table_props;
 
 typedef struct lsm_table lsm_table;
@@ -85,9 +100,16 @@ int lsm_table_open(const lsm_env *env, const lsm_table_options *options, const c
 void lsm_table_ref(lsm_table *t);
 void lsm_table_unref(lsm_table *t);
 const lsm_table_props *lsm_table_properties(const lsm_table *t);
+void lsm_table_count_reads(lsm_table *t, int on); /* off when it is opened */
+uint64_t lsm_table_reads(const lsm_table *t); /* look-ups that its filter let through and scans that reached it, while they were counted */
+/* 1 + the first place where a read found wrong bytes since the table was opened or forget; 0: nowhere. */
+uint64_t lsm_table_damage(const lsm_table *t);
+void lsm_table_forget_damage(lsm_table *t);
 size_t lsm_table_memory(const lsm_table *t); /* bytes held outside the cache: index, filter, tombstones */
-/* Reads every block, checks checksums, order, filter, properties and that all bytes of the file are accounted for. */
-int lsm_table_verify(lsm_table *t, lsm_error *error);
+/* Reads every block past the cache, checks checksums, order, filter, properties and that all bytes of the file are accounted for. bucket (may be
+ * NULL) limits the bytes a second; LSM_CANCELLED soon after *stop is set from another thread (stop may be NULL). */
+struct lsm_bucket;
+int lsm_table_verify(lsm_table *t, struct lsm_bucket *bucket, const int *stop, lsm_error *error);
 /* Iterator over all entries; level and cause are for the ledger. fill_cache 0: blocks read do not enter the cache. readahead: bytes fetched at once, 0 = a block. */
 lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, size_t readahead, lsm_error *error);
 
@@ -122,12 +144,20 @@ int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_
 int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
                      lsm_entry *out, lsm_pin *pin, lsm_error *error);
 /* The steps of a get in a batch, so that the memory that one look-up waits for is fetched while others go on: aim finds the block (or says
- * LSM_NO_ORDINAL) and asks for its cell, near asks for the block, get_aimed looks into it. */
+ * LSM_NO_ORDINAL) and asks for its cell, near asks for the block, hold brings it in and asks for the entry in it, get_aimed looks into it. */
 #define LSM_NO_ORDINAL UINT32_MAX
 uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n);
 void lsm_table_near(const lsm_table *t, uint32_t ordinal);
-int lsm_table_get_aimed(lsm_table *t, uint32_t ordinal, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
-                        lsm_entry *out, lsm_pin *pin, lsm_error *error);
+typedef struct lsm_held { /* a block between the steps; whoever holds it gives it to get_aimed, or unpins it */
+    const uint8_t *data; /* NULL: nothing is held */
+    uint32_t size;
+    lsm_pin pin;
+} lsm_held;
+int lsm_table_hold(lsm_table *t, uint32_t ordinal, const uint8_t *key, size_t n, int level, lsm_reader *by, lsm_held *out,
+                   lsm_error *error);
+/* held: as hold made it, taken over in every case; NULL: nothing was. */
+int lsm_table_get_aimed(lsm_table *t, uint32_t ordinal, lsm_held *held, const uint8_t *key, size_t n, uint64_t snapshot, int level,
+                        lsm_reader *by, lsm_entry *out, lsm_pin *pin, lsm_error *error);
 /* Whether a key of [lower, upper) may be in the table: its range filter, which it must have, is asked, and that is counted. */
 typedef struct lsm_bounds {
     const uint8_t *lower, *upper;

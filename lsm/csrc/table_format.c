@@ -61,8 +61,11 @@ int lsm_footer_decode(const lsm_env *env, const uint8_t in[LSM_FOOTER], const ch
 void lsm_props_clear(lsm_table_props *p) {
     free(p->smallest);
     free(p->largest);
+    free(p->values);
     p->smallest = p->largest = NULL;
     p->smallest_len = p->largest_len = 0;
+    p->values = NULL;
+    p->n_values = 0;
 }
 
 /* The fixed-width properties by name, for both directions. */
@@ -71,6 +74,8 @@ void lsm_props_clear(lsm_table_props *p) {
     X(entries) X(deletions) X(range_deletes) X(data_blocks) X(raw_key_bytes) X(raw_value_bytes) X(data_bytes)          \
     X(index_bytes) X(filter_bytes) X(min_seq) X(max_seq) X(largest_exclusive)
 /* clang-format on */
+
+#define VALUE_REF 24
 
 static uint8_t *put_property(uint8_t *p, const char *name, const void *data, size_t n) {
     size_t len = strlen(name);
@@ -88,7 +93,7 @@ static uint8_t *put_number(uint8_t *p, const char *name, uint64_t v) {
 }
 
 size_t lsm_props_encode(const lsm_table_props *x, uint8_t **out) {
-    uint8_t *start = malloc(1024 + x->smallest_len + x->largest_len), *p = start;
+    uint8_t *start = malloc(1024 + x->smallest_len + x->largest_len + VALUE_REF * (size_t)x->n_values), *p = start;
     if (!start) return 0;
     uint64_t bits;
     memcpy(&bits, &x->bits_per_key, 8);
@@ -108,6 +113,23 @@ size_t lsm_props_encode(const lsm_table_props *x, uint8_t **out) {
         p = put_number(p, "range_filter_offset", x->range_filter_offset);
         p = put_number(p, "range_filter_size", x->range_filter_size);
         count += 3;
+    }
+    if (x->keyspace[0]) {
+        uint8_t raw[4 + sizeof x->keyspace];
+        lsm_put32(raw, x->keyspace_id);
+        memcpy(raw + 4, x->keyspace, strlen(x->keyspace));
+        p = put_property(p, "keyspace", raw, 4 + strlen(x->keyspace));
+        count++;
+    }
+    if (x->n_values) {
+        p = put_property(p, "value_files", NULL, 0);
+        lsm_put32(p - 4, VALUE_REF * x->n_values);
+        for (uint32_t i = 0; i < x->n_values; i++, p += VALUE_REF) {
+            lsm_put64(p, x->values[i].file);
+            lsm_put64(p + 8, x->values[i].records);
+            lsm_put64(p + 16, x->values[i].bytes);
+        }
+        count++;
     }
     start[0] = (uint8_t)count;
     start[1] = 0;
@@ -130,6 +152,25 @@ static int copy_name(const uint8_t *data, uint32_t n, char out[32]) {
     return LSM_OK;
 }
 
+static int take_keyspace(const uint8_t *data, uint32_t n, lsm_table_props *x) {
+    if (n < 5 || n - 4 >= sizeof x->keyspace) return LSM_CORRUPT;
+    x->keyspace_id = lsm_get32(data);
+    memcpy(x->keyspace, data + 4, n - 4);
+    x->keyspace[n - 4] = 0;
+    return LSM_OK;
+}
+
+static int take_values(const uint8_t *data, uint32_t n, lsm_table_props *x) {
+    if (!n || n % VALUE_REF || x->values) return LSM_CORRUPT;
+    if (!(x->values = calloc(n / VALUE_REF, sizeof *x->values))) return LSM_NOMEM;
+    for (x->n_values = 0; x->n_values < n / VALUE_REF; x->n_values++, data += VALUE_REF) {
+        lsm_value_ref *r = &x->values[x->n_values];
+        *r = (lsm_value_ref){lsm_get64(data), lsm_get64(data + 8), lsm_get64(data + 16)};
+        if (!r->records || (x->n_values && r->file <= r[-1].file)) return LSM_CORRUPT;
+    }
+    return LSM_OK;
+}
+
 /* Unknown properties are skipped: later versions may add some. */
 static int take_property(const char *name, size_t len, const uint8_t *data, uint32_t n, lsm_table_props *x, uint64_t *bits) {
 #define IS(text) (len == sizeof(text) - 1 && !memcmp(name, text, len))
@@ -137,6 +178,8 @@ static int take_property(const char *name, size_t len, const uint8_t *data, uint
     if (IS("largest")) return copy_key(data, n, &x->largest, &x->largest_len);
     if (IS("filter")) return copy_name(data, n, x->filter_name);
     if (IS("range_filter")) return copy_name(data, n, x->range_filter_name);
+    if (IS("value_files")) return take_values(data, n, x);
+    if (IS("keyspace")) return take_keyspace(data, n, x);
     if (IS("codec")) return copy_name(data, n, x->codec_name);
     uint64_t v = n == 8 ? lsm_get64(data) : 0;
 #define TAKE(field)                                                                                                                        \

@@ -80,7 +80,8 @@ void lsm_footer_encode(const lsm_env *env, const lsm_footer *f, uint8_t out[LSM_
 int lsm_footer_decode(const lsm_env *env, const uint8_t in[LSM_FOOTER], const char *path, uint64_t file_size, lsm_footer *out,
                       lsm_error *e);
 
-/* Properties block: u16 count, then per property: u8 name length | name | u32 length | bytes; numbers are u64 or IEEE double as u64. */
+/* Properties block: u16 count, then per property: u8 name length | name | u32 length | bytes; numbers are u64 or IEEE double as u64;
+ * value_files: (file u64 | records u64 | bytes u64)*, by file. */
 size_t lsm_props_encode(const lsm_table_props *p, uint8_t **out); /* malloc'ed; 0: out of memory */
 int lsm_props_decode(const uint8_t *data, size_t n, const char *path, lsm_table_props *out, lsm_error *e);
 #endif

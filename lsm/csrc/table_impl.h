@@ -1,7 +1,7 @@
 /* table_impl.h: the inside of an open table, shared by opening, reading, iterating and verifying.
  *
- * Ownership: a table owns its file, mapping, index, filter bytes and tombstones. Threads: immutable after open, except refs and the
- * verified bits of a mapped table (atomic).
+ * Ownership: a table owns its file, mapping, index, filter bytes and tombstones. Threads: immutable after open, except refs, counts, the
+ * place of damage and the verified bits of a mapped table (atomic).
  */
 #ifndef LSM_TABLE_IMPL_H
 #define LSM_TABLE_IMPL_H
@@ -12,6 +12,8 @@
 struct lsm_table {
     _Atomic uint32_t refs;
     _Atomic uint32_t published; /* versions that hold it */
+    _Atomic int counts_reads;
+    _Atomic uint64_t reads; /* look-ups that its filter let through and scans that reached it, while they are counted */
     const lsm_env *env;
     char *path;
     rec_file *file;
@@ -31,13 +33,30 @@ struct lsm_table {
     const uint8_t *map; /* mapped mode */
     _Atomic uint8_t *
         map_verified; /* a bit per 8 bytes of file (no block and its trailer are shorter): the block that begins there has passed its check */
+    _Atomic uint64_t damage; /* 1 + the first place where a read found wrong bytes; 0: none so far */
 };
+
+static inline void lsm_note_read(lsm_table *t) {
+    if (__builtin_expect(atomic_load_explicit(&t->counts_reads, memory_order_relaxed), 0))
+        atomic_fetch_add_explicit(&t->reads, 1, memory_order_relaxed);
+}
+
+static inline void lsm_note_damage(lsm_table *t, uint64_t at) {
+    uint64_t none = 0;
+    atomic_compare_exchange_strong(&t->damage, &none, at + 1);
+}
 
 /* What a block read is for: ledger and cache. */
 typedef struct lsm_purpose {
     int level, component, cause, fill_cache;
     lsm_reader *by; /* NULL: shared */
 } lsm_purpose;
+
+/* LSM_OK, or an error: a block that is larger than the environment allows, told before memory is asked for it. */
+static inline int lsm_check_size(const lsm_table *t, lsm_handle h, lsm_error *e) {
+    if (!t->env->max_block || h.size <= t->env->max_block) return LSM_OK;
+    return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "a block of %u bytes; the limit is %u", h.size, t->env->max_block);
+}
 
 /* A verified, uncompressed block: data and size, alive as long as the pin (and the table). i: its ordinal among the data blocks of a whole
  * index, LSM_NO_ORDINAL for others. */

@@ -5,6 +5,7 @@
  * Readahead: a forward scan that does not go through the cache reads spans of whole blocks at once and takes blocks out of the span.
  */
 #include "lsm/csrc/table_impl.h"
+#include <errno.h>
 #include <stdlib.h>
 
 typedef struct table_iter {
@@ -14,19 +15,21 @@ typedef struct table_iter {
     const lsm_index_part *part;
     lsm_pin part_pin, pin;
     uint32_t j, i; /* partition, block in it */
+    int noted; /* a block was entered */
     lsm_block_iter block;
     uint8_t *span; /* readahead: bytes [span_at, span_at + span_n) of the file */
     uint64_t span_at;
     size_t span_n, span_cap, readahead;
 } table_iter;
 
+/* The block shows an entry, or has failed. */
 static void sync_base(table_iter *it) {
     it->base.valid = it->block.valid;
     if (it->block.valid)
         it->base.entry = it->block.e;
-    else if (it->block.status < 0)
-        it->base.status =
-            lsm_fail(it->base.error, it->block.status, it->t->path, it->part->handles[it->i].offset, "the block does not parse");
+    else
+        it->base.status = lsm_fail(it->base.error, it->block.status, it->t->path, it->part->handles[it->i].offset,
+                                   it->block.status == LSM_NOMEM ? "out of memory" : "the block does not parse");
 }
 
 static int stop(table_iter *it, int status) {
@@ -66,6 +69,7 @@ static int fill_span(table_iter *it, uint32_t i) {
     }
     int64_t got = t->file->ops->pread(t->file, it->span, to - from, from);
     it->span_n = 0;
+    if (got == -EBADMSG || (got >= 0 && (uint64_t)got != to - from)) lsm_note_damage(t, from);
     if (got < 0) return lsm_fail_io(it->base.error, (int)got, t->path, "read");
     if ((uint64_t)got != to - from) return lsm_fail(it->base.error, LSM_CORRUPT, t->path, from, "the file ends early");
     it->span_at = from;
@@ -77,6 +81,7 @@ static int fill_span(table_iter *it, uint32_t i) {
 
 static int read_ahead(table_iter *it, uint32_t i, const uint8_t **data, uint32_t *size) {
     lsm_handle h = it->part->handles[i];
+    if (lsm_check_size(it->t, h, it->base.error) != LSM_OK) return LSM_CORRUPT;
     if (h.offset < it->span_at || h.offset + h.size + LSM_TRAILER > it->span_at + it->span_n) {
         int status = fill_span(it, i);
         if (status != LSM_OK) return status;
@@ -96,6 +101,8 @@ static int enter_block(table_iter *it, uint32_t i) {
     lsm_block_view v;
     lsm_unpin(&it->pin);
     it->i = i;
+    if (it->why.cause == LSM_BY_SCAN && !it->noted) lsm_note_read(it->t);
+    it->noted = 1;
     int status = it->readahead && !it->t->map ? read_ahead(it, i, &data, &size)
                                               : lsm_read_block(it->t, it->part->handles[i], it->part == it->t->index ? i : LSM_NO_ORDINAL,
                                                                it->why, &data, &size, &it->pin, it->base.error);
@@ -162,8 +169,9 @@ static void settle_backward(table_iter *it) {
 static int locate(table_iter *it, const uint8_t *key, size_t n) {
     uint32_t i = lsm_table_find(it->t, key, n);
     if (i == it->t->index->n) return stop(it, 0);
-    if (it->t->footer.index_kind == LSM_INDEX_FULL) return enter_part(it, 0) && enter_block(it, i);
-    if (!enter_part(it, i)) return 0;
+    const int full = it->t->footer.index_kind == LSM_INDEX_FULL;
+    if (!enter_part(it, full ? 0 : i)) return 0;
+    if (full) return enter_block(it, i);
     i = lsm_index_find(it->part, key, n);
     if (i == it->part->n) return stop(it, lsm_fail(it->base.error, LSM_CORRUPT, it->t->path, 0, "index partitions contradict their top"));
     return enter_block(it, i);

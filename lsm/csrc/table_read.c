@@ -1,6 +1,7 @@
 /* table_read.c: blocks in, entries out: every block is verified once per load. */
 #include "lsm/csrc/table_impl.h"
 #include "lsm/csrc/rows.h"
+#include <errno.h>
 #include <stdlib.h>
 
 #define MAX_RATIO                                                                                                                          \
@@ -9,6 +10,7 @@
 static int check_crc(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_error *e) {
     uint32_t stored = lsm_get32(raw + h.size + 1), found = lsm_block_crc(t->env, t->number, h.offset, raw, h.size + 1);
     if (stored == found) return LSM_OK;
+    lsm_note_damage(t, h.offset);
     return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "block checksum: stored %08x, computed %08x", stored, found);
 }
 
@@ -21,7 +23,8 @@ static int decompress(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block 
     if (id && !c) return lsm_fail(e, LSM_INVALID, t->path, h.offset, "codec %u of the block is not available", id);
     if (id) {
         size = h.size >= 4 ? lsm_get32(raw) : 0;
-        if (h.size < 4 || size > LSM_MAX_BLOCK || size / MAX_RATIO > h.size)
+        uint32_t most = t->env->max_block ? t->env->max_block : LSM_MAX_BLOCK, ratio = t->env->max_ratio ? t->env->max_ratio : MAX_RATIO;
+        if (h.size < 4 || size > most || size / ratio > h.size)
             return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "a block of %u bytes says it holds %u", h.size, size);
     }
     lsm_block *b = lsm_block_alloc(t->env->cache, size);
@@ -44,10 +47,12 @@ int lsm_unpack_block(lsm_table *t, lsm_handle h, const uint8_t *raw, lsm_block *
 static int load_block(lsm_table *t, lsm_handle h, lsm_purpose why, lsm_block **out, lsm_error *e) {
     size_t n = (size_t)h.size + LSM_TRAILER;
     lsm_reader_blocks(why.by);
+    if (lsm_check_size(t, h, e) != LSM_OK) return LSM_CORRUPT;
     uint8_t *raw = malloc(n);
     if (!raw) return lsm_fail(e, LSM_NOMEM, t->path, h.offset, "out of memory for a block of %zu bytes", n);
     int64_t got = t->file->ops->pread(t->file, raw, n, h.offset);
     int status;
+    if (got == -EBADMSG || (got >= 0 && (size_t)got != n)) lsm_note_damage(t, h.offset);
     if (got < 0)
         status = lsm_fail_io(e, (int)got, t->path, "read");
     else if ((size_t)got != n)
@@ -66,13 +71,13 @@ static inline int is_verified(const lsm_table *t, uint64_t offset) {
 
 static lsm_block *insert(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, lsm_block *b) {
     if (!t->env->cache || !why.fill_cache) return b;
-    lsm_cell *cell = t->cells && i != LSM_NO_ORDINAL ? &t->cells[i] : NULL;
+    lsm_cell *cell = i != LSM_NO_ORDINAL ? &t->cells[i] : NULL; /* a whole index and a cache: it has cells */
     return lsm_cache_insert(t->env->cache, t->number, cell ? i : h.offset, cell, b);
 }
 
 static lsm_block *look_up(lsm_table *t, lsm_handle h, uint32_t i, lsm_reader *by) {
     if (!t->env->cache) return NULL;
-    if (t->cells && i != LSM_NO_ORDINAL) return lsm_cache_lookup(t->env->cache, t->number, i, &t->cells[i], by);
+    if (i != LSM_NO_ORDINAL) return lsm_cache_lookup(t->env->cache, t->number, i, &t->cells[i], by);
     return lsm_cache_lookup(t->env->cache, t->number, h.offset, NULL, by);
 }
 
@@ -148,8 +153,9 @@ int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_inde
             return lsm_fail(e, status, t->path, h.offset, status == LSM_NOMEM ? "out of memory" : "the index partition does not parse");
         b = part->n ? lsm_block_alloc(t->env->cache, 0) : NULL;
         if (!b) {
+            status = part->n ? LSM_NOMEM : LSM_CORRUPT;
             free(part);
-            return lsm_fail(e, LSM_CORRUPT, t->path, h.offset, "an empty index partition");
+            return lsm_fail(e, status, t->path, h.offset, status == LSM_NOMEM ? "out of memory" : "an empty index partition");
         }
         b->aux = part;
         b->size = (uint32_t)part->memory; /* what the cache charges */
@@ -184,21 +190,35 @@ uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n) {
 }
 
 void lsm_table_near(const lsm_table *t, uint32_t i) {
-    if (i < t->index->n && t->cells) lsm_cell_prefetch(&t->cells[i]);
+    if (i < t->index->n) lsm_cell_prefetch(&t->cells[i]);
 }
 
-/* Looks for key in one block. LSM_NOT_FOUND when it has no version of it that is old enough. */
-static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
-                        lsm_entry *out, lsm_pin *pin, lsm_error *e) {
-    const uint8_t *data;
-    uint32_t size;
+static int get_block(lsm_table *t, lsm_handle h, uint32_t i, int level, lsm_reader *by, lsm_held *out, lsm_error *e) {
+    out->pin.block = NULL;
+    return lsm_read_block(t, h, i, (lsm_purpose){level, LSM_C_DATA, LSM_BY_GET, 1, by}, &out->data, &out->size, &out->pin, e);
+}
+
+int lsm_table_hold(lsm_table *t, uint32_t i, const uint8_t *key, size_t n, int level, lsm_reader *by, lsm_held *out, lsm_error *e) {
+    if (i == LSM_NO_ORDINAL || i >= t->index->n || t->env->rows) return LSM_OK; /* a row that is cached needs no block */
+    int status = get_block(t, t->index->handles[i], i, level, by, out, e);
+    if (status == LSM_OK)
+        lsm_block_near(out->data, out->size, key, n);
+    else
+        out->data = NULL;
+    return status;
+}
+
+/* Looks for key in one block, the one held if there is one. LSM_NOT_FOUND when it has no version of it that is old enough. */
+static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_held *held, const uint8_t *key, size_t n, uint64_t snapshot, int level,
+                        lsm_reader *by, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
     lsm_block_view v;
-    lsm_pin mine = {0};
-    int status = lsm_read_block(t, h, i, (lsm_purpose){level, LSM_C_DATA, LSM_BY_GET, 1, by}, &data, &size, &mine, e);
+    lsm_held own = *held;
+    int status = held->data ? LSM_OK : get_block(t, h, i, level, by, &own, e);
+    held->data = NULL;
     if (status != LSM_OK) return status;
     lsm_block_iter it;
     lsm_block_iter_new(&it);
-    status = lsm_block_view_init(&v, data, size);
+    status = lsm_block_view_init(&v, own.data, own.size);
     if (status == LSM_OK) {
         lsm_block_iter_init(&it, &v);
         int may = lsm_block_seek_exact(&it, key, n, snapshot);
@@ -208,20 +228,21 @@ static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, const uint8_t *k
     if (status == LSM_OK) {
         *out = it.e;
         out->key = key;
-        *pin = mine;
+        *pin = own.pin;
     } else {
-        lsm_unpin(&mine);
+        lsm_unpin(&own.pin);
     }
     lsm_block_iter_free(&it);
     return status < 0 ? lsm_fail(e, status, t->path, h.offset, status == LSM_NOMEM ? "out of memory" : "the block does not parse") : status;
 }
 
 /* Goes on over blocks as long as the separator says that versions of key go on in the next one. */
-static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level,
-                       lsm_reader *by, lsm_entry *out, lsm_pin *pin, int *more, lsm_error *e) {
+static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, lsm_held *held, const uint8_t *key, size_t n,
+                       uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out, lsm_pin *pin, int *more, lsm_error *e) {
     *more = 0;
     for (; i < part->n; i++) {
-        int status = get_in_block(t, part->handles[i], part == t->index ? i : LSM_NO_ORDINAL, key, n, snapshot, level, by, out, pin, e);
+        uint32_t ordinal = part == t->index ? i : LSM_NO_ORDINAL;
+        int status = get_in_block(t, part->handles[i], ordinal, held, key, n, snapshot, level, by, out, pin, e);
         if (status != LSM_NOT_FOUND) return status;
         size_t sn;
         const uint8_t *s = lsm_index_key(part, i, &sn);
@@ -235,23 +256,27 @@ int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_
                              lsm_pin *pin, lsm_error *e) {
     uint32_t i = lsm_table_find(t, key, n);
     int more, status = LSM_NOT_FOUND;
-    if (t->footer.index_kind == LSM_INDEX_FULL) return get_in_part(t, t->index, i, key, n, snapshot, level, by, out, pin, &more, e);
-    for (more = 1; more && i < t->index->n && status == LSM_NOT_FOUND; i++) {
+    lsm_held none = {0};
+    if (t->footer.index_kind == LSM_INDEX_FULL) return get_in_part(t, t->index, i, &none, key, n, snapshot, level, by, out, pin, &more, e);
+    for (more = 1; more && i < t->index->n; i++) {
         const lsm_index_part *part;
         lsm_pin hold = {0};
         status = lsm_read_partition(t, i, (lsm_purpose){level, LSM_C_INDEX, LSM_BY_GET, 1, by}, &part, &hold, e);
         if (status != LSM_OK) return status;
-        status = get_in_part(t, part, lsm_index_find(part, key, n), key, n, snapshot, level, by, out, pin, &more, e);
+        status = get_in_part(t, part, lsm_index_find(part, key, n), &none, key, n, snapshot, level, by, out, pin, &more, e);
         lsm_unpin(&hold);
     }
     return status;
 }
 
-int lsm_table_get_aimed(lsm_table *t, uint32_t i, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by,
-                        lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+int lsm_table_get_aimed(lsm_table *t, uint32_t i, lsm_held *held, const uint8_t *key, size_t n, uint64_t snapshot, int level,
+                        lsm_reader *by, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
+    lsm_note_read(t);
+    lsm_held none = {0};
     if (t->env->rows && lsm_rows_get(t, key, n, snapshot, level, by, out, pin)) return LSM_OK;
-    int more, status = i == LSM_NO_ORDINAL ? lsm_table_get_unfiltered(t, key, n, snapshot, level, by, out, pin, e)
-                                           : get_in_part(t, t->index, i, key, n, snapshot, level, by, out, pin, &more, e);
+    int more, status = i == LSM_NO_ORDINAL
+                           ? lsm_table_get_unfiltered(t, key, n, snapshot, level, by, out, pin, e)
+                           : get_in_part(t, t->index, i, held ? held : &none, key, n, snapshot, level, by, out, pin, &more, e);
     if (status == LSM_NOT_FOUND && t->filter_bytes) lsm_reader_tally(by, t->env->ledger, LSM_N_FILTER_FALSE, 1);
     if (status == LSM_OK && t->env->rows) lsm_rows_put(t, out, snapshot);
     return status;
@@ -260,7 +285,7 @@ int lsm_table_get_aimed(lsm_table *t, uint32_t i, const uint8_t *key, size_t n, 
 int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
                      lsm_entry *out, lsm_pin *pin, lsm_error *e) {
     if (!lsm_table_may_contain(t, hash, level, by)) return LSM_NOT_FOUND;
-    return lsm_table_get_aimed(t, LSM_NO_ORDINAL, key, n, snapshot, level, by, out, pin, e);
+    return lsm_table_get_aimed(t, LSM_NO_ORDINAL, NULL, key, n, snapshot, level, by, out, pin, e);
 }
 
 int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,

@@ -1,10 +1,14 @@
 /* table_verify.c: reads a whole table and checks all that it says of itself. */
+#include "lsm/csrc/merge.h"
 #include "lsm/csrc/table_impl.h"
+#include "lsm/csrc/values.h"
 #include <stdlib.h>
 
 typedef struct walk {
     lsm_table *t;
     lsm_error *e;
+    lsm_bucket *bucket;
+    const int *stop;
     uint64_t at; /* where the next block must begin */
     uint32_t chain;
     uint64_t entries, deletions, key_bytes, value_bytes, blocks;
@@ -12,6 +16,7 @@ typedef struct walk {
     uint8_t *last;
     uint32_t last_len;
     uint64_t last_seq;
+    lsm_value_refs refs;
 } walk;
 
 static int damaged(walk *w, uint64_t at, const char *what) { return lsm_fail(w->e, LSM_CORRUPT, w->t->path, at, "%s", what); }
@@ -20,7 +25,10 @@ static int damaged(walk *w, uint64_t at, const char *what) { return lsm_fail(w->
 static int walk_block(walk *w, lsm_handle h, int component, lsm_block **out) {
     lsm_table *t = w->t;
     if (h.offset != w->at) return damaged(w, h.offset, "a gap or an overlap between blocks");
+    if (lsm_check_size(t, h, w->e) != LSM_OK) return LSM_CORRUPT;
     size_t n = (size_t)h.size + LSM_TRAILER;
+    if (w->stop && __atomic_load_n(w->stop, __ATOMIC_RELAXED)) return lsm_fail(w->e, LSM_CANCELLED, t->path, h.offset, "stopped");
+    lsm_bucket_take(w->bucket, n);
     uint8_t *raw = malloc(n);
     if (!raw) return lsm_fail(w->e, LSM_NOMEM, t->path, h.offset, "out of memory");
     int64_t got = t->file->ops->pread(t->file, raw, n, h.offset);
@@ -52,6 +60,11 @@ static int check_entry(walk *w, const lsm_entry *e, lsm_handle h, const uint8_t 
         int c = lsm_compare_keys(w->last, w->last_len, e->key, e->key_len);
         if (c > 0 || (c == 0 && w->last_seq <= e->seq)) return damaged(w, h.offset, "entries out of order");
     }
+    if (e->kind > LSM_VALUE_POINTER || e->kind == LSM_RANGE_DELETE) return damaged(w, h.offset, "an entry of a kind that there is not");
+    int refs = e->kind == LSM_VALUE_POINTER ? lsm_value_refs_add(&w->refs, e) : LSM_OK;
+    if (refs != LSM_OK)
+        return refs == LSM_NOMEM ? lsm_fail(w->e, refs, t->path, h.offset, "out of memory")
+                                 : damaged(w, h.offset, "a pointer of a wrong length");
     if (lsm_compare_keys(e->key, e->key_len, sep, sep_len) > 0) return damaged(w, h.offset, "a key behind its block's separator");
     if (t->filter_bytes && !t->filter->may_contain(t->filter_bytes, t->footer.filter.size, t->filter->hash(e->key, e->key_len)))
         return damaged(w, h.offset, "the filter denies a key of the table");
@@ -89,7 +102,9 @@ static int walk_data(walk *w, const lsm_index_part *part) {
             lsm_block_iter_init(&it, &v);
             for (lsm_block_first(&it); status == LSM_OK && it.valid; lsm_block_next(&it))
                 status = check_entry(w, &it.e, part->handles[i], sep, sn);
-            if (status == LSM_OK && it.status != LSM_OK) status = damaged(w, part->handles[i].offset, "the block does not parse");
+            if (status == LSM_OK && it.status != LSM_OK)
+                status = it.status == LSM_NOMEM ? lsm_fail(w->e, LSM_NOMEM, w->t->path, part->handles[i].offset, "out of memory")
+                                                : damaged(w, part->handles[i].offset, "the block does not parse");
         }
         lsm_block_iter_free(&it);
         lsm_block_release(b);
@@ -131,14 +146,16 @@ static int check_totals(walk *w) {
     if (w->entries != x->entries || w->deletions != x->deletions || w->key_bytes != x->raw_key_bytes ||
         w->value_bytes != x->raw_value_bytes || w->blocks != x->data_blocks || w->min_seq != x->min_seq || w->max_seq != x->max_seq)
         return damaged(w, w->t->footer.props.offset, "the properties do not agree with the entries");
+    if (w->refs.n != x->n_values || (x->n_values && memcmp(w->refs.rows, x->values, x->n_values * sizeof *x->values)))
+        return damaged(w, w->t->footer.props.offset, "the properties do not agree with the entries on value files");
     if (w->at != w->t->size - LSM_FOOTER) return damaged(w, w->at, "bytes that belong to no block");
     if (w->chain != w->t->footer.chain)
         return damaged(w, w->t->size - LSM_FOOTER, "the chain over all blocks does not end as the footer says");
     return LSM_OK;
 }
 
-int lsm_table_verify(lsm_table *t, lsm_error *error) {
-    walk w = {.t = t, .e = error, .min_seq = UINT64_MAX, .last = malloc(LSM_MAX_KEY)};
+int lsm_table_verify(lsm_table *t, struct lsm_bucket *bucket, const int *stop, lsm_error *error) {
+    walk w = {.t = t, .e = error, .bucket = bucket, .stop = stop, .min_seq = UINT64_MAX, .last = malloc(LSM_MAX_KEY)};
     if (!w.last) return lsm_fail(error, LSM_NOMEM, t->path, 0, "out of memory");
     int status = t->footer.index_kind == LSM_INDEX_FULL ? walk_data(&w, t->index) : walk_two_level(&w);
     if (status == LSM_OK) status = walk_block(&w, t->footer.index, LSM_C_INDEX, NULL);
@@ -160,6 +177,7 @@ int lsm_table_verify(lsm_table *t, lsm_error *error) {
             status = lsm_footer_decode(t->env, raw, t->path, t->size, &again, error);
         }
     }
+    free(w.refs.rows);
     free(w.last);
     return status;
 }

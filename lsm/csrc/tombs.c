@@ -144,7 +144,7 @@ static int grow_tree(part *p) {
             p->first[i] = next[i] = total;
             total += here;
         }
-        p->seqs = malloc((total ? total : 1) * sizeof *p->seqs);
+        p->seqs = malloc(total * sizeof *p->seqs);
         if (p->seqs) hang(p, next, 1);
     }
     free(next);
@@ -154,7 +154,8 @@ static int grow_tree(part *p) {
 /* The list that follows old by one range: as many neighbours at its end as are of one size become one part. */
 static int follow(const list *old, const lsm_range *r, part **made, list **out) {
     size_t n = old ? old->n : 0, keep = n, ranges = 1;
-    while (keep >= FAN - 1 && old->parts[keep - (FAN - 1)]->n_ranges == ranges && old->parts[keep - 1]->n_ranges == ranges) {
+    while (keep >= FAN - 1 &&
+           old->parts[keep - (FAN - 1)]->n_ranges == ranges) { /* and so those behind it: sizes never grow towards the end */
         ranges *= FAN;
         keep -= FAN - 1;
     }
@@ -184,7 +185,7 @@ int lsm_tombs_add(lsm_tombs *t, const uint8_t *start, size_t sn, const uint8_t *
     if (sn > LSM_MAX_KEY || en > LSM_MAX_KEY || lsm_compare_keys(start, sn, end, en) >= 0) return LSM_INVALID;
     list *old = atomic_load_explicit(&t->now, memory_order_relaxed), *l;
     size_t n = atomic_load_explicit(&t->count, memory_order_relaxed), at, c = chunk_of(n, &at);
-    if (c >= CHUNKS) return LSM_NOMEM;
+    if (c >= CHUNKS) return LSM_NOMEM; /* uncovered (guard): 4 billion ranges */
     lsm_range *chunk = atomic_load_explicit(&t->chunks[c], memory_order_relaxed);
     if (!chunk) {
         if (!(chunk = malloc(((size_t)16 << c) * sizeof *chunk))) return LSM_NOMEM;

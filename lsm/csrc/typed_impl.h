@@ -30,6 +30,12 @@ static inline const typed *typed_of(PyObject *self) { return PyCapsule_GetPointe
 /* Return a tuple of the functions bound to a tuple of objects, n_objects of them; NULL with an exception. */
 PyObject *typed_bind(PyMethodDef *methods, int n_methods, PyObject *objects, Py_ssize_t n_objects);
 
+/* Let go of an object; NULL. */
+static inline PyObject *typed_drop(PyObject *o) {
+    Py_DECREF(o);
+    return NULL;
+}
+
 /* Call the function at position `which` with the arguments of a METH_FASTCALL | METH_KEYWORDS call. */
 PyObject *typed_slow(const typed *t, int which, PyObject *const *args, Py_ssize_t n, PyObject *names);
 

@@ -12,6 +12,7 @@
 #define SLEEP_FROM 50000 /* ns of delay saved up before a writer sleeps */
 #define NOW_BYTES ((size_t)64 << 10) /* a write of more is better done without the interpreter's lock */
 #define NEAR 32 /* operations of a batch whose places in the memtable are sought side by side */
+#define PACKED_HEAD 16 /* of a packed record: seq u64 | length u32 | type u32 */
 #define TOMB_BYTES 128 /* of a range in a list of range deletes: itself, two cuts, their sequence numbers */
 
 static int fail_here(lsm_db *db, int status, const char *what) {
@@ -37,7 +38,10 @@ static int admission(lsm_keyspace *ks, uint64_t bytes) {
 
 static int append_log(lsm_db *db, uint64_t seq, const rec_slice *parts, size_t n, size_t bytes, uint64_t *lsn, lsm_error *e) {
     if (!db->wal) return LSM_OK;
+    int syncs = db->sync_mode == REC_SYNC_EVERY || db->sync_mode == REC_SYNC_INTERVAL; /* then an append may */
+    int slot = syncs ? lsm_watch_begin(db->env->watch, LSM_W_LOG_SYNC) : -1;
     int r = db->wal_ops->append(db->wal, seq, parts, n, lsn);
+    lsm_watch_end(db->env->watch, slot);
     if (__builtin_expect(r == 1, 0)) {
         int status = lsm_rotate_locked(db, bytes, e);
         if (status != LSM_OK) return status;
@@ -68,18 +72,32 @@ static int apply(lsm_keyspace *ks, const lsm_entry *e, uint64_t log) {
     return status;
 }
 
-static inline int is_full(const lsm_keyspace *ks) { return lsm_mem_memory(ks->super->active) >= ks->config.write_buffer; }
+static inline int is_full(const lsm_keyspace *ks) {
+    const lsm_mem *m = ks->super->active;
+    return lsm_mem_memory(m) >= ks->config.write_buffer || (ks->config.buffer_entries && lsm_mem_count(m) >= ks->config.buffer_entries);
+}
 
 static void raise_visible(lsm_db *db, uint64_t seq) {
     uint64_t now = atomic_load_explicit(&db->visible, memory_order_relaxed);
+    /* uncovered (race): two writes become visible at one moment */
     while (now < seq && !atomic_compare_exchange_weak_explicit(&db->visible, &now, seq, memory_order_release, memory_order_relaxed)) {
     }
 }
 
+/* Before unlock: the log that settle must sync, held until then; NULL when it need not. */
+static rec_wal *to_settle(lsm_db *db, int status, int sync) {
+    if (status != LSM_OK || !db->wal || (db->sync_mode != REC_SYNC_GROUP && !sync)) return NULL;
+    atomic_fetch_add(&db->syncing, 1);
+    return db->wal;
+}
+
 /* After unlock: makes the record durable where the mode or the caller wants it, then visible. */
-static int settle(lsm_db *db, uint64_t seq, uint64_t lsn, int sync, lsm_error *e) {
-    if (db->wal && (db->sync_mode == REC_SYNC_GROUP || sync)) {
-        int r = db->wal_ops->sync_to(db->wal, sync && db->sync_mode != REC_SYNC_GROUP ? UINT64_MAX : lsn);
+static int settle(lsm_db *db, rec_wal *wal, uint64_t seq, uint64_t lsn, int sync, lsm_error *e) {
+    if (wal) {
+        int slot = lsm_watch_begin(db->env->watch, LSM_W_LOG_SYNC);
+        int r = db->wal_ops->sync_to(wal, sync && db->sync_mode != REC_SYNC_GROUP ? UINT64_MAX : lsn);
+        lsm_watch_end(db->env->watch, slot);
+        atomic_fetch_sub(&db->syncing, 1);
         if (r < 0) {
             lsm_db_poison(db, LSM_IO, "the log could not be synced");
             return lsm_fail_io(e, r, "log", "sync log");
@@ -130,7 +148,8 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
     } else if (pthread_mutex_trylock(&db->write_lock)) {
         lsm_leave(db);
         return LSM_BUSY;
-    } else if (ks->super && lsm_mem_memory(ks->super->active) + 2 * NOW_BYTES > ks->config.write_buffer) {
+    } else if (ks->super && (lsm_mem_memory(ks->super->active) + 2 * NOW_BYTES > ks->config.write_buffer ||
+                             (ks->config.buffer_entries && lsm_mem_count(ks->super->active) + 1 >= ks->config.buffer_entries))) {
         pthread_mutex_unlock(&db->write_lock);
         lsm_leave(db);
         return LSM_BUSY; /* it may be the write that seals */
@@ -149,14 +168,16 @@ static int write_one(lsm_keyspace *ks, int kind, const uint8_t *key, size_t kn, 
             status = lsm_fail(&e, LSM_NOMEM, "", 0, "out of memory");
         } else {
             after_apply(db, seq);
-            sealed = is_full(ks) && lsm_seal_locked(ks, 1, NULL) != LSM_NOT_FOUND;
+            sealed = is_full(ks);
+            if (sealed) lsm_seal_locked(ks, 1, NULL); /* when that fails the next write tries again */
         }
     }
+    rec_wal *wal = to_settle(db, status, 0);
     pthread_mutex_unlock(&db->write_lock);
     if (status == LSM_OK) {
         lsm_tally(db->env->ledger, kind == LSM_PUT ? LSM_N_PUT : LSM_N_DELETE, 1);
         lsm_tally(db->env->ledger, LSM_N_USER_BYTES, kn + vn);
-        status = settle(db, seq, lsn, 0, &e);
+        status = settle(db, wal, seq, lsn, 0, &e);
     }
     lsm_leave(db);
     if (status < 0) lsm_remember(db, &e);
@@ -217,7 +238,8 @@ static void bring_near(lsm_db *db, const uint8_t *p, const uint8_t *end, uint32_
     const uint8_t *keys[NEAR];
     size_t lens[NEAR];
     uint32_t first = 0, id = 0, count = 0;
-    for (lsm_entry op; count < n && (p = parse_op(p, end, &op, &id)); count++) {
+    for (lsm_entry op; count < n; count++) {
+        p = parse_op(p, end, &op, &id); /* the batch was checked */
         if (count && id != first) break;
         first = id;
         keys[count] = op.key;
@@ -263,11 +285,12 @@ static int commit_locked(lsm_db *db, const uint8_t *batch, size_t n, uint32_t co
         after_apply(db, seq + count - 1);
         sealed = seal_full(db, 1);
     }
+    rec_wal *wal = to_settle(db, status, sync);
     pthread_mutex_unlock(&db->write_lock);
     if (status == LSM_OK) {
         lsm_tally(db->env->ledger, LSM_N_BATCH, 1);
         lsm_tally(db->env->ledger, LSM_N_USER_BYTES, user_bytes);
-        status = settle(db, seq + count - 1, lsn, sync, e);
+        status = settle(db, wal, seq + count - 1, lsn, sync, e);
     }
     return status == LSM_OK && sealed ? LSM_SEALED : status;
 }
@@ -364,13 +387,14 @@ int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const ui
     return status;
 }
 
-int lsm_replay(lsm_db *db, uint64_t seq, const uint8_t *batch, size_t n, lsm_error *error) {
-    if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+/* One record. The write lock is held. */
+static int replay_locked(lsm_db *db, uint64_t seq, const uint8_t *batch, size_t n, lsm_error *error) {
     uint32_t count;
     uint64_t ignored = 0;
     int sealed = 0;
-    pthread_mutex_lock(&db->write_lock);
     int status = check_batch(db, batch, n, 0, &count, &ignored, error);
+    if (status == LSM_OK && (seq > LSM_SEQ_MAX || count > LSM_SEQ_MAX - seq))
+        status = lsm_fail(error, LSM_CORRUPT, "", 0, "a log record has sequence number %llu", (unsigned long long)seq);
     if (status == LSM_INVALID) status = LSM_CORRUPT; /* its checksum was right: it was written so */
     if (status == LSM_OK && apply_batch(db, batch, n, seq, 0, 1) != LSM_OK) status = lsm_fail(error, LSM_NOMEM, "", 0, "out of memory");
     if (status == LSM_OK && count) {
@@ -379,7 +403,58 @@ int lsm_replay(lsm_db *db, uint64_t seq, const uint8_t *batch, size_t n, lsm_err
         raise_visible(db, last);
         sealed = seal_full(db, 0);
     }
+    return status == LSM_OK && sealed ? LSM_SEALED : status;
+}
+
+int lsm_replay(lsm_db *db, uint64_t seq, const uint8_t *batch, size_t n, lsm_error *error) {
+    if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+    pthread_mutex_lock(&db->write_lock);
+    int status = replay_locked(db, seq, batch, n, error);
     pthread_mutex_unlock(&db->write_lock);
     lsm_leave(db);
-    return status == LSM_OK && sealed ? LSM_SEALED : status;
+    return status;
+}
+
+/* The packed record at p: its payload and its end; NULL when it goes over the end of all. */
+static const uint8_t *packed_record(const uint8_t *p, const uint8_t *end, rec_slice *payload) {
+    if (end - p < PACKED_HEAD || (uint64_t)(end - p) - PACKED_HEAD < lsm_get32(p + 8)) return NULL;
+    *payload = (rec_slice){p + PACKED_HEAD, lsm_get32(p + 8)};
+    return p + PACKED_HEAD + payload->size;
+}
+
+/* Tells the memtable which keys come next, as bring_near does: those of the records from p on, as long as they are of one operation. */
+static void bring_records_near(lsm_db *db, const uint8_t *p, const uint8_t *end) {
+    const uint8_t *keys[NEAR];
+    size_t lens[NEAR];
+    uint32_t first = 0, id = 0, count = 0;
+    rec_slice r;
+    for (lsm_entry op; count < NEAR && (p = packed_record(p, end, &r)); count++) {
+        const uint8_t *batch = r.data;
+        if (r.size < 4 || lsm_get32(batch) != 1 || !parse_op(batch + 4, batch + r.size, &op, &id) || (count && id != first)) break;
+        first = id;
+        keys[count] = op.key;
+        lens[count] = op.key_len;
+    }
+    const lsm_keyspace *ks = count > 1 ? find_space(db, first) : NULL;
+    if (ks && ks->config.memtable->near) ks->config.memtable->near(ks->super->active->impl, keys, lens, count);
+}
+
+int lsm_replay_many(lsm_db *db, const uint8_t *packed, size_t n, lsm_error *error) {
+    if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+    const uint8_t *end = packed + n;
+    int status = LSM_OK;
+    pthread_mutex_lock(&db->write_lock);
+    for (uint64_t i = 0; packed < end && status >= 0; i++) {
+        rec_slice payload;
+        if (i % NEAR == 0) bring_records_near(db, packed, end);
+        const uint8_t *next = packed_record(packed, end, &payload);
+        if (!next)
+            status = lsm_fail(error, LSM_CORRUPT, "", 0, "the records of a log do not add up");
+        else if (lsm_get32(packed + 12) == REC_WAL_DATA)
+            status = replay_locked(db, lsm_get64(packed), payload.data, payload.size, error);
+        packed = next;
+    }
+    pthread_mutex_unlock(&db->write_lock);
+    lsm_leave(db);
+    return status < 0 ? status : LSM_OK;
 }

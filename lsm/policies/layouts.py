@@ -1,11 +1,15 @@
-"""Layouts: how many sorted runs a level holds, and what happens when it holds too much.
+"""Layouts: how many sorted runs a level holds, and how many bytes. Each is a shape; what is due and what moves follows from it (base.py).
 
 | kind | runs in levels 1 .. L-1 | runs in the last level | source |
 |---|---|---|---|
 | leveling | 1 | 1 | O'Neil et al. 1996; LevelDB |
-| tiering | up to T - 1 | up to T - 1 | Jagadish et al. 1997; Dayan et al., SIGMOD 2017 |
 | 1-leveling | up to l0_trigger in level 0, then 1 | 1 | RocksDB's leveled style: full level 0, partial below |
+| tiering | up to T - 1 | up to T - 1 | Jagadish et al. 1997; Dayan et al., SIGMOD 2017 |
 | lazy-leveling | up to T - 1 | 1 | Dostoevsky, SIGMOD 2018 |
+| fluid | up to K | up to Z | Dostoevsky, SIGMOD 2018 |
+| runs-vector | up to K_i, a number a level | the same | Endure, VLDB 2022; K-LSM |
+
+Others: `growth.py` (CLL, LSM-bush, horizontal, Vertiorizon), `sharded.py` (UCS, guards), `expiring.py` (FIFO, time windows).
 
 Level 0 takes the flushes, a run each, in all of them. With leveling level 0 merges as soon as there is one run; level i holds
 level_base * T^(i-1) bytes. With tiering a level merges when it has T runs, into one new run of the next.
@@ -13,146 +17,119 @@ level_base * T^(i-1) bytes. With tiering a level merges when it has T runs, into
 
 from __future__ import annotations
 
-from ..plan import Plan, TreeView, span
+from collections.abc import Sequence
+
+from ..options import Options
+from ..params import Param
+from ..plan import TreeView
 from ..registry import LAYOUTS
-from ..version import Level, TableInfo
-from .pickers import Picker
+from .base import Layout, LevelShape, Shape
 
 
-def capacity(view: TreeView, level: int) -> int:
+def capacity(view: TreeView, level: int) -> float:
     """Return the bytes that a level may hold: level_base * T^(level - 1)."""
     c = view.options.compaction
-    return int(c.level_base * c.size_ratio ** (level - 1))
+    return float(c.level_base * c.size_ratio ** (level - 1))
 
 
-def overlapping(tables: tuple[TableInfo, ...], inputs: list[TableInfo]) -> list[TableInfo]:
-    """Return those of some tables that share a key with the span of the inputs."""
-    covered = span(inputs)
-    return [t for t in tables if t.overlaps(*covered)]
+class Leveling(Layout):
+    """One run a level; of an over-full level what the granularity says moves down, the most full level first."""
 
+    kind, source = "leveling", "O'Neil et al., Acta Informatica 1996; LevelDB"
 
-def merge_level(view: TreeView, level: Level, output: int, reason: str, *, new_run: bool) -> Plan | None:
-    """Plan: all of a level, with what overlaps of the next unless it becomes a run of its own. None when a job is in the way."""
-    inputs = list(level.tables)
-    if not new_run and output != level.number:
-        inputs += overlapping(view.level(output).tables, inputs)
-    if not view.is_free(*inputs):
-        return None
-    return Plan(tuple(t.number for t in inputs), output, reason, new_run)
+    def shape(self, view: TreeView) -> Shape:
+        below = (LevelShape(capacity(view, i)) for i in range(1, view.options.compaction.max_levels))
+        return Shape((LevelShape(runs=self.flushed_runs(view)), *below))
 
-
-class Leveling:
-    """One run a level; an over-full level moves one picked table down. The most full level first."""
-
-    kind = "leveling"
-    trigger = 1
-
-    def __init__(self, picker: Picker) -> None:
-        self.picker = picker
-
-    def plan(self, view: TreeView) -> Plan | None:
-        """Level 0 first, then the level with the highest fill."""
-        for level in view.levels[1:]:
-            if len(level.runs) > 1:  # left by another layout, or by a plan from outside
-                return merge_level(view, level, level.number, f"level {level.number} has {len(level.runs)} runs", new_run=False)
-        zero = view.level(0)
-        if len(zero.runs) >= self.l0_trigger(view):
-            plan = merge_level(view, zero, 1, f"level 0 has {len(zero.runs)} runs", new_run=False)
-            if plan:
-                return plan
-        fills = [(lv.size / capacity(view, lv.number), lv) for lv in view.levels[1 : view.options.compaction.max_levels - 1]]
-        for fill, level in sorted(fills, key=lambda f: (-f[0], f[1].number)):
-            if fill <= 1:
-                break
-            plan = self.move_down(view, level, fill)
-            if plan:
-                return plan
-        return None
-
-    def l0_trigger(self, view: TreeView) -> int:
-        """Runs in level 0 from which they merge."""
-        return self.trigger
-
-    def move_down(self, view: TreeView, level: Level, fill: float) -> Plan | None:
-        """Plan one picked table of a level with what overlaps below."""
-        below = view.level(level.number + 1).tables
-        candidates = [t for t in level.tables if view.is_free(t, *overlapping(below, [t]))]
-        if not candidates:
-            return None
-        picked = self.picker.pick(view, level.number, candidates, below)
-        inputs = [picked, *overlapping(below, [picked])]
-        reason = f"level {level.number} is {fill:.2f} full, {self.picker.kind} picked {picked.number}"
-        return Plan(tuple(t.number for t in inputs), level.number + 1, reason)
+    def flushed_runs(self, view: TreeView) -> int:
+        """Return the runs that may rest in level 0."""
+        return 0
 
 
 class OneLeveling(Leveling):
     """Leveling below a tiered level 0: l0_trigger runs gather there before they merge."""
 
-    kind = "1-leveling"
+    kind, source = "1-leveling", "RocksDB, leveled compaction"
 
-    def l0_trigger(self, view: TreeView) -> int:
-        """The option l0_trigger."""
-        return view.options.compaction.l0_trigger
+    def flushed_runs(self, view: TreeView) -> int:
+        """One less than the option l0_trigger."""
+        return view.options.compaction.l0_trigger - 1
 
 
-class Tiering:
+class Tiering(Layout):
     """Up to T - 1 runs a level; T of them become one run of the next."""
 
-    kind = "tiering"
+    kind, source = "tiering", "Jagadish et al., VLDB 1997; Dayan et al., SIGMOD 2017"
 
-    def __init__(self, picker: Picker) -> None:
-        self.picker = picker
+    def shape(self, view: TreeView) -> Shape:
+        return Shape((LevelShape(runs=view.options.compaction.size_ratio - 1, run_bytes=0),))
 
-    def plan(self, view: TreeView) -> Plan | None:
-        """The shallowest level with T runs; in the last level that is allowed they become one run of the same level."""
-        c = view.options.compaction
-        for level in view.levels:
-            if len(level.runs) < c.size_ratio:
-                continue
-            output = min(level.number + 1, c.max_levels - 1)
-            plan = merge_level(view, level, output, f"level {level.number} has {len(level.runs)} runs", new_run=True)
-            if plan:
-                return plan
-        return None
+    def most_runs(self, options: Options) -> tuple[float, float]:
+        return options.compaction.size_ratio - 1, options.compaction.size_ratio - 1
 
 
-class LazyLeveling:
-    """Tiering above, one run in the last level: T runs of the level before it merge into that run."""
+class LazyLeveling(Layout):
+    """Tiering above, one run in the last level: T runs of the level before it merge into that run. A last level that outgrows
+    level_base * T^(L-1) bytes moves down, untouched."""
 
-    kind = "lazy-leveling"
+    kind, source = "lazy-leveling", "Dayan and Idreos, Dostoevsky, SIGMOD 2018"
 
-    def __init__(self, picker: Picker) -> None:
-        self.picker = picker
+    def shape(self, view: TreeView) -> Shape:
+        last = view.last
+        tiers = LevelShape(runs=view.options.compaction.size_ratio - 1, run_bytes=0)
+        if not last:
+            return Shape((tiers,))
+        return Shape((*[tiers] * last, LevelShape(), tiers), last + (view.level(last).size > capacity(view, last)))
 
-    def plan(self, view: TreeView) -> Plan | None:
-        """The shallowest level with T runs. The last level grows a new one below it when it holds T times its capacity's share."""
-        c = view.options.compaction
-        last = max((lv.number for lv in view.levels if lv.runs), default=0)
-        if last > 0 and len(view.level(last).runs) > 1:
-            return merge_level(view, view.level(last), last, f"the last level has {len(view.level(last).runs)} runs", new_run=False)
-        for level in view.levels:
-            if len(level.runs) < c.size_ratio:
-                continue
-            into_last = level.number + 1 >= last and not self._deepens(view, level, last)
-            output = min(level.number + 1, c.max_levels - 1)
-            plan = merge_level(view, level, output, f"level {level.number} has {len(level.runs)} runs", new_run=not into_last)
-            if plan:
-                return plan
-        return self._push_last(view, last)
-
-    def _deepens(self, view: TreeView, level: Level, last: int) -> bool:
-        """Into an empty level below there is nothing to merge with: the outputs are its first run."""
-        return level.number + 1 > last
-
-    def _push_last(self, view: TreeView, last: int) -> Plan | None:
-        """Move the last level's run down, untouched, when it has outgrown its level: the level above it then tiers again."""
-        level = view.level(last)
-        if last == 0 or last + 1 >= view.options.compaction.max_levels or level.size <= capacity(view, last) or len(level.runs) != 1:
-            return None
-        if not view.is_free(*level.tables):
-            return None
-        return Plan(tuple(t.number for t in level.tables), last + 1, f"level {last} outgrew its capacity", new_run=True)
+    def most_runs(self, options: Options) -> tuple[float, float]:
+        return options.compaction.size_ratio - 1, 1
 
 
-for _layout in (Leveling, OneLeveling, Tiering, LazyLeveling):
+def bounded(view: TreeView, runs: Sequence[float]) -> Shape:
+    """Return the shape of at most runs[i - 1] runs in level i, the last number for all below: runs fill up to their share of the level's
+    capacity, one after the other; a full level moves down as a whole."""
+    levels = [LevelShape(runs=0)]
+    for i in range(1, view.options.compaction.max_levels):
+        k, full = runs[min(i, len(runs)) - 1], capacity(view, i)
+        levels.append(LevelShape(full) if k == 1 else LevelShape(full, k, full / k))
+    return Shape(tuple(levels))
+
+
+class Fluid(Layout):
+    """At most K runs in each level, Z in the last. K = Z = 1 is leveling, K = T - 1 and Z = 1 lazy leveling, K = Z = T - 1 tiering."""
+
+    kind, source = "fluid", "Dayan and Idreos, Dostoevsky, SIGMOD 2018, section 4.3"
+    params = (
+        Param("K", 1, 1, 1000, "runs in each level but the last; at most size_ratio - 1 make a difference"),
+        Param("Z", 1, 1, 1000, "runs in the last level; at most size_ratio - 1 make a difference"),
+    )
+
+    def shape(self, view: TreeView) -> Shape:
+        k, z = self.most_runs(view.options)
+        return bounded(view, [*[k] * (max(1, view.last) - 1), z])
+
+    def most_runs(self, options: Options) -> tuple[float, float]:
+        given, most = self.settings(options), options.compaction.size_ratio - 1
+        return min(given["K"], most), min(given["Z"], most)
+
+
+class RunsVector(Layout):
+    """At most K_i runs in level i, from level 1 on; the last number counts for all deeper levels."""
+
+    kind, source = "runs-vector", "Huynh et al., Endure, VLDB 2022; K-LSM"
+    params = (Param("runs", (1,), 1, 1000, "K_1,K_2,...: runs by level; at most size_ratio - 1 make a difference"),)
+
+    def shape(self, view: TreeView) -> Shape:
+        return bounded(view, self.vector(view.options))
+
+    def vector(self, options: Options) -> list[float]:
+        """K_1, K_2, ..."""
+        return [min(k, options.compaction.size_ratio - 1) for k in self.settings(options)["runs"]]
+
+    def most_runs(self, options: Options) -> tuple[float, float]:
+        *above, last = self.vector(options)
+        return max(above, default=last), last
+
+
+for _layout in (Leveling, OneLeveling, Tiering, LazyLeveling, Fluid, RunsVector):
     LAYOUTS[_layout.kind] = _layout

@@ -22,7 +22,7 @@ from indexes.rowset import RowSet
 from ..errors import BusyError, Error
 from . import catalog
 from .changes import Changes, joined
-from .component import Component, io_failures, merge_components, read_component, remove
+from .component import Component, io_failures, merge_components, read_component
 from .index import Index
 from .predicate import Predicate
 
@@ -109,7 +109,7 @@ def resume(table: Table) -> None:
 def run(table: Table, index: Index, snapshot: Snapshot, progress: Callable[[int], None] | None) -> None:
     """Scan a snapshot in which nothing is that a crash may lose, merge, make it ready."""
     riding, db = table.riding, table.db
-    made = [read_component(db.fs, db.path, n) for n in index.parts]
+    made = [read_component(db.fs, db.path, n, db.state.database_id, mapped=db.limits is None) for n in index.parts]
     last = list[Changes]()
     done = 0
     for rows, found, following in _stretches(table, index, snapshot):
@@ -117,7 +117,7 @@ def run(table: Table, index: Index, snapshot: Snapshot, progress: Callable[[int]
         if following is None:
             last = found
         else:
-            made.insert(0, _component(index, found).write(db.fs, db.path, db.core.take_numbers(1)))
+            made.insert(0, _component(index, found).write(db))
             with db.executor.lock, _wanted(table, index, made[0]):
                 with io_failures():
                     db.fs.sync_dir(db.path)
@@ -127,7 +127,7 @@ def run(table: Table, index: Index, snapshot: Snapshot, progress: Callable[[int]
         if progress is not None:
             progress(done)
     base = merge_components([_component(index, last), *made], {index.id: index.type})
-    base = base.write(db.fs, db.path, db.core.take_numbers(1))
+    base = base.write(db)
     holders = _holders(table, index, base) if index.unique else {}
     with db.executor.lock, _wanted(table, index, base), riding.lock:  # a writer or reader sees it ready with its base, or neither
         _check_newer(table, index, holders)
@@ -139,7 +139,7 @@ def run(table: Table, index: Index, snapshot: Snapshot, progress: Callable[[int]
             raise
     parts, index.parts = index.parts, []
     for n in parts:
-        remove(db.fs, db.path, n)
+        db.remove(f"{n:06d}.idx")
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def _wanted(table: Table, index: Index, made: Component) -> Iterator[None]:
         yield
     except BaseException:
         if made.number not in table.db.state.attached_files():
-            remove(table.db.fs, table.db.path, made.number)
+            table.db.remove(f"{made.number:06d}.idx")
         raise
 
 
@@ -253,7 +253,7 @@ def _drop(table: Table, index: Index) -> None:
         gone = [c for c in riding.runs.components if not c.main and set(c.segments) <= {index.id}]
         riding.install([c for c in riding.runs.components if c not in gone])
         for n in [c.number for c in gone] + index.parts:
-            remove(table.db.fs, table.db.path, n)
+            table.db.remove(f"{n:06d}.idx")
 
 
 def rename(table: Table, name: str, new: str) -> None:

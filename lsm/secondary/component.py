@@ -1,20 +1,23 @@
 """Components: what a stretch of changes did to the indexes of a table: the rows touched, and a segment an index. In memory or in a file.
 
     file   = magic 8 | section ... | footer | size of footer u32 | crc of footer u32 | magic 8
-    footer = JSON {"lo", "hi", "epoch", "main", "sections": {"touched": [at, size, crc], "<index id>": [at, size, crc], ...}}
+    footer = JSON {"database", "number", "lo", "hi", "epoch", "main",
+                   "sections": {"touched": [at, size, crc], "<index id>": [at, size, crc], ...}}
 
-All little-endian; crc: masked CRC32C. A row id in ``touched`` voids what older components say of that row.
+All little-endian; crc: masked CRC32C. Sections stand one behind the other, each filled up with zeros to a multiple of 8.
+A row id in ``touched`` voids what older components say of that row.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
+import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +25,18 @@ import numpy.typing as npt
 from indexes.rowset import RowSet
 from recovery import FileSystem, crc32c, mask
 
-from ..errors import CorruptionError, IOFailure
+from .. import stored_json
+from ..errors import CorruptionError, of_os
 from .kinds import IndexType
+
+if TYPE_CHECKING:
+    from ..db import DB
 
 MAGIC = b"LSMIDX\x00\x01"
 _END = struct.Struct("<II8s")
+_PLACE = range(stored_json.LARGEST)
+_SECTION = (_PLACE, _PLACE, range(1 << 32))
+_FORM = {"database": str, "number": _PLACE, "lo": range(1 << 56), "hi": range(1 << 56), "epoch": _PLACE, "main": bool, "sections": dict}
 
 
 @dataclass(eq=False)
@@ -56,11 +66,15 @@ class Component:
         """Return the opened segment of an index."""
         view = self._views.get(index)
         if view is None:
-            view = self._views.setdefault(index, kind.open(self.segments[index]))
+            try:
+                view = self._views.setdefault(index, kind.open(self.segments[index]))
+            except ValueError as e:
+                raise CorruptionError(f"the segment of index {index}: {e}", f"{self.number:06d}.idx") from None
         return view
 
-    def write(self, fs: FileSystem, directory: str, number: int) -> Component:
-        """Write it to a file and sync that (not the directory). Returns the component of the file. IOFailure."""
+    def write(self, db: DB) -> Component:
+        """Write it to a new file and sync that (not the directory). Returns the component of the file. IOFailure."""
+        fs, directory, number = db.fs, db.path, db.core.take_numbers(1)
         parts, sections, at = [MAGIC], {}, len(MAGIC)
         named = {"touched": self.touched.to_bytes()} | {str(i): s for i, s in self.segments.items()}
         for name, data in named.items():
@@ -68,14 +82,22 @@ class Component:
             pad = -len(data) % 8
             parts += (data, bytes(pad))
             at += len(data) + pad
-        row = {"lo": self.lo, "hi": self.hi, "epoch": self.epoch, "main": self.main, "sections": sections}
+        row = {
+            "database": f"{db.state.database_id:016x}",
+            "number": number,
+            "lo": self.lo,
+            "hi": self.hi,
+            "epoch": self.epoch,
+            "main": self.main,
+            "sections": sections,
+        }
         footer = json.dumps(row, separators=(",", ":")).encode()
         parts += (footer, _END.pack(len(footer), mask(crc32c(footer)), MAGIC))
         path = f"{directory}/{number:06d}.idx"
         try:
             with io_failures():
                 fs.write_all(path, b"".join(parts), sync=True)
-            return read_component(fs, directory, number)
+            return read_component(fs, directory, number, db.state.database_id)
         except BaseException:
             remove(fs, directory, number)
             raise
@@ -83,11 +105,11 @@ class Component:
 
 @contextmanager
 def io_failures() -> Iterator[None]:
-    """Raise IOFailure for OSError."""
+    """Raise IOFailure for OSError, CorruptionError for bytes that the encryption refuses."""
     try:
         yield
     except OSError as e:
-        raise IOFailure(e.strerror or str(e), str(e.filename or ""), e.errno or 0) from e
+        raise of_os(e) from e
 
 
 def remove(fs: FileSystem, directory: str, number: int) -> None:
@@ -98,34 +120,59 @@ def remove(fs: FileSystem, directory: str, number: int) -> None:
         return
 
 
-def _content(fs: FileSystem, path: str) -> npt.NDArray[np.uint8]:
+def _content(fs: FileSystem, path: str, *, mapped: bool) -> npt.NDArray[np.uint8]:
     """The bytes as an array: a memoryview that C holds must not be part of a cycle that the collector clears, an array may."""
-    if fs.name != "posix" or not fs.stat(path)[0]:
+    if not mapped or fs.name != "posix" or not fs.stat(path)[0]:
         return np.frombuffer(fs.read_all(path), np.uint8)
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
-def read_component(fs: FileSystem, directory: str, number: int) -> Component:
-    """Open a file; every checksum is verified. CorruptionError names the section; IOFailure. O(bytes)."""
+def read_component(fs: FileSystem, directory: str, number: int, database: int | None, *, mapped: bool = True) -> Component:
+    """Open a file of a database of this id (None: of any); every byte of it is verified. mapped: into memory, where that can be done.
+
+    CorruptionError names the file, and the section; IOFailure. O(bytes).
+    """
     path = f"{directory}/{number:06d}.idx"
     with io_failures():
-        data = _content(fs, path)
+        data = _content(fs, path, mapped=mapped)
+    row, end = _footer(data, path)
+    if database not in (None, int(row["database"], 16)) or row["number"] != number:
+        raise CorruptionError(f"an index file of database {row['database']}, number {row['number']}", path, end)
+    sections, at = {}, len(MAGIC)
+    for name, (begin, length, wanted) in row["sections"].items():
+        section, stop = data[begin : begin + length], begin + length + -length % 8
+        if begin != at or stop > end or mask(crc32c(section.data)) != wanted or data[begin + length : stop].any():
+            raise CorruptionError(f"section {name} of an index file is damaged", path, begin)
+        sections[name], at = section, stop
+    if at != end:
+        raise CorruptionError("bytes of an index file that belong to no section", path, at)
+    try:
+        touched = RowSet.from_bytes(sections.pop("touched"))
+    except ValueError as e:
+        raise CorruptionError(f"the rows touched of an index file: {e}", path, len(MAGIC)) from None
+    return Component(row["lo"], row["hi"], touched, {int(i): s for i, s in sections.items()}, row["epoch"], number, row["main"])
+
+
+def _footer(data: npt.NDArray[np.uint8], path: str) -> tuple[dict[str, Any], int]:
+    """Return the footer, and where it begins."""
     if len(data) < len(MAGIC) + _END.size or bytes(data[:8]) != MAGIC:
         raise CorruptionError("not an index file", path, 0)
     size, crc, magic = _END.unpack(data[-_END.size :].data)
     at = len(data) - _END.size - size
     if magic != MAGIC or at < len(MAGIC) or mask(crc32c(data[at : at + size].data)) != crc:
         raise CorruptionError("the footer of an index file is damaged", path, max(at, 0))
-    row = json.loads(bytes(data[at : at + size]))
-    sections = {}
-    for name, (begin, length, wanted) in row["sections"].items():
-        section = data[begin : begin + length]
-        if len(section) != length or mask(crc32c(section.data)) != wanted:
-            raise CorruptionError(f"section {name} of an index file is damaged", path, begin)
-        sections[name] = section
-    touched = RowSet.from_bytes(sections.pop("touched"))
-    return Component(row["lo"], row["hi"], touched, {int(i): s for i, s in sections.items()}, row["epoch"], number, row["main"])
+    try:
+        row: dict[str, Any] = stored_json.parse(bytes(data[at : at + size]))
+        stored_json.check(row, _FORM)
+        int(row["database"], 16)
+        if "touched" not in row["sections"] or not all(n == "touched" or (n.isascii() and n.isdigit()) for n in row["sections"]):
+            raise stored_json.Bad(f"sections are {', '.join(row['sections'])!r:.60}; allowed: touched, and numbers of indexes")
+        for name, section in row["sections"].items():
+            stored_json.check(section, _SECTION, name)
+    except ValueError as e:
+        raise CorruptionError(f"the footer of an index file makes no sense: {e}", path, at) from None
+    return row, at
 
 
 def in_order(components: Iterable[Component]) -> list[Component]:

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from indexes.rowset import RowSet
 
 from ..errors import ReadOnlyError
-from ..memtable_twin import PUT
+from ..memtable_twin import Entry
 from ..native_tables import scan
+from ..native_values import value_of
 from .changes import Changes, Gather, joined, settled
-from .component import Component, Runs, Stack, in_order, io_failures, merge_components, read_component, remove
+from .component import Component, Runs, Stack, in_order, io_failures, merge_components, read_component
 from .index import Index
 from .kinds import IndexType
 
@@ -67,7 +68,9 @@ class Riding:
         self.recent: tuple[Component, ...] = ()
         self.epoch = int(row.get("epoch", 0)) + 1
         self.covered = int(row.get("covered", 0))
-        self.runs = Runs([read_component(db.fs, db.path, n) for n in row.get("components", ())])
+        self.runs = Runs(
+            [read_component(db.fs, db.path, n, db.state.database_id, mapped=db.limits is None) for n in row.get("components", ())]
+        )
         self.merging = False
         self.counters = {"flushed_bytes": 0, "merged_bytes": 0, "absorbed": 0}
 
@@ -143,7 +146,7 @@ class Riding:
         try:
             for epoch in sorted({c.epoch for c in chosen}, reverse=True):
                 whole = merge_components([c for c in chosen if c.epoch == epoch], self.kinds)
-                made.append(whole.write(self.db.fs, self.db.path, self.db.core.take_numbers(1)))
+                made.append(whole.write(self.db))
                 self.counters["flushed_bytes"] += made[-1].size
         except BaseException:
             self.abandoned(_Made(made, frozenset(), 0))
@@ -170,7 +173,7 @@ class Riding:
     def abandoned(self, made: _Made) -> None:
         """Remove files that did not get into the manifest."""
         for c in made.components:
-            remove(self.db.fs, self.db.path, c.number)
+            self.db.remove(f"{c.number:06d}.idx")
 
     def close(self) -> None:
         """Let go of the files."""
@@ -235,7 +238,7 @@ class Riding:
 
     def _merge(self, window: Sequence[Component]) -> None:
         db = self.db
-        merged = merge_components(window, self.kinds).write(db.fs, db.path, db.core.take_numbers(1))
+        merged = merge_components(window, self.kinds).write(db)
         self.counters["merged_bytes"] += merged.size
         self.replace(window, merged)
 
@@ -247,7 +250,7 @@ class Riding:
                 db.fs.sync_dir(db.path)
             self.install(in_order([new, *(c for c in self.runs.components if c not in old)]))
             for c in old:
-                remove(db.fs, db.path, c.number)
+                db.remove(f"{c.number:06d}.idx")
 
     def install(self, components: Sequence[Component]) -> None:
         """Make a list of components the current one, durably. The executor's lock is held."""
@@ -260,14 +263,20 @@ class Riding:
 
     def missed(self) -> dict[bytes, bytes | None]:
         """Return the newest values (None: deleted) of keys that changed in the tables and not in the components."""
-        newest: dict[bytes, tuple[int, bytes | None]] = {}
+        newest: dict[bytes, Entry] = {}
         for table in self.space.tables.values():
             if table.props.max_seq <= self.covered:
                 continue
             for entry in scan(table, cause="open"):
-                if entry.seq > self.covered and entry.seq > newest.get(entry.key, (0, None))[0]:
-                    newest[entry.key] = (entry.seq, entry.value if entry.kind == PUT else None)
-        return {key: value for key, (_, value) in newest.items()}
+                if entry.seq > self.covered and (entry.key not in newest or entry.seq > newest[entry.key].seq):
+                    newest[entry.key] = entry
+        return {key: value_of(entry, self.space.value_files, "open") for key, entry in newest.items()}
+
+    def forget(self) -> None:
+        """Drop what is in memory: it is in the tables now, and `missed` finds it there. The lock is held."""
+        self.pending.clear()
+        self._waiting = self._waiting_bytes = 0
+        self.recent = ()
 
     def catch_up(self, changes: Changes, seq: int) -> None:
         """Make a component of what was missed up to seq, durably."""
@@ -275,7 +284,7 @@ class Riding:
             components = list(self.runs.components)
             if changes:
                 made = self.component_of([changes], self.covered, seq - 1)
-                components.insert(0, made.write(self.db.fs, self.db.path, self.db.core.take_numbers(1)))
+                components.insert(0, made.write(self.db))
                 with io_failures():
                     self.db.fs.sync_dir(self.db.path)
             self.covered = max(self.covered, seq)

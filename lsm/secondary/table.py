@@ -128,6 +128,12 @@ class Table:
         else:
             self.riding.catch_up(changes, seq)
 
+    def recover(self) -> None:
+        """Give the indexes what was flushed without them, from the tables: after a failure. The executor's lock is held."""
+        with self.riding.lock:
+            self.riding.forget()
+            self._catch_up()
+
     # Rows and keys
 
     def row_of(self, row_id: int, data: bytes) -> dict[str, Any]:
@@ -250,7 +256,7 @@ class Table:
                 self.db.executor.wait_for_room()
                 continue
             if status == FULL:
-                self.db.executor.on_sealed()
+                self.db.executor.after_write()
             for log in self.logs:
                 log.wrote(len(changes))
             return

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from indexes.filters import Bloom
 
 from ... import keys as key_code
 from ...batch import Batch
-from ...memtable_twin import PUT
 from ...native import Table
 from ...native_tables import scan
+from ...native_values import ValueFile, value_of
 from ...scan import prefix_end
 from ..ordered import encoded
 from ..record import column
@@ -63,15 +63,19 @@ class Embedded(Entered):
         with self.db.executor.lock:
             covered = self.db.state.flushed[self.rows.number]
             tables = {number: table.share() for number, table in self.rows.tables.items()}
+            files = {number: file.share() for number, file in self.rows.value_files.items()}
         self.fresh = self.fresh[bisect.bisect_left(self.fresh, (covered, 0)) :]
         self.zones = {number: zones for number, zones in self.zones.items() if number in tables}
         for number, table in tables.items():
             if number not in self.zones:
-                self.zones[number] = list(self._zones(table))
+                self.zones[number] = list(self._zones(table, files))
             table.close()
+        for file in files.values():
+            file.close()
 
-    def _zones(self, table: Table) -> Iterator[Zone]:
-        entries = [(e.key, e.value) for e in scan(table, cause="open") if e.kind == PUT]
+    def _zones(self, table: Table, files: Mapping[int, ValueFile]) -> Iterator[Zone]:
+        found = ((e.key, value_of(e, files, "open")) for e in scan(table, cause="open"))
+        entries = [(key, value) for key, value in found if value is not None]
         self.counters.scanned += len(entries)
         keys = key_code.indexed(column([v for _, v in entries], self.names[self.column]), encoded)
         for at in range(0, len(keys), STRETCH):
