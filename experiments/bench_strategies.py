@@ -26,7 +26,7 @@ from lsm.secondary.strategies import STRATEGIES, Strategy
 from lsm.secondary.strategies.base import Entered, Keys
 
 if TYPE_CHECKING:
-    from .plots import Plot
+    from .plots_base import Plot
 
 ALONE = "no index"
 CARDINALITIES = (100, 10_000)
@@ -146,7 +146,7 @@ def plot(result: Result) -> Plot:
     from matplotlib import rc_context
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-    from .plots import COLOURS, STYLE, Plot, panels
+    from .plots_base import COLOURS, STYLE, Plot, panels
 
     ways = list(dict.fromkeys(way for way, _ in result.rows))
     shown = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from .stores import STORES, Store
+from .measure.clocks import wall_and_waited
+from .stores import BUDGET, STORES, Store
 from .workloads import INSERT, MIXES, READ, RMW, SCAN, UPDATE, Values, keys_of, mixed, pick
 
 VALUE_BYTES = 100
 BATCH = 1000
 MULTI = 100
 SEEK = 50
+MOST_READS = 1_000_000  # a loop over more records reads as often as one over a million
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,25 @@ class Job:
     seed: int
     path: str
     image: str | None = None
+    value: int = VALUE_BYTES
+    budget: int = BUDGET
+
+    def open(self, path: Path | None = None, durable: bool = False) -> Store:
+        """The store at a path, at its own unless given."""
+        return STORES[self.store](path or Path(self.path), self.budget, durable)
+
+    def values(self, ids: Any, generation: int = 0) -> list[bytes]:
+        """Values of records."""
+        return Values(self.value).of(ids, generation)
+
+    @property
+    def reads(self) -> int:
+        """How many operations a loop of reads does."""
+        return min(self.n, MOST_READS)
 
 
 class Failed(Exception):
     """The store gave a wrong answer."""
-
-
-def clock() -> tuple[float, float]:
-    """Wall seconds, and seconds that this thread waited for a core."""
-    waited = Path("/proc/thread-self/schedstat").read_text().split()[1]
-    return time.perf_counter(), int(waited) / 1e9
 
 
 def memory(field: str) -> int:
@@ -65,7 +75,7 @@ def put_loop(job: Job, order: str) -> Loop:
     """Single puts: ascending, or in a random order over an empty store or over the image."""
     ids = np.arange(job.n) if order == "ascending" else np.random.default_rng(job.seed).permutation(job.n)
     generation = int(job.workload == "overwrite")
-    keys, values = keys_of(ids, "dense"), Values(VALUE_BYTES).of(ids, generation)
+    keys, values = keys_of(ids, "dense"), job.values(ids, generation)
 
     def loop(store: Store) -> None:
         put = store.put
@@ -75,10 +85,22 @@ def put_loop(job: Job, order: str) -> Loop:
     return job.n, loop, lambda store, _: sample(store, keys, values)
 
 
+def delete_loop(job: Job) -> Loop:
+    """Single deletes of every record in a random order."""
+    keys = keys_of(np.random.default_rng(job.seed).permutation(job.n), "dense")
+
+    def loop(store: Store) -> None:
+        delete = store.delete
+        for key in keys:
+            delete(key)
+
+    return job.n, loop, lambda store, _: sample(store, keys, [None] * len(keys))
+
+
 def batch_loop(job: Job) -> Loop:
     """Batches of a thousand puts in a random order."""
     ids = np.random.default_rng(job.seed).permutation(job.n)
-    keys, values = keys_of(ids, "dense"), Values(VALUE_BYTES).of(ids)
+    keys, values = keys_of(ids, "dense"), job.values(ids)
     batches = [(keys[i : i + BATCH], values[i : i + BATCH]) for i in range(0, job.n, BATCH)]
 
     def loop(store: Store) -> None:
@@ -89,9 +111,28 @@ def batch_loop(job: Job) -> Loop:
     return job.n, loop, lambda store, _: sample(store, keys, values)
 
 
+def packed_loop(job: Job) -> Loop:
+    """The same batches as buffers, which this engine takes as they are."""
+    ids = np.random.default_rng(job.seed).permutation(job.n)
+    keys, values = keys_of(ids, "dense"), job.values(ids)
+    key_lens, value_lens = np.full(BATCH, len(keys[0]), np.uint32), np.full(BATCH, job.value, np.uint32)
+    packed = [
+        (b"".join(some), key_lens[: len(some)], b"".join(values[i : i + BATCH]), value_lens[: len(some)])
+        for i in range(0, job.n, BATCH)
+        for some in [keys[i : i + BATCH]]
+    ]
+
+    def loop(store: Any) -> None:
+        put_packed = store.db.put_packed
+        for batch in packed:
+            put_packed(*batch)
+
+    return job.n, loop, lambda store, _: sample(store, keys, values)
+
+
 def get_loop(job: Job, distribution: Any, *, missing: bool = False) -> Loop:
     """Single gets."""
-    ids = pick(np.random.default_rng(job.seed), distribution, job.n, job.n)
+    ids = pick(np.random.default_rng(job.seed), distribution, job.n, job.reads)
     keys = keys_of(ids, "dense", missing=missing)
 
     def loop(store: Store) -> None:
@@ -99,12 +140,12 @@ def get_loop(job: Job, distribution: Any, *, missing: bool = False) -> Loop:
         for key in keys:
             get(key)
 
-    return job.n, loop, lambda store, _: sample(store, keys, [None] * len(keys) if missing else Values(VALUE_BYTES).of(ids))
+    return len(keys), loop, lambda store, _: sample(store, keys, [None] * len(keys) if missing else job.values(ids))
 
 
 def multi_loop(job: Job) -> Loop:
     """A hundred keys at once."""
-    keys = keys_of(pick(np.random.default_rng(job.seed), "uniform", job.n, job.n - job.n % MULTI), "dense")
+    keys = keys_of(pick(np.random.default_rng(job.seed), "uniform", job.n, job.reads - job.reads % MULTI), "dense")
     groups = [keys[i : i + MULTI] for i in range(0, len(keys), MULTI)]
 
     def loop(store: Store) -> None:
@@ -124,14 +165,34 @@ def scan_loop(job: Job) -> Loop:
     def check(store: Store, _: Any) -> None:
         pairs = [(bytes(k), bytes(v)) for k, v in store.scan()]
         ids = np.arange(job.n)
-        _require(pairs == list(zip(keys_of(ids, "dense"), Values(VALUE_BYTES).of(ids), strict=True)), "the scan is not what was written")
+        _require(pairs == list(zip(keys_of(ids, "dense"), job.values(ids), strict=True)), "the scan is not what was written")
 
     return job.n, loop, check
 
 
+def chunk_loop(job: Job) -> Loop:
+    """Every pair once, in chunks of packed bytes."""
+
+    def check(store: Any, _: Any) -> None:
+        chunks = list(store.db.scan_chunks())
+        _require(sum(map(len, chunks)) == job.n and chunks[0].pairs()[0][0] == keys_of(np.arange(1), "dense")[0], "the chunks lack some")
+
+    return job.n, lambda store: deque(store.db.scan_chunks(), maxlen=0), check
+
+
+def arrow_loop(job: Job) -> Loop:
+    """Every pair once, in Arrow record batches."""
+    import pyarrow  # noqa: F401 (else the loop would load it)
+
+    def check(store: Any, _: Any) -> None:
+        _require(sum(b.num_rows for b in store.db.scan_arrow()) == job.n, "the record batches lack some")
+
+    return job.n, lambda store: deque(store.db.scan_arrow(), maxlen=0), check
+
+
 def seek_loop(job: Job) -> Loop:
     """Fifty pairs from a random key on; counted in seeks."""
-    count = max(1, job.n // 20)
+    count = max(1, job.reads // 20)
     keys = keys_of(pick(np.random.default_rng(job.seed), "uniform", job.n - SEEK, count), "dense")
 
     def loop(store: Store) -> None:
@@ -145,8 +206,8 @@ def seek_loop(job: Job) -> Loop:
 def mix_loop(job: Job) -> Loop:
     """A YCSB mix."""
     mix = MIXES[job.workload]
-    stream = mixed(mix, job.n, job.n // 10 if mix.scan else job.n, job.seed, "dense")
-    values = Values(VALUE_BYTES).of(stream.ids, 1)
+    stream = mixed(mix, job.n, job.reads // 10 if mix.scan else job.reads, job.seed, "dense")
+    values = job.values(stream.ids, 1)
     rows = list(zip(stream.codes.tolist(), stream.keys(), values, stream.lengths.tolist(), strict=True))
 
     def loop(store: Store) -> None:
@@ -183,9 +244,11 @@ WRITES: dict[str, Callable[[Job], Loop]] = {
     "fillseq": lambda j: put_loop(j, "ascending"),
     "fillrandom": lambda j: put_loop(j, "random"),
     "fillbatch": batch_loop,
+    "put-buffers": packed_loop,
 }
 UPDATES: dict[str, Callable[[Job], Loop]] = {
     "overwrite": lambda j: put_loop(j, "random"),
+    "delete": delete_loop,
     **dict.fromkeys(("ycsb-a", "ycsb-b", "ycsb-d", "ycsb-e", "ycsb-f"), mix_loop),
 }
 READS: dict[str, Callable[[Job], Loop]] = {
@@ -195,22 +258,36 @@ READS: dict[str, Callable[[Job], Loop]] = {
     "get-missing": lambda j: get_loop(j, "uniform", missing=True),
     "get-many": multi_loop,
     "scan": scan_loop,
+    "scan-chunks": chunk_loop,
+    "scan-arrow": arrow_loop,
     "seek": seek_loop,
     "ycsb-c": mix_loop,
 }
 WORKLOADS: dict[str, Callable[[Job], Loop]] = {**WRITES, **READS, **UPDATES}
+OURS = ("put-buffers", "scan-chunks", "scan-arrow")
+"""Workloads of ways in and out that only this engine has."""
 IMAGE = "image"
 
 
-def build_image(job: Job) -> None:
-    """Fill an empty store at job.path in a random order and bring it into its settled form."""
-    store = STORES[job.store](Path(job.path))
+def build_image(job: Job) -> dict[str, Any]:
+    """Fill an empty store at job.path in a random order and bring it into its settled form. Give what that wrote and what it left."""
     ids = np.random.default_rng(job.seed).permutation(job.n)
-    keys, values = keys_of(ids, "dense"), Values(VALUE_BYTES).of(ids)
+    keys, values = keys_of(ids, "dense"), job.values(ids)
+    before = written_bytes()
+    store = job.open()
     for i in range(0, job.n, BATCH):
         store.put_batch(keys[i : i + BATCH], values[i : i + BATCH])
     store.compact()
     store.close()
+    user = job.n * (len(keys[0]) + job.value)
+    space = sum(p.stat().st_blocks * 512 for p in Path(job.path).rglob("*") if p.is_file())
+    return {"version": STORES[job.store].version(), "written": (written_bytes() - before) / user, "space": space / user}
+
+
+def written_bytes() -> int:
+    """Bytes that this process had written to files, mapped ones too, as the system counts them: by pages."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["write_bytes"])
 
 
 def run(job: Job) -> dict[str, float]:
@@ -223,14 +300,14 @@ def run(job: Job) -> dict[str, float]:
         path = Path(job.image)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts over
     before = memory("VmRSS")
-    store = STORES[job.store](path)
+    store = job.open(path)
     if job.workload in READS:
         store.only_reads()
     if job.image:
         deque(store.scan(), maxlen=0)  # warm
-    started, waited = clock()
+    started, waited = wall_and_waited()
     outcome = loop(store)
-    ended, waited_after = clock()
+    ended, waited_after = wall_and_waited()
     peak = memory("VmHWM") - before
     check(store, outcome)
     store.close()
@@ -239,12 +316,11 @@ def run(job: Job) -> dict[str, float]:
 
 def main() -> None:
     """Read the job, run it, print the outcome."""
+    from .bench_kv_special import SPECIAL
+
     job = Job(**json.load(sys.stdin))
-    if job.workload == IMAGE:
-        build_image(job)
-        print(json.dumps({"version": STORES[job.store].version()}))
-    else:
-        print(json.dumps(run(job)))
+    do = build_image if job.workload == IMAGE else SPECIAL.get(job.workload, run)
+    print(json.dumps(do(job)))
 
 
 if __name__ == "__main__":

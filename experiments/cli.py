@@ -11,46 +11,78 @@ from typing import Annotated, Any
 
 import typer
 
-from . import bench_kv, crashtest, plots, report, results, runner
+from . import crashtest, plots, report, results, runner
 from . import suite as suites
 from .bench_bitmap import bench as bench_bitmap_
+from .bench_encryption import command as bench_encryption_
 from .bench_spatial import command as bench_spatial_
+from .bench_stalls import command as bench_stalls_
 from .bench_worker import WORKLOADS
 from .cli_advise import advise as advise_
 from .cli_advise import bench as bench_advisor_
+from .cli_backup import app as backup_app
 from .cli_cache import bench as bench_cache_
 from .cli_cache_look import app as cache_app  # with the commands of both
+from .cli_care import check_, repair_
 from .cli_db import app as db_app
+from .cli_encryption import app as encryption_app
 from .cli_filters import bench as bench_filters_
+from .cli_kv import bench as bench_kv_
 from .cli_library import library_
+from .cli_model import app as model_app
+from .cli_policy import app as policy_app
 from .cli_ranges import bench as bench_ranges_
+from .cli_reproduce import reproduce_
+from .cli_results import app as results_app
 from .cli_secondary import bench as bench_secondary_
 from .cli_secondary import bench_strategies_
+from .cli_simulate import simulate_
+from .cli_sweep import sweep as sweep_
 from .cli_text import bench as bench_text_
+from .cli_torture import torture_
+from .cli_trace import app as trace_app
+from .cli_views import explain_, view_
 from .console import INTERRUPTED, PROBLEMS, emit, err, fail, guarded, out, print_table, progress
+from .policies.files import load as load_policies
 from .stores import STORES
-from .workloads import MIXES
+from .workloads import WORKLOADS as STREAMS
 
 app = typer.Typer(
     name="lsmlab", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False,
     help="An LSM engine whose every part can be swapped from Python, and a harness that compares the parts.\n\n"
-    "Exit codes: 0 all is well, 1 problems found, 2 wrong usage, 130 interrupted.",
+    "Exit codes: 0 all is well, 1 problems found, 2 wrong usage, 130 interrupted (Ctrl-C, SIGTERM).",
 )  # fmt: skip
 bench_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Benchmarks.\n\nExample: lsmlab bench kv --n 1000000")
 app.add_typer(bench_app, name="bench")
 app.add_typer(cache_app, name="cache")
+app.add_typer(model_app, name="model")
+app.add_typer(backup_app, name="backup")
+app.add_typer(policy_app, name="policy")
+app.command("simulate")(simulate_)
+app.add_typer(trace_app, name="trace")
+app.add_typer(results_app, name="results")
+bench_app.command("kv")(bench_kv_)
 bench_app.command("cache")(bench_cache_)
 bench_app.command("filters")(bench_filters_)
 bench_app.command("secondary")(bench_secondary_)
 bench_app.command("strategies")(bench_strategies_)
 bench_app.command("spatial")(bench_spatial_)
+bench_app.command("stalls")(bench_stalls_)
+bench_app.command("encryption")(bench_encryption_)
 bench_app.command("ranges")(bench_ranges_)
 bench_app.command("bitmap")(bench_bitmap_)
 bench_app.command("text")(bench_text_)
 app.command("library")(library_)
 bench_app.command("advisor")(bench_advisor_)
 app.command("advise")(advise_)
-app.registered_commands += db_app.registered_commands
+app.command("torture")(torture_)
+app.command("sweep")(sweep_)
+app.command("reproduce")(reproduce_)
+app.command("check")(check_)
+app.command("repair")(repair_)
+app.command("view")(view_)
+app.command("explain")(explain_)
+app.registered_commands += db_app.registered_commands + encryption_app.registered_commands
 
 RESULTS = Path("results")
 Folder = Annotated[Path | None, typer.Option("--out", help="Folder of the records; results/SUITE unless given.")]
@@ -60,15 +92,29 @@ SuiteName = Annotated[str, typer.Argument(help="Name of a suite that comes with 
 CORES = max(1, min(4, (os.cpu_count() or 1)))
 
 
-def _run(name: str, folder: Path | None, jobs: int, keep: bool, seed: int | None) -> tuple[suites.Suite, runner.Outcome]:
+def _run(
+    name: str,
+    folder: Path | None,
+    jobs: int,
+    keep: bool,
+    seed: int | None,
+    on: str = "local",
+    any_code: bool = False,
+    policies: list[Path] | None = None,
+) -> tuple[suites.Suite, runner.Outcome]:
     from dataclasses import replace
 
     suite = suites.load(name)
+    for path in policies or ():
+        suite = suites.with_policies(suite, path, load_policies(path))
     if seed is not None:
         suite = replace(suite, seed=seed)
     where = folder or RESULTS / suite.name
     with progress(len(suite.runs()), suite.name) as told:
-        outcome = runner.run_suite(suite, where, jobs, keep=keep, told=lambda label, done, total: told(label, done))
+        outcome = runner.run_suite(
+            suite, where, jobs, keep=keep, any_code=any_code, place=runner.place(on, where, keep=keep),
+            told=lambda label, done, total: told(label, done),
+        )  # fmt: skip
     for label, problem in outcome.failed.items():
         err.print(f"failed: {label}: {problem}", style="red", markup=False)
     return suite, outcome
@@ -97,28 +143,38 @@ def demo(out_folder: Folder = None, jobs: Jobs = CORES) -> None:
 
 @app.command()
 def run(
-    suite_name: SuiteName,
+    suite_name: Annotated[str, typer.Argument(help="Name of a suite that comes with lsmlab, or the path of a .toml.")] = "policies",
     *,
+    policy: Annotated[list[Path] | None, typer.Option("--policy", help="A file of your own compaction policies; may be repeated.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Print what each run did to its tree: every flush, merge and move.")] = False,
     out_folder: Folder = None,
     jobs: Jobs = CORES,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the databases under OUT/work.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed than the suite's.")] = None,
+    on: Annotated[str, typer.Option("--on", help="local, or ray: a Ray cluster (RAY_ADDRESS, else one on this machine).")] = "local",
+    any_code: Annotated[bool, typer.Option("--any-code", help="Records by other code count as done.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a suite: one fresh process a run, resumable, safe to interrupt.
+    """Run a suite: one fresh process a run, resumable, safe to interrupt. With --policy it ends with the report.
 
     Example: lsmlab run first --out results/again --jobs 2
     """
     with guarded():
-        _, o = _run(suite_name, out_folder, jobs, keep, seed)
-        value = {"folder": str(o.folder), "done": o.done, "skipped": o.skipped, "failed": o.failed}
-        emit(
-            value,
-            as_json,
-            lambda: out.print(
-                f"{len(o.done)} runs done, {len(o.skipped)} found finished, {len(o.failed)} failed; records in {o.folder}", markup=False
-            ),
-        )
+        suite, o = _run(suite_name, out_folder, jobs, keep, seed, on, any_code, policy)
+        value: dict[str, Any] = {"folder": str(o.folder), "done": o.done, "skipped": o.skipped, "failed": o.failed}
+        if policy and (o.done or o.skipped):
+            again = " ".join(["lsmlab run", suite_name, *(f"--policy {p}" for p in policy)])
+            value["report"] = str(_report(suite, o.folder, again).resolve())
+        if trace:
+            value["decisions"] = {r.label(): runner.decisions(r, o.folder) for r in suite.runs() if r.label() not in o.failed}
+
+        def show() -> None:
+            for label, lines in value.get("decisions", {}).items():
+                out.print(f"{label}:", *(f"{i}: {line}" for i, line in enumerate(lines, 1)), sep="\n  ", markup=False)
+            counts = f"{len(o.done)} runs done, {len(o.skipped)} found finished, {len(o.failed)} failed; records in {o.folder}"
+            out.print(counts, *([f"report: {value['report']}"] if "report" in value else []), sep="\n", markup=False)
+
+        emit(value, as_json, show)
         if o.failed:
             raise typer.Exit(PROBLEMS)
 
@@ -165,11 +221,19 @@ def list_(as_json: Json = False) -> None:
             "filters": indexes.FILTERS,
             "searches": indexes.SEARCHES,
             "layouts": lsm.LAYOUTS,
+            "triggers": lsm.TRIGGERS,
+            "granularities": lsm.GRANULARITIES,
             "pickers": lsm.PICKERS,
+            "cuts": lsm.CUTS,
+            "schedulers": lsm.SCHEDULERS,
+            "admissions": lsm.ADMISSIONS,
+            "allocations": lsm.ALLOCATIONS,
+            "arbiters": lsm.ARBITERS,
+            "collectors": lsm.COLLECTORS,
             "memtables": lsm.MEMTABLES,
             "compactions": lsm.COMPACTIONS,
         }
-        value: dict[str, list[str]] = {"suites": list(suites.shipped()), "workloads": [*MIXES, suites.TRACE], "plots": list(plots.PLOTS)}
+        value: dict[str, list[str]] = {"suites": list(suites.shipped()), "workloads": [*STREAMS, suites.TRACE], "plots": list(plots.PLOTS)}
         value |= {"stores": list(STORES), "benchmarks": list(WORKLOADS)}
         value |= {name: sorted(map(str, registry)) for name, registry in kinds.items()}
         emit(value, as_json, lambda: print_table("lsmlab knows", ["what", "names"], [[k, ", ".join(v)] for k, v in value.items()], 2))
@@ -181,12 +245,15 @@ def verify(
     b: Annotated[Path, typer.Argument(help="Folder of the same suite, run again.")],
     as_json: Json = False,
 ) -> None:
-    """Compare two runs of one suite: with threads = 0 the database files and the ledgers must be equal to the byte.
+    """Compare two runs of one suite: with threads = 0 the database files and the ledgers must be equal to the byte, on a simulated device
+    the latencies too.
 
     Example: lsmlab verify results/first results/again
     """
     with guarded():
         left, right = ({r.id: r for r in results.read_all(p)} for p in (a, b))
+        if empty := [str(p) for p, found in ((a, left), (b, right)) if not found]:
+            raise fail(f"no records in {' and '.join(dict.fromkeys(empty))}; lsmlab run SUITE --out FOLDER makes some")
         common = sorted(left.keys() & right.keys())
         lone = sorted(left.keys() ^ right.keys())
         found = {i: d for i in common if (d := results.differences(left[i], right[i]))}
@@ -197,9 +264,12 @@ def verify(
                 out.print(f"{left[i].workload} {' '.join(map(str, left[i].point.values()))}:", *differences[:8], sep="\n  ", markup=False)
             for i in lone:
                 out.print(f"only in {a if i in left else b}: {i}", markup=False)
+            if {left[i].config_id() for i in lone if i in left} & {right[i].config_id() for i in lone if i in right}:
+                out.print("the same configuration was run by another code in each: run both again to compare them", markup=False)
             if common and not found and not lone:
                 files = sum(len(left[i].files) for i in common)
-                out.print(f"byte-identical: {len(common)} runs, {files} database files, every ledger", markup=False)
+                clocks = ", every latency on a simulated device" if any(left[i].simulated for i in common) else ""
+                out.print(f"byte-identical: {len(common)} runs, {files} database files, every ledger{clocks}", markup=False)
             else:
                 out.print(f"{len(common) - len(found)} of {len(common)} runs identical, {len(lone)} without a partner", markup=False)
 
@@ -248,74 +318,10 @@ def crashtest_(
         home.rmdir()
 
 
-@bench_app.command("kv")
-def bench_kv_(
-    *,
-    n: Annotated[int, typer.Option("--n", min=1000, help="Records.")] = 1_000_000,
-    stores: Annotated[str, typer.Option("--stores", help="Names with commas between.")] = ",".join(bench_kv.DEFAULT_STORES),
-    all_peers: Annotated[bool, typer.Option("--all-peers", help="Every store there is, SQLite included.")] = False,
-    workloads: Annotated[str, typer.Option("--workloads", help="Names with commas between, or all.")] = ",".join(
-        bench_kv.DEFAULT_WORKLOADS
-    ),
-    repeats: Annotated[int, typer.Option("--repeats", min=1)] = 3,
-    seed: Annotated[int, typer.Option("--seed")] = 1,
-    folder: Annotated[Path | None, typer.Option("--dir", help="Where the databases are made; a temporary folder unless given.")] = None,
-    as_json: Json = False,
-) -> None:
-    """This engine beside RocksDB, LevelDB and LMDB on the same operations; medians, ratios, targets.
-
-    Example: lsmlab bench kv --n 1000000 --workloads fillrandom,get-hot
-    """
-    with guarded():
-        chosen = list(STORES) if all_peers else stores.split(",")
-        work = list(WORKLOADS) if workloads == "all" else workloads.split(",")
-        bench_kv.check_names(chosen, work)
-        total, done = len(chosen) * (1 + len(work) * repeats), 0
-        with tempfile.TemporaryDirectory(prefix="lsmlab-bench-", dir=folder) as home, progress(total, "bench") as told:
-
-            def heard(text: str) -> None:
-                nonlocal done
-                told(text, done)
-                done += 1
-
-            r = bench_kv.bench(chosen, work, bench_kv.Result(n, seed, repeats), Path(home), heard)
-        emit(r.to_dict(), as_json, lambda: _show_bench(r, chosen, work))
-        if not all(v["pass"] for v in r.verdicts()):
-            raise typer.Exit(PROBLEMS)
-
-
-def _show_bench(r: bench_kv.Result, stores: list[str], workloads: list[str]) -> None:
-    peers = [s for s in stores if s != bench_kv.US]
-
-    def ratio(workload: str, peer: str) -> str:
-        ours, theirs = r.rate(bench_kv.US, workload), r.rate(peer, workload)
-        return f"{ours / theirs:.2f}" if ours and theirs else "–"
-
-    rows = [[w, *(f"{(r.rate(s, w) or 0) / 1000:,.0f}" for s in stores), *(ratio(w, p) for p in peers)] for w in workloads]
-    rows.append(["peak MiB", *(f"{(r.peak(s) or 0) / 2**20:,.0f}" for s in stores), *("" for _ in peers)])
-    print_table(
-        f"thousand operations a second, {r.n:,} records, medians of {r.repeats}; / PEER: ours over theirs",
-        ["workload", *stores, *(f"/ {p}" for p in peers)],
-        rows,
-    )
-    if verdicts := r.verdicts():
-        rows = [
-            [
-                v["what"],
-                v["against"],
-                f"{'≤' if v['what'] == 'peak memory' else '≥'} {v['target']:.1f}×",
-                f"{v['got']:.2f}×",
-                "PASS" if v["pass"] else "FAIL",
-            ]
-            for v in verdicts
-        ]
-        print_table("targets", ["workload", "against", "target", "reached", ""], rows, 2)
-    out.print(", ".join(f"{s} {v}" for s, v in r.versions.items()), markup=False)
-
-
 def main() -> Any:
-    """Entry point of the command. A closed pipe ends it silently, as for any filter."""
+    """Entry point of the command. A closed pipe ends it silently, as for any filter; SIGTERM as Ctrl-C does, so that no process is left."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         return app()
     except KeyboardInterrupt:

@@ -1,17 +1,17 @@
-"""The commands of `lsmlab` that work on one database: get, put, delete, scan, load, stats, dump, check, repair-plan."""
+"""The commands of `lsmlab` that work on one database: get, put, delete, scan, load, stats, dump."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
 import lsm
 
-from .console import PROBLEMS, emit, err, guarded, out, parse_bytes, print_table, progress, show_bytes
+from .console import PROBLEMS, emit, err, guarded, open_database, out, parse_bytes, print_table, progress, show_bytes
 
 app = typer.Typer()
 Db = Annotated[Path, typer.Argument(help="Directory of the database.")]
@@ -27,7 +27,7 @@ def get(db: Db, key: Key, as_hex: Hex = False, as_json: Json = False) -> None:
 
     Example: lsmlab get my.db user:1
     """
-    with guarded(), lsm.open(db, create=False, read_only=True) as opened:
+    with guarded(), open_database(db, create=False, read_only=True) as opened:
         value = opened.get(parse_bytes(key, as_hex))
         shown = None if value is None else show_bytes(value, as_hex)
         emit({"key": key, "value": shown}, as_json, lambda: err.print("no such key") if shown is None else out.print(shown, markup=False))
@@ -41,7 +41,7 @@ def put(db: Db, key: Key, value: Annotated[str, typer.Argument(help="Value, in t
 
     Example: lsmlab put my.db user:1 Ada
     """
-    with guarded(), lsm.open(db) as opened:
+    with guarded(), open_database(db) as opened:
         batch = lsm.Batch()
         batch.put(parse_bytes(key, as_hex), parse_bytes(value, as_hex))
         opened.write(batch, sync=True)
@@ -58,7 +58,7 @@ def delete(
 
     Example: lsmlab delete my.db user:1 --until user:5
     """
-    with guarded(), lsm.open(db, create=False) as opened:
+    with guarded(), open_database(db, create=False) as opened:
         batch = lsm.Batch()
         first = parse_bytes(key, as_hex)
         if until is None:
@@ -87,7 +87,7 @@ def scan(
     """
     import json
 
-    with guarded(), lsm.open(db, create=False, read_only=True) as opened:
+    with guarded(), open_database(db, create=False, read_only=True) as opened:
         low, high, pre = (None if t is None else parse_bytes(t, as_hex) for t in (start, stop, prefix))
         for key, value in opened.scan(low, high, prefix=pre, reverse=reverse, limit=limit):
             shown = [show_bytes(key, as_hex), *([] if keys else [show_bytes(value, as_hex)])]
@@ -102,7 +102,7 @@ def load(
 
     Example: lsmlab load my.db pairs.tsv
     """
-    with guarded(), lsm.open(db) as opened, progress(None, "loading") as told:
+    with guarded(), open_database(db) as opened, progress(None, "loading") as told:
         count = 0
         with sys.stdin.buffer if str(source) == "-" else source.open("rb") as stream:
             keys: list[bytes] = []
@@ -134,7 +134,7 @@ def stats(db: Db, as_json: Json = False) -> None:
 
     Example: lsmlab stats my.db --json
     """
-    with guarded(), lsm.open(db, create=False, read_only=True) as opened:
+    with guarded(), open_database(db, create=False, read_only=True) as opened:
         s = opened.stats()
 
         def show() -> None:
@@ -157,65 +157,5 @@ def dump(db: Db) -> None:
 
     Example: lsmlab dump my.db
     """
-    with guarded(), lsm.open(db, create=False, read_only=True) as opened:
+    with guarded(), open_database(db, create=False, read_only=True) as opened:
         out.print(opened.dump(), markup=False)
-
-
-def _problems(db: Path) -> list[str]:
-    """Everything that is wrong: what opening says, else what reading every block says."""
-    try:
-        with lsm.open(db, create=False, read_only=True) as opened:
-            return [str(p) for p in opened.verify()]
-    except lsm.CorruptionError as e:
-        return [str(e)]
-
-
-@app.command()
-def check(db: Db, as_json: Json = False) -> None:
-    """Read and verify every block of every file; exit code 1 when something is wrong.
-
-    Example: lsmlab check my.db
-    """
-    with guarded():
-        found = _problems(db)
-        emit({"problems": found}, as_json, lambda: _lines(found or ["no problems found"]))
-        if found:
-            raise typer.Exit(PROBLEMS)
-
-
-def _lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        out.print(line, markup=False)
-
-
-ADVICE = (
-    ("manifest", "restore the newest checkpoint; without one, keep the files: the tables still hold the data, the manifest only their "
-                 "order"),
-    (".sst", "copy the directory, then restore this table from a checkpoint; without it, the keys of its range may show older values or "
-             "be gone"),
-    (".log", "open with wal recovery \"point_in_time\": everything up to the damage is kept, what was written after it is lost"),
-    ("", "copy the directory before anything else, then restore the newest checkpoint"),
-)  # fmt: skip
-
-
-def advice(problem: str) -> str:
-    """What to do about a problem, by the file that it names."""
-    low = problem.lower()
-    return next(text for word, text in ADVICE if word in low)
-
-
-@app.command("repair-plan")
-def repair_plan(db: Db, as_json: Json = False) -> None:
-    """Say what a repair would do about each problem and what it would lose. Changes nothing.
-
-    Example: lsmlab repair-plan my.db
-    """
-    with guarded():
-        plan: list[dict[str, Any]] = [{"problem": p, "step": advice(p)} for p in _problems(db)]
-        emit(
-            {"plan": plan},
-            as_json,
-            lambda: _lines([f"{i}. {s['problem']}\n   {s['step']}" for i, s in enumerate(plan, 1)] or ["nothing to repair"]),
-        )
-        if plan:
-            raise typer.Exit(PROBLEMS)

@@ -1,14 +1,16 @@
 """How the command line talks: tables and progress for people, JSON for programs, errors in one line, exit codes.
 
-Exit codes: 0 all is well, 1 problems were found or the operation failed, 2 the command was used wrongly, 130 interrupted by Ctrl-C.
+Exit codes: 0 all is well, 1 problems were found or the operation failed, 2 the command was used wrongly, 130 interrupted (Ctrl-C, SIGTERM).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -56,6 +58,16 @@ def progress(total: int | None, what: str) -> Iterator[Callable[[str, int], None
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda text, done: bar.update(task, description=text, completed=done)
+
+
+def key_source() -> str | None:
+    """Where the key of an encrypted database comes from: the environment variable LSMLAB_KEY."""
+    return os.environ.get("LSMLAB_KEY") or None
+
+
+def open_database(path: Path, **how: Any) -> lsm.DB:
+    """Open the database of a command, which may be encrypted."""
+    return lsm.open(path, encryption=key_source(), **how)
 
 
 def fail(message: str, code: int = PROBLEMS) -> typer.Exit:

@@ -8,12 +8,12 @@ flushes, compactions and log segments.
 
 from __future__ import annotations
 
+import faulthandler
 import mmap
 import os
 import random
 import shutil
 import signal
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,13 +23,51 @@ from typing import Any
 import lsm
 
 KEYS = 4_000
+PATIENCE = 60  # seconds for opening
 OPTIONS: dict[str, Any] = {
     "write_buffer": 256 << 10,
     "threads": 1,
     "cache": {"capacity": 1 << 20},
     "compaction": {"size_ratio": 4, "level_base": 1 << 20, "output_bytes": 256 << 10},
 }
-_COUNTER = struct.Struct("<QQ")  # batches acknowledged, 1 once the child has opened the database
+
+
+class Counter:
+    """What the writer tells through shared memory. Each number is one store of eight bytes: a kill cannot leave half of one.
+
+    struct.pack_into would not do: it clears the bytes before it writes them, one by one.
+    """
+
+    def __init__(self, shared: mmap.mmap) -> None:
+        self._words = memoryview(shared).cast("Q")
+
+    def start(self, first: int) -> None:
+        """A new writer comes that has not opened the database; `first` batches are acknowledged."""
+        self._words[0], self._words[1] = first, 0
+
+    def acknowledge(self, batches: int) -> None:
+        """So many batches are acknowledged."""
+        self._words[0] = batches
+
+    def say_open(self) -> None:
+        """The database is open."""
+        self._words[1] = 1
+
+    @property
+    def acknowledged(self) -> int:
+        """Batches acknowledged."""
+        return self._words[0]
+
+    @property
+    def opened(self) -> bool:
+        """Whether the writer has opened the database."""
+        return bool(self._words[1])
+
+    def __enter__(self) -> Counter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._words.release()
 
 
 @dataclass(frozen=True)
@@ -64,9 +102,12 @@ def apply(model: dict[bytes, bytes], operations: list[tuple[bytes, bytes | None]
             model[key] = value
 
 
-def _child(path: Path, seed: int, first: int, shared: mmap.mmap) -> None:
-    db = lsm.open(path, **OPTIONS)
-    _COUNTER.pack_into(shared, 0, first, 1)
+def _child(path: Path, seed: int, first: int, counter: Counter) -> None:
+    with open(_where(path), "w") as told:
+        faulthandler.dump_traceback_later(PATIENCE / 2, file=told)
+        db = lsm.open(path, **OPTIONS)
+        faulthandler.cancel_dump_traceback_later()
+    counter.say_open()
     number = first
     while True:
         made = lsm.Batch()
@@ -77,15 +118,15 @@ def _child(path: Path, seed: int, first: int, shared: mmap.mmap) -> None:
                 made.put(key, value)
         db.write(made)
         number += 1
-        _COUNTER.pack_into(shared, 0, number, 1)
+        counter.acknowledge(number)
 
 
-def _spawn(path: Path, seed: int, first: int, shared: mmap.mmap) -> int:
-    _COUNTER.pack_into(shared, 0, first, 0)
+def _spawn(path: Path, seed: int, first: int, counter: Counter) -> int:
+    counter.start(first)
     pid = os.fork()
     if pid == 0:
         try:
-            _child(path, seed, first, shared)
+            _child(path, seed, first, counter)
         except BaseException as e:
             os.write(2, f"crashtest: the writer failed: {type(e).__name__}: {e}\n".encode())
         finally:
@@ -105,10 +146,10 @@ def crashtest(path: Path, cycles: int, seed: int, told: Callable[[int], None] = 
     lost: list[str] = []
     torn: list[str] = []
     started = time.monotonic()
-    with mmap.mmap(-1, mmap.PAGESIZE) as shared:
+    with mmap.mmap(-1, mmap.PAGESIZE) as shared, Counter(shared) as counter:
         for cycle in range(cycles):
             told(cycle)
-            acknowledged = _kill_one(path, seed, applied, shared, rng.uniform(0.0, 0.1))
+            acknowledged = _kill_one(path, seed, applied, counter, rng.uniform(0.0, 0.1))
             with lsm.open(path, **OPTIONS) as db:
                 found = dict(db.scan())
             for number in range(applied, acknowledged):
@@ -124,16 +165,22 @@ def crashtest(path: Path, cycles: int, seed: int, told: Callable[[int], None] = 
                     break
     if not lost and not torn:
         shutil.rmtree(path, ignore_errors=True)
+        _where(path).unlink(missing_ok=True)
     return CrashResult(seed, cycle + 1 if cycles else 0, applied, time.monotonic() - started, extra, lost, torn)
 
 
-def _kill_one(path: Path, seed: int, first: int, shared: mmap.mmap, delay: float) -> int:
+def _where(path: Path) -> Path:
+    """The file in which a writer that does not get on says where it stands."""
+    return path.with_name(path.name + ".where")
+
+
+def _kill_one(path: Path, seed: int, first: int, counter: Counter, delay: float) -> int:
     """Let a writer run for `delay` seconds after it opened the database, kill it, and give the number of batches acknowledged."""
-    pid = _spawn(path, seed, first, shared)
-    limit = time.monotonic() + 60
+    pid = _spawn(path, seed, first, counter)
+    limit = time.monotonic() + PATIENCE
     alive = True
     try:
-        while alive and not _COUNTER.unpack_from(shared)[1] and time.monotonic() < limit:
+        while alive and not counter.opened and time.monotonic() < limit:
             time.sleep(0.0005)
             alive = os.waitpid(pid, os.WNOHANG)[0] == 0
         time.sleep(delay)
@@ -142,12 +189,11 @@ def _kill_one(path: Path, seed: int, first: int, shared: mmap.mmap, delay: float
         if alive:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-    acknowledged, opened = _COUNTER.unpack_from(shared)
-    if not alive or not opened:
-        raise RuntimeError(
-            f"the writer {'ended by itself' if not alive else 'did not open the database in a minute'}; the database is at {path}"
-        )
-    return int(acknowledged)
+    if not alive or not counter.opened:
+        stood = " < ".join(line.strip() for line in _where(path).read_text().splitlines()[1:8]) or "unknown"
+        what = f"did not open the database in {PATIENCE} s, halfway it stood at {stood}" if alive else "ended by itself"
+        raise RuntimeError(f"the writer {what}; the database is at {path}")
+    return counter.acknowledged
 
 
 def _blame(cycle: int, acknowledged: int, found: dict[bytes, bytes], want: dict[bytes, bytes]) -> tuple[list[str], bool]:

@@ -22,11 +22,11 @@ from indexes.text import snippet
 from lsm.secondary import col, intersects
 from lsm.secondary import text as words_of
 
+from .capture import machine
 from .library_corpus import Row, corpus, on_sphere, places
 from .library_queries import MAKERS, RANKED, SEEN, THREE, TOGETHER, Disagreement, Drawer, Query, agree
 from .library_stores import INDEXES, THEM, US, Ours, Theirs, batches
 from .processes import version
-from .worker import machine
 
 Told = Callable[[str], None]
 

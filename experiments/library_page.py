@@ -21,7 +21,8 @@ from matplotlib.ticker import FuncFormatter
 from .library import Result
 from .library_queries import BY
 from .library_stores import INDEXES, THEM, US
-from .plots import COLOURS, STYLE, WIDTH, Plot, save
+from .plots import save
+from .plots_base import COLOURS, STYLE, WIDTH, Plot
 from .report import page
 
 OURS, PEER, LIT = COLOURS[0], COLOURS[1], COLOURS[5]

@@ -6,9 +6,7 @@ say too.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -20,83 +18,33 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from .models import Prediction, filter_fpr, hit_reads, write_amplification, zero_result_reads
+from .names import listed
+from .overlays import OVERLAYS, Overlay, averaged, write_shares
+from .overlays import writes as write_overlay
+from .plots_base import (
+    COLOURS,
+    LEVEL_COLOURS,
+    MARKERS,
+    MIB,
+    PERCENTILES,
+    STYLE,
+    WIDTH,
+    Factors,
+    Plot,
+    legend,
+    mark,
+    panels,
+    swatch,
+)
+from .plots_pareto import front, pareto
+from .plots_runs import percentiles, timeline
+from .plots_stalls import stalls
 from .results import Record, group
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LEVEL_COLOURS = ("#999999", "#56B4E9", "#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#F0E442", "#000000")
-WIDTH = 9.6
-PERCENTILES = (50.0, 90.0, 99.0, 99.9)
-MIB = 1 << 20
-STYLE: Any = {
-    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True,
-    "legend.frameon": False, "figure.dpi": 110, "savefig.dpi": 160, "axes.titlesize": 10.5, "axes.titleweight": "bold",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A drawn plot. `caption` tells how to read it and what these data show."""
-
-    name: str
-    title: str
-    caption: str
-    figure: Figure
-
-
-class Factors:
-    """What varies in a set of records: the first factor is told by colour, the second by marker."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        names = [k for k in records[0].point if len({str(r.point.get(k)) for r in records}) > 1] or list(records[0].point)[:1]
-        self.first, self.second = (*names[:2], None, None)[:2]
-        self.firsts = self._values(records, self.first)
-        self.seconds = self._values(records, self.second)
-        self.left = len(records[0].point)  # columns of a table that name the run rather than measure it, after the workload
-        self.workloads = list(dict.fromkeys(r.workload for r in records))
-
-    @staticmethod
-    def _values(records: Sequence[Record], name: str | None) -> list[str]:
-        return list(dict.fromkeys(str(r.point.get(name)) for r in records)) if name else [""]
-
-    def one(self, record: Record) -> str:
-        """Value of the first factor."""
-        return str(record.point.get(self.first)) if self.first else ""
-
-    def two(self, record: Record) -> str:
-        """Value of the second factor."""
-        return str(record.point.get(self.second)) if self.second else ""
-
-    def colour(self, value: str) -> str:
-        """Colour of a value of the first factor."""
-        return COLOURS[self.firsts.index(value) % len(COLOURS)]
-
-
-def panels(n: int, height: float = 3.1, columns: int = 4, **options: Any) -> tuple[Figure, list[Any]]:
-    """A figure as wide as the page with n panels in rows of at most `columns`."""
-    columns = min(n, columns)
-    rows = math.ceil(n / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows), squeeze=False, layout="constrained", **options)
-    flat = list(axes.flat)
-    for axis in flat[n:]:
-        axis.set_visible(False)
-    return figure, flat[:n]
-
-
-def legend(figure: Figure, handles: Sequence[Any], columns: int = 8) -> None:
-    """One legend above all panels."""
-    figure.legend(handles=list(handles), loc="outside upper center", ncols=min(columns, len(handles)))
-
-
-def swatch(colour: str, label: str) -> Any:
-    """A square of a colour for a legend."""
-    return mpl.patches.Patch(color=colour, label=label)
-
-
-def mark(marker: str, label: str, colour: str = "#444444") -> Any:
-    """A marker for a legend."""
-    return mpl.lines.Line2D([], [], color=colour, marker=marker, linestyle="none", label=label)
+__all__ = [
+    "COLOURS", "LEVEL_COLOURS", "MARKERS", "MIB", "PERCENTILES", "PLOTS", "STYLE", "WIDTH", "Factors", "Plot", "by_workload", "draw_all",
+    "drawable", "front", "legend", "mark", "panels", "save", "swatch",
+]  # fmt: skip
 
 
 def throughput(records: Sequence[Record]) -> Plot:
@@ -161,26 +109,23 @@ def latency(records: Sequence[Record]) -> Plot:
     return Plot("latency", "Latency", caption, figure)
 
 
-def write_shares(record: Record) -> dict[str, float]:
-    """Bytes written per byte of user data by where they went: log, flush, then each level that a merge wrote to."""
-    user = sum(c.get("user_bytes", 0) for c in record.counters.values()) or 1
-    shares = {"log": record.total(operation="write", component="wal") / user}
-    shares["flush"] = record.total(operation="write", cause="flush") / user
-    for level in sorted({row["level"] for row in record.ledger if row["operation"] == "write" and row["cause"] == "compaction"}):
-        shares[f"merge to L{level}"] = record.total(operation="write", cause="compaction", level=level) / user
-    return shares
+WORST: Any = {"color": "black", "lw": 2, "ls": (0, (3, 1))}
+FITTED: Any = {"color": "black", "lw": 2}
 
 
-def model_writes(record: Record) -> Prediction | None:
-    """The closed form for the layout and the number of levels that the tree ended with; None when there is no model of the layout."""
-    compaction = record.options["compaction"]
-    if compaction.get("policy"):
-        return None  # a policy of the user's replaces the layout
-    deepest = max((lv["level"] for lv in record.series[-1]["levels"] if lv["bytes"]), default=1)
-    try:
-        return write_amplification(compaction["layout"], compaction["size_ratio"], max(1, deepest))
-    except ValueError:
-        return None
+def overlay_lines(axis: Any, x: float, overlay: Overlay, width: float) -> None:
+    """Draw both models across a bar: dashed the worst case, solid the fitted one."""
+    for value, style in ((overlay.worst, WORST), (overlay.fitted, FITTED)):
+        if value is not None:
+            axis.plot([x - width / 2, x + width / 2], [value] * 2, **style)
+
+
+def overlay_legend() -> list[Any]:
+    """What the two lines are."""
+    return [
+        mpl.lines.Line2D([], [], label="model, worst case: full levels", **WORST),
+        mpl.lines.Line2D([], [], label="model, fitted to the runs", **FITTED),
+    ]
 
 
 def writes(records: Sequence[Record]) -> Plot:
@@ -189,96 +134,119 @@ def writes(records: Sequence[Record]) -> Plot:
     figure, axes = panels(len(f.workloads))
     parts: dict[str, str] = {}
     totals: dict[str, list[float]] = {}
+    shown: list[Overlay] = []
     for axis, workload in zip(axes, f.workloads, strict=True):
         for x, value in enumerate(f.firsts):
             some = [r for r in records if r.workload == workload and f.one(r) == value]
             if not some:
                 continue
             base = 0.0
-            for part, height in write_shares(some[0]).items():
+            shares = [write_shares(r) for r in some]
+            for part in dict.fromkeys(part for share in shares for part in share):
+                height = mean(share.get(part, 0.0) for share in shares)
                 colour = parts.setdefault(part, LEVEL_COLOURS[len(parts) % len(LEVEL_COLOURS)])
                 axis.bar(x, height, 0.62, bottom=base, color=colour, edgecolor="white", lw=0.6)
                 base += height
             totals.setdefault(value, []).append(base)
             label = base
-            if model := model_writes(some[0]):
-                worst = 1 + model.value
-                axis.plot([x - 0.4, x + 0.4], [worst] * 2, color="black", lw=2, ls=(0, (3, 1)))
-                label = worst if base <= worst < 1.2 * base else base  # a number that the line would strike through goes above it
+            if found := [o for r in some if (o := write_overlay(r))]:
+                overlay = averaged(found)
+                shown += found
+                overlay_lines(axis, x, overlay, 0.8)
+                for line in sorted(v for v in (overlay.worst, overlay.fitted) if v is not None):
+                    label = line if label <= line < 1.3 * label else label  # a number that a line would strike through goes above it
             axis.text(x, label, f"{base:.1f}", ha="center", va="bottom", fontsize=9)
         axis.set(title=workload, xticks=range(len(f.firsts)))
         axis.set_xticklabels(f.firsts, rotation=25, ha="right")
         axis.margins(y=0.1)
-    axes[0].set_ylabel("bytes written / user byte")
-    legend(
-        figure,
-        [
-            *(swatch(c, p) for p, c in parts.items()),
-            mpl.lines.Line2D([], [], color="black", lw=2, ls=(0, (3, 1)), label="model, full levels"),
-        ],
-        6,
-    )
+    axes[0].set_ylabel("WA-user\n(bytes written / user byte)")
+    legend(figure, [*(swatch(c, p) for p, c in parts.items()), *overlay_legend()], 5)
     said = ", ".join(f"{v} {mean(t):.1f}" for v, t in totals.items())
     caption = (
-        "Load and run together; lower is better. The dashed line is the closed form for full levels (Monkey eq. 10, Dostoevsky eq. 12) "
-        "with 1 for the flush and 1 for the log. It assumes that a level is merged as a whole and once: a tree whose last level is not "
-        "full stays below it; leveling that pushes every flush down at once, a table at a time, exceeds it. "
-        f"Mean over the workloads: {said}."
+        "WA-user: log, flushes and merges, load and run together; lower is better. The dashed line is the closed form of full levels "
+        f"({forms(shown)}; docs/theory.md), with 1 for the flush and 1 for the log. It assumes that a level is merged as a whole and once: "
+        "leveling that pushes every flush down at once, a table at a time, exceeds it. The solid line takes levels as large as they were "
+        "and counts what each move rewrites when keys are spread alike (no paper's); a picker that finds little overlap stays below it. "
+        f"Mean over the workloads: {said}.{several(records)}"
     )
     return Plot("writes", "Write amplification by level", caption, figure)
 
 
-def fitted_runs(record: Record) -> tuple[list[float], list[float]]:
-    """False-positive rate and entries of every run of the final tree, newest first, runs of a level taken as equal."""
-    table = record.options["table"]
-    kind = table["filter"] if isinstance(table["filter"], str) else table["filter"].get("kind", "none")
-    rate = filter_fpr(kind, float(table["bits_per_key"]))
-    entries = [lv["entries"] / lv["runs"] for lv in record.series[-1]["levels"] if lv["runs"] for _ in range(lv["runs"])]
-    return [rate] * len(entries), entries
+def compared(metrics: Mapping[str, str], records: Sequence[Record]) -> tuple[Figure, list[Overlay]]:
+    """Bars of metrics that have a model, a panel a metric (name -> title), with both models on each. Gives the figure and what it shows."""
+    f = Factors(records)
+    figure, axes = panels(len(metrics), 3.4)
+    all_shown = []
+    for axis, (metric, title) in zip(axes, metrics.items(), strict=True):
+        shown = [w for w in f.workloads if any(OVERLAYS[metric](r) for r in records if r.workload == w)]
+        for w, workload in enumerate(shown):
+            for i, value in enumerate(f.firsts):
+                some = [o for r in records if r.workload == workload and f.one(r) == value if (o := OVERLAYS[metric](r))]
+                if not some:
+                    continue
+                x = w + (i - (len(f.firsts) - 1) / 2) * (0.78 / len(f.firsts))
+                bar = averaged(some)
+                axis.bar(x, bar.measured, 0.72 / len(f.firsts), color=f.colour(value))
+                overlay_lines(axis, x, bar, 0.66 / len(f.firsts))
+                all_shown += some
+                axis.set_ylabel(some[0].definition)
+        axis.set(title=title, xticks=range(len(shown)), xticklabels=shown)
+    legend(figure, [*(swatch(f.colour(v), v) for v in f.firsts), *overlay_legend()], 5)  # as wide as the page with long names
+    return figure, all_shown
 
 
-def reads_per_lookup(record: Record, phase: str) -> float:
-    """Data blocks that a probe touched, from the disk or from the cache."""
-    blocks = record.total("count", phase=phase, operation=("read", "hit"), component="data", cause="get")
-    return blocks / max(1, int(record.config["probes"]))
+def forms(overlays: Sequence[Overlay]) -> str:
+    """The closed forms of the dashed lines, by number, where there are any."""
+    return ", ".join(dict.fromkeys(o.models for o in overlays if o.worst is not None)) or "none of these layouts has one"
+
+
+def several(records: Sequence[Record]) -> str:
+    """What a bar is where seeds or a second factor give it more than one run."""
+    f = Factors(records)
+    most = max(map(len, group(records, lambda r: (r.workload, f.one(r))).values()))
+    return f" A bar and its lines are means of {most} runs." if most > 1 else ""
+
+
+def largest_gap(overlays: Sequence[Overlay], *, in_errors: bool = False) -> float:
+    """The largest distance between a measurement and its fitted model, in its unit or in standard errors where those are known."""
+    gaps = [(abs(o.measured - o.fitted), o.spread) for o in overlays if o.fitted is not None]
+    return max([gap / spread for gap, spread in gaps if spread] if in_errors else [gap for gap, _ in gaps], default=0.0)
 
 
 def reads(records: Sequence[Record]) -> Plot:
-    """Blocks per lookup, measured and fitted, for keys that exist and keys that do not."""
-    f = Factors(records)
-    figure, axes = panels(2, 3.4)
-    worst = 0.0
-    for axis, (phase, title) in zip(axes, (("hits", "keys that exist"), ("misses", "keys that do not exist")), strict=True):
-        for w, workload in enumerate(f.workloads):
-            for i, value in enumerate(f.firsts):
-                some = [r for r in records if r.workload == workload and f.one(r) == value and phase in r.counters]
-                if not some:
-                    continue
-                rates, entries = fitted_runs(some[0])
-                live = some[0].config["records"] if some[0].workload != "trace" else max(entries, default=1)
-                model = (hit_reads(rates, entries, live) if phase == "hits" else zero_result_reads(rates)).value
-                got = mean(reads_per_lookup(r, phase) for r in some)
-                worst = max(worst, abs(got - model))
-                x = w + (i - (len(f.firsts) - 1) / 2) * 0.26
-                axis.bar(x, got, 0.24, color=f.colour(value))
-                axis.plot([x - 0.11, x + 0.11], [model] * 2, color="black", lw=2)
-        axis.set(title=title, xticks=range(len(f.workloads)), xticklabels=f.workloads)
-    axes[0].set_ylabel("data blocks per lookup")
-    legend(
-        figure,
-        [
-            *(swatch(f.colour(v), v) for v in f.firsts),
-            mpl.lines.Line2D([], [], color="black", lw=2, label="Bloom model, fitted to the runs"),
-        ],
-    )
+    """Blocks per lookup, measured and by both models, for keys that exist and keys that do not."""
+    figure, shown = compared({"hits": "keys that exist", "misses": "keys that do not exist"}, records)
     caption = (
-        "Data blocks touched by a lookup in the tree as each run left it, whether the block came from the disk or the cache, so the cache "
-        "policy plays no part. Left, one is the least possible; right, zero is, and everything above is false positives, so the bars grow "
-        "with the number of runs at that moment: a tiered tree has few just after a large merge. The black line is the Bloom model for "
-        "the runs that are there (Monkey eq. 3 and 9); "
-        f"the largest gap is {worst:.3f} blocks."
+        "RA-io: data blocks touched by a lookup in the tree as each run left it, whether the block came from the disk or the cache, so the "
+        "cache policy plays no part. Left, one is the least possible; right, zero is, and everything above is false positives, so the bars "
+        "grow with the number of runs at that moment: a tiered tree has few just after a large merge. The solid line is the model for the "
+        "very filters of the runs that are there (C3 and C9: Monkey eq. 3 and 9), which must be met within sampling error; "
+        f"the largest gap is {largest_gap(shown):.3f} blocks, on the right {largest_gap(shown, in_errors=True):.1f} standard "
+        f"errors. The dashed line has all levels full ({forms(shown)}).{several(records)}"
     )
     return Plot("reads", "Read I/O per lookup", caption, figure)
+
+
+def scans(records: Sequence[Record]) -> Plot:
+    """Blocks per range lookup, measured and by both models."""
+    figure, shown = compared({"scans": "range lookups"}, records)
+    caption = (
+        "RA-io: data blocks touched by a range lookup while the run went on. Every sorted run costs a block, however short the range; the "
+        f"entries cost the rest. The dashed line has all levels full and obsolete entries in them ({forms(shown)}), the solid line "
+        f"the runs that were there, averaged over time; the largest gap to it is {largest_gap(shown):.2f} blocks.{several(records)}"
+    )
+    return Plot("scans", "Read I/O per range lookup", caption, figure)
+
+
+def spaces(records: Sequence[Record]) -> Plot:
+    """Space amplification, measured and by both models."""
+    figure, shown = compared({"space": "entries stored / live - 1"}, records)
+    caption = (
+        "SA: entries stored in the final tree for each live one, less one; lower is better. The dashed line is the worst case "
+        f"({forms(shown)}), the solid one what these very runs can hold at most: all but the largest run updates, and no more "
+        f"than were written. Both are bounds: a workload that updates few records stays far below.{several(records)}"
+    )
+    return Plot("space", "Space amplification", caption, figure)
 
 
 def hit_ratios(records: Sequence[Record]) -> Plot:
@@ -366,7 +334,8 @@ def tree(records: Sequence[Record]) -> Plot:
 
 
 PLOTS: Mapping[str, Callable[[Sequence[Record]], Plot]] = {
-    "throughput": throughput, "latency": latency, "writes": writes, "reads": reads, "hit-ratio": hit_ratios, "tree": tree,
+    "throughput": throughput, "latency": latency, "writes": writes, "reads": reads, "scans": scans, "space": spaces,
+    "hit-ratio": hit_ratios, "tree": tree, "pareto": pareto, "timeline": timeline, "stalls": stalls, "percentiles": percentiles,
 }  # fmt: skip
 
 
@@ -374,7 +343,16 @@ def drawable(records: Sequence[Record]) -> dict[str, Callable[[Sequence[Record]]
     """The plots for which these records hold what is needed."""
     lacking = {
         name
-        for name, there in (("hit-ratio", any(r.curves for r in records)), ("reads", any("hits" in r.counters for r in records)))
+        for name, there in (
+            ("hit-ratio", any(r.curves for r in records)),
+            ("reads", any("hits" in r.counters for r in records)),
+            ("pareto", all(any("misses" in r.counters for r in some) for some in by_workload(records).values())),
+            ("scans", any(OVERLAYS["scans"](r) for r in records)),
+            ("space", any(OVERLAYS["space"](r) for r in records)),
+            ("timeline", any(s.get("p99_ns") is not None for r in records for s in r.series)),
+            ("stalls", any(r.events for r in records)),
+            ("percentiles", any(r.histograms for r in records)),
+        )
         if not there
     }
     return {name: draw for name, draw in PLOTS.items() if name not in lacking}
@@ -384,7 +362,7 @@ def draw_all(records: Sequence[Record], names: Sequence[str] = ()) -> list[Plot]
     """Draw the plots named (all that can be drawn when none is). ValueError on an unknown name."""
     for name in names:
         if name not in PLOTS:
-            raise ValueError(f"unknown plot {name!r}; there are {', '.join(PLOTS)}")
+            raise ValueError(f"unknown plot {name!r}; there are {listed(name, PLOTS)}")
     with plt.rc_context(STYLE):
         return [draw(records) for name, draw in drawable(records).items() if not names or name in names]
 

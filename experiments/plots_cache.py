@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from .cachesim import FREE, MIN, Row, fractions
-from .plots import COLOURS, MARKERS, STYLE, WIDTH, Plot, legend, panels
+from .plots_base import COLOURS, MARKERS, STYLE, WIDTH, Plot, legend, panels
 
 SHOWN = 6  # lines that a panel bears in colour
 

@@ -13,7 +13,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-from .plots import COLOURS, STYLE, WIDTH, Plot
+from .plots_base import COLOURS, STYLE, WIDTH, Plot
 
 ACROSS = 16  # entries in a line of the picture
 MOST = 160  # entries of a queue that are drawn

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from .plots import Factors, Plot, draw_all, save, write_shares
-from .results import Record
-from .suite import Suite, run_id
+from .compare import Row, label, pairs
+from .definitions import METRICS
+from .overlays import OVERLAYS, write_shares
+from .plots import draw_all, save
+from .plots_base import Factors, Plot
+from .processes import code_id
+from .results import SUFFIX, Record
+from .suite import Suite, config_id
+
+NOT_STEADY = "not steady"
 
 
 def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of results: a row a run."""
     names = list(records[0].point)
-    header = [
-        "workload",
-        *(n.split(".")[-1] for n in names),
-        "thousand op/s",
-        "p50 µs",
-        "p99 µs",
-        "p99.9 µs",
-        "written / user",
-        "cache hits %",
-        "runs",
-        "size MiB",
-    ]
+    header = ["workload", *(n.split(".")[-1] for n in names), "thousand op/s", "p50 µs", "p99 µs", "p99.9 µs"]
+    header += ["WA-user-all", "cache hits %", "runs", "size MiB", "steady"]
     rows = []
     for r in records:
         last = r.series[-1]["levels"]
@@ -40,8 +37,56 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
         row += [f"{r.percentile(q):,.1f}" for q in (50, 99, 99.9)]
         row += [f"{sum(write_shares(r).values()):.2f}", f"{100 * touched['hit'] / asked:.1f}" if asked else "–"]
         row += [str(sum(lv["runs"] for lv in last)), f"{sum(lv['bytes'] for lv in last) / 2**20:.1f}"]
+        row += ["–" if (steady := r.steady.get("steady")) is None else "yes" if steady else NOT_STEADY]
         rows.append(row)
     return header, rows
+
+
+def amplifications(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of metrics by id, a row a run; a metric that no run has is left out."""
+    names = list(records[0].point)
+    values = [{m.id: m.of(r) for m in METRICS.values()} for r in records]
+    ids = [i for i in METRICS if any(v[i] is not None for v in values)]
+    rows = [
+        [r.workload, *(str(r.point[n]) for n in names), *("–" if (x := v[i]) is None else f"{x:.3f}" for i in ids)]
+        for r, v in zip(records, values, strict=True)
+    ]
+    return ["workload", *(n.split(".")[-1] for n in names), *ids], rows
+
+
+def unsteady(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Which runs were not steady, and why."""
+    return [(f"{r.workload} {label(r)}, seed {r.seed}", "; ".join(r.steady["reasons"])) for r in records if r.steady.get("steady") is False]
+
+
+def knobs(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
+    """How our options were told to other engines: engine, our name, theirs, the value; each line once."""
+    return list({(r.config["run"]["store"], k["ours"], k["theirs"], k["value"]): None for r in records for k in r.knobs})
+
+
+def paired(records: Sequence[Record]) -> list[Row]:
+    """The points against the first one, pair by pair, where there are several seeds of every point."""
+    try:
+        rows = pairs(records)
+    except ValueError:
+        return []  # nothing pairs: a sweep that is not finished, or one over the streams themselves
+    return rows if rows and rows[0].paired.pairs > 1 else []
+
+
+def models(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of models: a row for each run and each metric that has one, the measurement between the models."""
+    names = list(records[0].point)
+    header = ["workload", *(n.split(".")[-1] for n in names), "metric", "definition", "fitted", "measured", "worst case", "models"]
+
+    def shown(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
+    return header, [
+        [r.workload, *(str(r.point[n]) for n in names), metric, o.definition, shown(o.fitted), shown(o.measured), shown(o.worst), o.models]
+        for r in records
+        for metric, overlay in OVERLAYS.items()
+        if (o := overlay(r))
+    ]
 
 
 def settings(records: Sequence[Record]) -> list[tuple[str, str]]:
@@ -63,6 +108,8 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     sources = list(dict.fromkeys(f"{x.workload}: {x.source}" if x.workload == "trace" else x.workload for x in records))
     return [
         ("machine", f"{m['cpu']}, {m['cores']} cores, {m['memory_bytes'] / 2**30:.0f} GiB, {m['system']}"),
+        ("limits", _limits(m)),
+        ("file system", _file_system(m)),
         ("versions", ", ".join(f"{k} {v}" for k, v in r.versions.items())),
         (
             "load of the machine",
@@ -72,6 +119,21 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("runs", f"{len(records)}, one fresh process each; seeds {', '.join(str(s) for s in sorted({x.seed for x in records}))}"),
         ("time", "wall time less the time the thread waited for a core; latencies are of single calls from Python, after the warm-up"),
     ]
+
+
+def _limits(m: Mapping[str, Any]) -> str:
+    limit = m.get("memory_limit_bytes")
+    told = f"{limit / 2**30:.1f} GiB of memory" if limit else "no limit of memory found"
+    return f"{m.get('cores_allowed', m['cores'])} cores allowed, {told}, governor {m.get('governor') or 'unknown'}"
+
+
+def _file_system(m: Mapping[str, Any]) -> str:
+    if not m.get("file_system"):
+        return "unknown"
+    return (
+        f"{m['file_system']} ({m['mount_options']}), {m['free_bytes'] / 2**30:.0f} GiB ({100 * m['free_share']:.0f} %) free, "
+        f"O_DIRECT {'taken' if m['direct_io'] else 'refused'}"
+    )
 
 
 def page(template: str, plots: Sequence[Plot], images: Sequence[Path], **values: Any) -> str:
@@ -93,18 +155,29 @@ def page(template: str, plots: Sequence[Plot], images: Sequence[Path], **values:
 def render(suite: Suite, records: Sequence[Record], plots: Sequence[Plot], images: Sequence[Path], command: str) -> str:
     """The page. `images` are the saved plots in the same order."""
     header, rows = table(records)
+    model_header, model_rows = models(records)
+    metric_header, metric_rows = amplifications(records)
     stand_in = next((r.source for r in records if r.source.startswith("GENERATED")), "")
     return page(
-        "report.html", plots, images, suite=suite, header=header, rows=rows, settings=settings(records), facts=facts(records),
+        "report.html", plots, images, suite=suite, header=header, rows=rows, model_header=model_header, model_rows=model_rows,
+        settings=settings(records), facts=facts(records), metric_header=metric_header, metric_rows=metric_rows,
+        metrics=[METRICS[i] for i in metric_header if i in METRICS], unsteady=unsteady(records), knobs=knobs(records),
+        paired=paired(records), not_steady=NOT_STEADY,
         factors=Factors(records), missing=len(suite.runs()) - len(records), stand_in=stand_in, command=command,
     )  # fmt: skip
 
 
 def make(suite: Suite, records: Sequence[Record], folder: Path, command: str) -> Path:
-    """Draw all plots into folder/plots and write folder/report.html. Records that are not of this suite as it is now are left out;
-    ValueError when none is."""
-    places = {run_id(run.config()): i for i, run in enumerate(suite.runs())}
-    records = sorted((r for r in records if r.id in places), key=lambda r: places[r.id])
+    """Draw all plots into folder/plots and write folder/report.html. Records that are not of this suite as it is now are left out; where
+    a run was made by several codes, that of this code counts, else the last one; ValueError when none is left."""
+    places = {config_id(run.config()): i for i, run in enumerate(suite.runs())}
+
+    def age(r: Record) -> tuple[bool, int]:
+        path = folder / (r.id + SUFFIX)
+        return r.code == code_id(), path.stat().st_mtime_ns if path.exists() else 0
+
+    newest = {r.config_id(): r for r in sorted(records, key=age)}
+    records = [newest[name] for name in places if name in newest]
     if not records:
         raise ValueError(f"no finished runs in {folder}; lsmlab run {html.escape(suite.name)} makes them")
     plots = draw_all(records)

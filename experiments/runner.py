@@ -1,6 +1,7 @@
 """Running a suite: one fresh process a run, several side by side, resumable, and clean to interrupt.
 
-A run's record is named by the hash of its configuration, so what is finished is found and left alone. On Ctrl-C the processes that are at
+A run's record is named by the hash of its configuration and of the code that ran it, so what is finished is found and left alone; what came
+of each run is in the folder's ledger. On Ctrl-C the processes that are at
 work are ended, what they had made is removed, and the records of the finished runs stay.
 """
 
@@ -17,10 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from .processes import command, environment
-from .results import SUFFIX
-from .suite import Run, Suite, run_id
+from .result_ledger import Ledger
+from .results import SUFFIX, read
+from .suite import DECISIONS, Run, Suite, config_id, run_id
 
 GRACE = 5.0
 
@@ -35,8 +38,35 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-class _Pool:
-    """The processes at work, so that they can be ended together."""
+class Place(Protocol):
+    """Where runs run."""
+
+    def run(self, run: Run) -> str:
+        """Do one run and store its record; "" or what went wrong."""
+
+    def stop(self) -> None:
+        """End every run that is at work."""
+
+    def close(self) -> None:
+        """The sweep is over."""
+
+
+PLACES = ("local", "ray")
+
+
+def place(name: str, folder: Path, *, keep: bool) -> Place:
+    """Where runs run, by name. ValueError for another name, or when what it needs is not installed."""
+    if name not in PLACES:
+        raise ValueError(f"--on {name!r}; allowed: {', '.join(PLACES)}")
+    if name == "ray":
+        from .cluster import Ray
+
+        return Ray(folder)
+    return Processes(folder, keep)
+
+
+class Processes:
+    """Processes of this machine, so that they can be ended together."""
 
     def __init__(self, folder: Path, keep: bool) -> None:
         self.folder, self.keep = folder, keep
@@ -77,31 +107,51 @@ class _Pool:
             except subprocess.TimeoutExpired:
                 process.kill()
 
+    def close(self) -> None:
+        """Every process has ended by itself, or in `stop`."""
 
-def finished(run: Run, folder: Path) -> bool:
-    """Whether the record of this run is in the folder."""
-    return (folder / (run_id(run.config()) + SUFFIX)).exists()
+
+def decisions(run: Run, folder: Path) -> list[str]:
+    """What a finished run did to its tree: a line for every flush, merge and move. ValueError when it was not by this code, or not ours."""
+    path = folder / DECISIONS / f"{run_id(run.config())}.txt"
+    if not path.exists():
+        raise ValueError(f"{run.label()}: no decisions are kept; they are of runs of this engine by the code as it is")
+    return path.read_text(encoding="utf-8").splitlines()
 
 
 def run_suite(
-    suite: Suite, folder: Path, jobs: int, *, keep: bool = False, told: Callable[[str, int, int], None] = lambda label, done, total: None
+    suite: Suite,
+    folder: Path,
+    jobs: int,
+    *,
+    keep: bool = False,
+    any_code: bool = False,
+    place: Place | None = None,
+    told: Callable[[str, int, int], None] = lambda label, done, total: None,
 ) -> Outcome:
     """Do the runs that are not done yet, `jobs` at a time. `told` hears a label, how many are done and how many there are.
 
-    Raises KeyboardInterrupt after everything was ended in order.
+    any_code: records by other code count as done. place: where runs run, default processes of this machine. Raises KeyboardInterrupt
+    after everything was ended in order, and RecordError for a folder whose records cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    runs = suite.runs()
-    outcome = Outcome(folder, skipped=[r.label() for r in runs if finished(r, folder)])
-    due = [r for r in runs if not finished(r, folder)]
-    pool = _Pool(folder, keep)
+    runs, ledger = suite.runs(), Ledger(folder)
+    ledger.refresh()
+    ids, configs = ledger.done()
+    done = [config_id(r.config()) in configs if any_code else run_id(r.config()) in ids for r in runs]
+    outcome = Outcome(folder, skipped=[r.label() for r, d in zip(runs, done, strict=True) if d])
+    due = [r for r, d in zip(runs, done, strict=True) if not d]
+    pool = place or Processes(folder, keep)
 
     def heard(label: str) -> None:
         told(label, len(outcome.skipped) + len(outcome.done) + len(outcome.failed), len(runs))
 
     heard("looking for finished runs")
-    with _noticing_interrupts() as interrupted:
-        _ahead(due, outcome, pool, ThreadPoolExecutor(jobs), heard, interrupted)
+    try:
+        with _noticing_interrupts() as interrupted:
+            _ahead(due, outcome, pool, ledger, ThreadPoolExecutor(jobs), heard, interrupted)
+    finally:
+        pool.close()
     if not keep:
         shutil.rmtree(folder / "work", ignore_errors=True)
     return outcome
@@ -129,7 +179,8 @@ def _noticing_interrupts() -> Iterator[threading.Event]:
 def _ahead(
     due: Sequence[Run],
     outcome: Outcome,
-    pool: _Pool,
+    pool: Place,
+    ledger: Ledger,
     threads: ThreadPoolExecutor,
     told: Callable[[str], None],
     interrupted: threading.Event,
@@ -143,9 +194,13 @@ def _ahead(
                 ready, _ = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in ready:
                     run = futures.pop(future)
-                    if problem := future.result():
+                    name = run_id(run.config())
+                    path = ledger.folder / (name + SUFFIX)
+                    if problem := future.result() or ("" if path.exists() else "it stored no record"):
                         outcome.failed[run.label()] = problem
+                        ledger.failed(name, run.label(), problem)
                     else:
+                        ledger.add(read(path), path)
                         outcome.done.append(run.label())
                     told(run.label())
         except BaseException:

@@ -1,20 +1,28 @@
-"""Every store of the benchmark behind one small face: this engine, RocksDB, LevelDB, LMDB, SQLite and a plain dict.
+"""Every store of the benchmark behind one small face: this engine, RocksDB, Speedb, LevelDB, lsm-db, LMDB and SQLite.
 
 The attributes `put`, `get`, `delete` are the binding's own bound methods wherever it has one, so that a timed loop pays for no adapter.
-Budgets are equal: 64 MiB write buffer and 256 MiB cache (LMDB and SQLite have one cache: the system's, or 320 MiB), Bloom filter of 10
-bits a key where there is one, no compression, log on and handed to the operating system before a put returns, no fsync.
+Budgets are equal: a fifth for the write buffer, the rest for the cache (LMDB and lsm-db use the system's, SQLite has one), Bloom filter of
+10 bits a key where there is one, no compression, log on and handed to the operating system before a put returns; no fsync, or with
+`durable` one in every commit.
+
+A binding that is not installed beside this package is looked for in the folder that LSMLAB_PEERS names (build/peers): lsm-db's module is
+called `lsm` as ours is, so the two never share a folder.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import os
 import sqlite3
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import metadata
+from importlib.machinery import PathFinder
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from .processes import version
 
 MIB = 1 << 20
 WRITE_BUFFER = 64 * MIB
@@ -24,11 +32,23 @@ BLOOM_BITS = 10
 Pair = tuple[bytes, bytes]
 
 
+def peers_folder() -> str:
+    """Where bindings are that cannot stand beside this package."""
+    return os.path.abspath(os.environ.get("LSMLAB_PEERS", "build/peers"))
+
+
+def shares(budget: int) -> tuple[int, int]:
+    """Bytes of the write buffer and of the cache: 64 MiB and 256 MiB of the usual budget."""
+    return budget // 5, budget - budget // 5
+
+
 class Store(ABC):
     """What a benchmark needs of a store. Subclasses open at `path` and set the bound methods."""
 
     name = ""
-    package = ""
+    package = ""  # its distribution
+    is_lsm = True
+    threads_share = True  # one handle may be used by several threads at once
     put: Any  # (key, value)
     get: Any  # (key) -> value or None
     delete: Any  # (key)
@@ -37,8 +57,8 @@ class Store(ABC):
     scan: Any  # () -> iterable of all pairs in key order
 
     @abstractmethod
-    def __init__(self, path: Path) -> None:
-        """Open at path."""
+    def __init__(self, path: Path, budget: int = BUDGET, durable: bool = False) -> None:
+        """Open at path with so many bytes of memory; durable: every commit is on the disk when it returns."""
 
     @abstractmethod
     def seek(self, key: bytes, count: int) -> list[Pair]:
@@ -56,8 +76,10 @@ class Store(ABC):
 
     @classmethod
     def version(cls) -> str:
-        """Version of the binding that is installed."""
-        return version(cls.package)
+        """Version of the binding that is installed; "source tree" for this engine when it is run without being installed."""
+        for found in metadata.distributions(name=cls.package, path=[*sys.path, peers_folder()]):
+            return found.version
+        return "source tree" if cls.package == "lsmlab" else ""
 
 
 class Lsmlab(Store):
@@ -65,18 +87,18 @@ class Lsmlab(Store):
 
     name, package = "lsmlab", "lsmlab"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, budget: int = BUDGET, durable: bool = False) -> None:
         import lsm
 
-        self.db = lsm.open(
-            path, write_buffer=WRITE_BUFFER, cache={"capacity": CACHE}, table={"bits_per_key": float(BLOOM_BITS), "codec": "none"}
-        )
+        buffer, cache = shares(budget)
+        table = {"bits_per_key": float(BLOOM_BITS), "codec": "none"}
+        self.db = lsm.open(path, write_buffer=buffer, cache={"capacity": cache}, table=table, wal={"sync": "group" if durable else "os"})
         self.put, self.get, self.delete = self.db.put, self.db.get, self.db.delete
         self.get_many, self.put_batch = self.db.get_many, self.db.put_many
         self.scan = self.db.scan
 
     def seek(self, key: bytes, count: int) -> list[Pair]:
-        return list(self.db.scan(key, limit=count))
+        return self.db.range(key, limit=count)
 
     def compact(self) -> None:
         self.db.compact()
@@ -90,19 +112,23 @@ class RocksDB(Store):
 
     name, package = "rocksdb", "rocksdict"
 
-    def __init__(self, path: Path) -> None:
-        import rocksdict as r
-
+    def __init__(self, path: Path, budget: int = BUDGET, durable: bool = False) -> None:
+        r = binding(self.package)
+        buffer, cache = shares(budget)
         options = r.Options(raw_mode=True)
         options.create_if_missing(True)
-        options.set_write_buffer_size(WRITE_BUFFER)
+        options.set_write_buffer_size(buffer)
         options.set_compression_type(r.DBCompressionType.none())
         table = r.BlockBasedOptions()
-        table.set_block_cache(r.Cache(CACHE))
+        table.set_block_cache(r.Cache(cache))
         table.set_bloom_filter(BLOOM_BITS, False)
         options.set_block_based_table_factory(table)
         # Named explicitly, else a reopened store takes the options file's column family, without the filter and the cache set here.
         self.db: Any = r.Rdict(str(path), options, column_families={"default": options})
+        if durable:
+            writes = r.WriteOptions()
+            writes.sync = True
+            self.db.set_write_options(writes)
         self.put, self.get, self.delete, self.get_many = self.db.put, self.db.get, self.db.delete, self.db.get
         self.scan = self.db.items
         self._batch = r.WriteBatch
@@ -125,25 +151,34 @@ class RocksDB(Store):
         self.db.close()
 
 
+class Speedb(RocksDB):
+    """Speedb, which grew out of RocksDB, through speedict: rocksdict's twin."""
+
+    name, package = "speedb", "speedict"
+
+
 class LevelDB(Store):
     """LevelDB through plyvel."""
 
     name, package = "leveldb", "plyvel"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, budget: int = BUDGET, durable: bool = False) -> None:
         import plyvel
 
+        buffer, cache = shares(budget)
         self.db = plyvel.DB(
             str(path),
             create_if_missing=True,
-            write_buffer_size=WRITE_BUFFER,
-            lru_cache_size=CACHE,
+            write_buffer_size=buffer,
+            lru_cache_size=cache,
             bloom_filter_bits=BLOOM_BITS,
             compression=None,
         )
         self.put, self.get, self.delete, self.scan = self.db.put, self.db.get, self.db.delete, self.db.iterator
-        get = self.get
+        get, put = self.get, self.put
         self.get_many = lambda keys: [get(k) for k in keys]
+        if durable:
+            self.put = lambda key, value: put(key, value, sync=True)
 
     def put_batch(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         batch = self.db.write_batch()
@@ -162,15 +197,58 @@ class LevelDB(Store):
         self.db.close()
 
 
+class LsmDB(Store):
+    """SQLite4's LSM tree through lsm-db: one file, mapped; the budget is its tree in memory. Its connection belongs to one thread."""
+
+    name, package, threads_share = "lsm-db", "lsm-db", False
+
+    def __init__(self, path: Path, budget: int = BUDGET, durable: bool = False) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        module, (buffer, _) = binding(self.package), shares(budget)
+        how = {"autoflush": buffer >> 10, "autocheckpoint": buffer >> 10, "multiple_processes": False}
+        safety = module.SAFETY_FULL if durable else module.SAFETY_OFF
+        self.db: Any = module.LSM(str(path / "kv.lsm"), write_safety=safety, **how)
+        self.put, self.delete, self._fetch = self.db.insert, self.db.delete, self.db.fetch
+        get = self.get
+        self.get_many = lambda keys: [get(k) for k in keys]
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes = self._fetch(key)
+            return value
+        except KeyError:
+            return None
+
+    def put_batch(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        with self.db.transaction():
+            self.db.update(dict(zip(keys, values, strict=True)))
+
+    def scan(self) -> Iterable[Pair]:
+        pairs: Iterator[Pair] = iter(self.db)
+        return pairs
+
+    def seek(self, key: bytes, count: int) -> list[Pair]:
+        return list(islice(self.db.fetch_range(key, None), count))
+
+    def compact(self) -> None:
+        self.db.flush()
+        while self.db.work(1 << 20):
+            pass
+        self.db.checkpoint(0)
+
+    def close(self) -> None:
+        self.db.close()
+
+
 class LMDB(Store):
     """LMDB: a copy-on-write B+-tree in a map; a put is a transaction of its own."""
 
-    name, package = "lmdb", "lmdb"
+    name, package, is_lsm = "lmdb", "lmdb", False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, budget: int = BUDGET, durable: bool = False) -> None:
         import lmdb
 
-        self.env = lmdb.open(str(path), map_size=8 << 30, sync=False, metasync=False, lock=True)
+        self.env = lmdb.open(str(path), map_size=64 << 30, sync=durable, metasync=durable, lock=True)
         self.reader: Any = None
         self.get = self._fresh
 
@@ -215,13 +293,13 @@ class LMDB(Store):
 class SQLite(Store):
     """SQLite as a key-value table WITHOUT ROWID, write-ahead log, synchronous off."""
 
-    name, package = "sqlite", ""
+    name, package, is_lsm, threads_share = "sqlite", "", False, False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, budget: int = BUDGET, durable: bool = False) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        self.db = sqlite3.connect(path / "kv.sqlite", isolation_level=None)
+        self.db = sqlite3.connect(path / "kv.sqlite", isolation_level=None, check_same_thread=False)
         run = self.db.execute
-        for pragma in ("journal_mode=wal", "synchronous=off", f"cache_size=-{BUDGET // 1024}"):
+        for pragma in ("journal_mode=wal", f"synchronous={'full' if durable else 'off'}", f"cache_size=-{budget // 1024}"):
             run(f"pragma {pragma}")
         run("create table if not exists kv (k blob primary key, v blob) without rowid")
 
@@ -256,4 +334,24 @@ class SQLite(Store):
         return sqlite3.sqlite_version
 
 
-STORES: dict[str, type[Store]] = {s.name: s for s in (Lsmlab, RocksDB, LevelDB, LMDB, SQLite)}
+STORES: dict[str, type[Store]] = {s.name: s for s in (Lsmlab, RocksDB, Speedb, LevelDB, LsmDB, LMDB, SQLite)}
+
+
+def binding(package: str) -> Any:
+    """Import the module of a distribution, from the folder of peers when it is not beside us. ModuleNotFoundError."""
+    if package != "lsm-db":
+        if importlib.util.find_spec(package) is None:
+            sys.path.append(peers_folder())  # at the end: what is in both is taken from here
+        return importlib.import_module(package)
+    spec = PathFinder.find_spec("lsm", [peers_folder()])
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError("lsm-db", name="lsm-db")
+    ours = sys.modules.get("lsm")
+    try:
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:  # a module in C may have named itself
+        sys.modules.pop("lsm", None)
+        if ours is not None:
+            sys.modules["lsm"] = ours
+    return module

@@ -1,23 +1,23 @@
 """One run in one fresh process: `python -m experiments.worker`, {"config", "folder", "keep"} as JSON on stdin, the path of the record on
 stdout.
 
-Phases: load (a seeded order, in batches), run (each operation timed; the first share `warmup` is left out of the samples), then two
-probes of the tree as it stands, keys that exist and keys that do not, whose block counts are what the models predict. Block accesses of
-the run are recorded and replayed at many capacities against each policy and Belady's bound.
+Phases: load (a seeded order, in batches; or a clone of a tree that was built before), warmup, run (each operation timed), then two probes
+of the tree as it stands, keys that exist and keys that do not, whose block counts are what the models predict. Block accesses of the run
+are recorded and replayed at many capacities against each policy and Belady's bound. Sampled answers are checked before anything is stored.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import json
-import os
-import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 import eviction
-import lsm
+import recovery
 
-from . import traces
-from .bench_worker import clock
-from .processes import version
+from . import capture, steady, traces
+from .costs import fitted
+from .histogram import Histogram
+from .measure import oracle, trees
+from .measure.clocks import TimedBy, Virtual, Wall
+from .measure.contestants import CONTESTANTS, Contestant, Ours
+from .measure.observe import Events, Observer
+from .measure.play import Played, due_times, play
+from .processes import code_id
 from .results import Record, write
-from .suite import TRACE, run_id
-from .workloads import DELETE, INSERT, RMW, SCAN, UPDATE, Mix, Stream, Values, keys_of, mixed, replayed
+from .suite import DECISIONS, TRACE, run_id
+from .workloads import DELETE, INSERT, OPERATIONS, RANGE_DELETE, Stream, Values, from_settings, replayed
 
-BATCH = 1_000
 CURVE_POINTS = 10
 MAX_ACCESSES = 2_000_000
 NOT_DATA = ("LOCK",)
@@ -44,8 +49,8 @@ def draw(config: Mapping[str, Any]) -> tuple[Stream, str, list[dict[str, Any]]]:
     """The stream of a configuration, where it comes from in words, and the hit-ratio curves of the trace itself when it is one."""
     seed = config["seed"]
     if config["workload"] != TRACE:
-        mix = Mix(**config["mix"])
-        return mixed(mix, config["records"], config["operations"], seed), f"{config['workload']}: {mix}", []
+        workload = from_settings(config["drawn"])
+        return workload.draw(config["records"], config["operations"], seed), f"{config['workload']}: {workload}", []
     t = config["trace"]
     trace = traces.find(t["path"], t["requests"], seed)
     stream = replayed(trace.keys.astype(np.int64), t["update_share"], seed)
@@ -83,175 +88,220 @@ def load_plugins(config: Mapping[str, Any]) -> None:
         spec.loader.exec_module(module)
 
 
-def ledger(phase: str, before: Mapping[Any, tuple[int, int]], after: Mapping[Any, tuple[int, int]]) -> list[dict[str, Any]]:
-    """Rows of what was counted between two readings."""
-    rows = []
-    for key, (count, size) in after.items():
-        old_count, old_size = before.get(key, (0, 0))
-        if (count, size) != (old_count, old_size):
-            operation, level, component, cause = key
-            rows.append(
-                {
-                    "phase": phase,
-                    "operation": operation,
-                    "level": level,
-                    "component": component,
-                    "cause": cause,
-                    "count": count - old_count,
-                    "bytes": size - old_size,
-                }
-            )
-    return rows
+class Run:
+    """A run at work: its stream and values, its store and clock, what was observed."""
 
+    def __init__(self, config: Mapping[str, Any], home: Path, decisions: list[str] | None = None) -> None:
+        """decisions: gets a line for every flush, merge and move of our own tree."""
+        self.config, self.home, self.how, self.decisions = config, home, config["run"], decisions
+        began = time.process_time()
+        self.stream, self.source, self.curves = draw(config)
+        self.values = Values(config["trace"]["value_bytes"] if config["workload"] == TRACE else config["value_bytes"], config["seed"])
+        self.run_values = self.values.sized(self.stream.ids, self.stream.sizes, 1)
+        self.generator_seconds = time.process_time() - began
+        self.skip = int(len(self.stream) * config["warmup"])
+        self.rate = 0.0
 
-class Observer:
-    """Readings of the engine's ledger and counters, phase by phase, and of the tree's shape over time."""
+    def _open(self, path: Path) -> tuple[Contestant, TimedBy]:
+        """The store at path, and the clock that it is timed by."""
+        options, kind = self.config["options"], CONTESTANTS[self.how["store"]]
+        if not self.how["device"]:
+            return kind(path, options), Wall()
+        device = recovery.device(recovery.posix(), self.how["device"])
+        return kind(path, options, device), Virtual(device, self.how["cpu_ns"])
 
-    def __init__(self, db: Any) -> None:
-        self.db = db
-        self.rows: list[dict[str, Any]] = []
-        self.counters: dict[str, dict[str, int]] = {}
-        self.series: list[dict[str, Any]] = []
-        self._ledger, self._counters = self._read()
+    def _tree(self) -> Path:
+        """The tree that this run starts from, which whoever comes first builds."""
+        folder = self.home.parent / "trees" / trees.tree_id(self.config)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder.with_suffix(".lock")):
+            if not (folder / trees.STATE).exists():
+                trees.build(self.config, folder, self.stream, self.values)
+        return folder / "db"
 
-    def _read(self) -> tuple[dict[Any, tuple[int, int]], dict[str, int]]:
-        stats = self.db.stats()
-        table = {(r["operation"], r["level"], r["component"], r["cause"]): (r["count"], r["bytes"]) for r in stats.rows()}
-        return table, dict(stats.counters)
+    def _play(self, store: Contestant, clock: TimedBy, observer: Observer, events: Events | None, rate: float | None) -> Played:
+        how = self.how
+        due = None if rate is None else due_times(self.stream, how["arrivals"], rate, self.config["seed"])
+        return play(
+            store, self.stream, self.run_values, observer, clock, samples=self.config["samples"], skip=self.skip, due=due, events=events
+        )  # fmt: skip
 
-    def phase(self, name: str) -> None:
-        """What happened since the last phase belongs to this one."""
-        table, counters = self._read()
-        self.rows += ledger(name, self._ledger, table)
-        self.counters[name] = {k: v - self._counters.get(k, 0) for k, v in counters.items()}
-        self._ledger, self._counters = table, counters
+    def execute(self) -> Record:
+        """Do it. Raises what the engine raises, and WrongAnswer."""
+        path = self.home / "db"
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        rate = self._offered()
+        if self.config["tree"] is not None:
+            trees.clone(self._tree(), path)
+        store, clock = self._open(path)
+        try:
+            return self._observed(store, clock, path, rate)
+        except BaseException:
+            with suppress(Exception):  # it may be closed already, and the first failure is the one to tell
+                store.close()
+            raise
 
-    def sample(self, operations: int, seconds: float) -> None:
-        """Take one row of the time series."""
-        stats = self.db.stats()
-        written = stats.bytes(op="write", cause="flush") + stats.bytes(op="write", cause="compaction")
-        levels = [
-            {"level": lv.level, "runs": lv.runs, "tables": lv.tables, "bytes": lv.bytes, "entries": lv.entries} for lv in self.db.levels()
-        ]
-        self.series.append(
-            {
-                "operations": operations,
-                "seconds": seconds,
-                "user_bytes": stats.counters["user_bytes"],
-                "written_bytes": written,
-                "levels": levels,
-            }
+    def _offered(self) -> float | None:
+        """Operations a second of the open loop; the share of what a closed loop reaches on a clone where it is a share; None: closed."""
+        how = self.how
+        if how["mode"] == "closed":
+            return None
+        if how["load"]:
+            path = self.home / "closed"
+            trees.clone(self._tree(), path)
+            store, clock = self._open(path)
+            played = self._play(store, clock, Observer(store), None, None)
+            store.close()
+            shutil.rmtree(path)
+            return float(how["load"] * (len(self.stream) - self.skip) / max(1e-9, played.seconds_after_warmup))
+        return float(how["rate"])
+
+    def _observed(self, store: Contestant, clock: TimedBy, path: Path, rate: float | None) -> Record:
+        config, stream = self.config, self.stream
+        if isinstance(store, Ours) and (kept := self.decisions) is not None:
+            store.db.trace(lambda keyspace, decision: kept.append(str(decision)))
+        observer = Observer(store)
+        events = Events(store.db, clock.now, observer) if isinstance(store, Ours) else None
+        began = time.process_time()
+        if config["tree"] is None:
+            observer.user_bytes += trees.load(store, stream, self.values, config["seed"])
+            if config["drain"]:
+                store.settle()
+        observer.phase("load")
+        if events is not None:
+            events.begin()
+        observer.sample(0, 0.0, 0.0)
+        cached = isinstance(store, Ours) and store.db.cache is not None
+        with store.db.record_block_accesses(MAX_ACCESSES) if isinstance(store, Ours) and cached else nullcontext() as accesses:
+            played = self._play(store, clock, observer, events, rate)
+        store.settle()
+        if isinstance(store, Ours) and (broken := store.db.health.policies):
+            raise ValueError(broken[0])
+        observer.phase("run")
+        observer.sample(len(stream), played.seconds, played.elapsed)
+        if events is not None:
+            events.end()
+        run_seconds = time.process_time() - began
+        compared = oracle.check(store, stream, self.values, self.run_values, config["seed"])
+        observer.phase("check")
+        probe(store, stream, observer, config["probes"], config["seed"])
+        runs: tuple[fitted.Run, ...] = ()
+        if isinstance(store, Ours):
+            missing = probe_keys(stream, config["probes"], config["seed"], missing=True)
+            runs = fitted.runs_of(store.db, missing=missing)
+        live, live_bytes = alive(store)
+        summary = {
+            "operations": len(stream), "seconds": played.seconds, "elapsed": played.elapsed,
+            "throughput": len(stream) / max(1e-9, played.seconds),
+            "accesses": len(accesses) if accesses is not None else 0, "levels": len(observer.series[-1]["levels"]), "live": live,
+            "live_bytes": live_bytes, "written": stream.loaded + stream.writes(), "warmup_operations": self.skip, "offered": rate or 0.0,
+            "generator_share": self.generator_seconds / max(1e-9, self.generator_seconds + run_seconds), "checked": compared,
+            "debt_at_start": observer.series[0]["debt"] or 0, "debt_at_end": observer.series[-2]["debt"] or 0,
+        }  # fmt: skip
+        if events is not None:
+            flushed, merged = (events.entries(kind, self.skip) for kind in ("flush", "compaction"))
+            summary |= {"peak_bytes": events.peak_bytes, "entries_flushed": flushed, "entries_merged": merged}
+        store.close()
+        blocks = curves(accesses.keys, config["curves"], "blocks") if accesses is not None else []
+        record = self._record(store, observer, played, summary)
+        return replace(
+            record, files=digests(path), curves=(*self.curves, *blocks), runs=tuple(asdict(run) for run in runs),
+            events=tuple(events.rows) if events is not None else (),
+        )  # fmt: skip
+
+    def _record(self, store: Contestant, observer: Observer, played: Played, summary: dict[str, float]) -> Record:
+        config, stream, skip = self.config, self.stream, self.skip
+        after = [s for s in observer.series[:-1] if s["operations"] >= skip]
+        return Record(
+            id=run_id(config),
+            code=code_id(),
+            suite=config["suite"],
+            workload=config["workload"],
+            seed=config["seed"],
+            stream=stream.digest(),
+            source=self.source,
+            point=config["point"],
+            config=config,
+            options=store.options(),
+            machine=capture.machine(self.home),
+            versions=capture.versions(*store.versions()),
+            summary=summary,
+            counters=observer.counters,
+            files={},
+            latency_ns=(played.service if played.intended is None else played.intended)[skip:],
+            codes=stream.codes[skip:],
+            ledger=tuple(observer.rows),
+            series=tuple(observer.series),
+            curves=(),
+            histograms=histograms(played, stream.codes, skip),
+            steady=asdict(steady.judge(after, store.options())),
+            knobs=tuple(asdict(knob) for knob in store.knobs()),
         )
 
 
-def play(db: Any, stream: Stream, values: list[bytes], observer: Observer, samples: int) -> tuple[NDArray[np.uint32], float]:
-    """Do every operation, timing each; sample the tree in between. Gives nanoseconds per operation and the seconds of the whole."""
-    put, get, delete, scan = db.put, db.get, db.delete, db.scan
-    rows = list(zip(stream.codes.tolist(), stream.keys(), values, stream.lengths.tolist(), strict=True))
-    latency = np.zeros(len(rows), np.uint32)
-    now: Callable[[], int] = time.perf_counter_ns
-    seconds = 0.0
-    edges = np.unique(np.linspace(0, len(rows), samples + 1).astype(int)).tolist()
-    for first, last in pairwise(edges):
-        times = []
-        began, waited = clock()
-        for code, key, value, length in rows[first:last]:
-            start = now()
-            if code in (UPDATE, INSERT):
-                put(key, value)
-            elif code == SCAN:
-                list(scan(key, limit=length))
-            elif code == DELETE:
-                delete(key)
-            else:
-                get(key)
-                if code == RMW:
-                    put(key, value)
-            times.append(now() - start)
-        ended, waited_after = clock()
-        seconds += (ended - began) - (waited_after - waited)
-        latency[first:last] = np.minimum(times, 2**32 - 1)
-        observer.sample(last, seconds)
-    return latency, seconds
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock that dies with the process."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
-def load(db: Any, stream: Stream, values: Values, seed: int) -> None:
-    """Put the records that exist before the run, in a seeded order, in batches; wait until the tree is quiet."""
-    ids = np.random.default_rng([seed, 1]).permutation(stream.loaded)
-    keys, load_values = keys_of(ids, stream.numbering), values.of(ids)
-    for i in range(0, len(keys), BATCH):
-        db.put_many(keys[i : i + BATCH], load_values[i : i + BATCH])
-    db.wait()
+def histograms(played: Played, codes: NDArray[np.uint8], skip: int) -> tuple[dict[str, Any], ...]:
+    """Histograms of what came after the warm-up, of all operations and of each kind."""
+    out = []
+    for name, times in (("service", played.service), ("intended", played.intended)):
+        if times is None:
+            continue
+        out.append({"name": name, **Histogram.of(times[skip:]).to_dict()})
+        for code in np.unique(codes[skip:]).tolist():
+            out.append({"name": f"{name} {OPERATIONS[code]}", **Histogram.of(times[skip:][codes[skip:] == code]).to_dict()})
+    return tuple(out)
 
 
-def execute(config: Mapping[str, Any], home: Path, keep: bool) -> Record:
-    """Do the run with its database under `home` (removed unless keep). Raises what the engine raises."""
+def alive(store: Contestant, chunk: int = 10_000) -> tuple[int, int]:
+    """Entries that a scan of everything finds, and the bytes of their keys and values."""
+    count = size = 0
+    start = b""
+    while pairs := store.range(start, None, chunk):
+        count += len(pairs)
+        size += sum(len(k) + len(v) for k, v in pairs)
+        start = bytes(pairs[-1][0]) + b"\0"
+    return count, size
+
+
+def execute(config: Mapping[str, Any], home: Path, keep: bool, decisions: list[str] | None = None) -> Record:
+    """Do the run with its database under `home` (removed unless keep). Raises what the engine raises, and ValueError when a policy broke
+    its rules. decisions: gets a line for every flush, merge and move."""
     load_plugins(config)
-    stream, source, trace_curves = draw(config)
-    values = Values(config["trace"]["value_bytes"] if config["workload"] == TRACE else config["value_bytes"], config["seed"])
-    run_values = values.of(stream.ids, 1)
-    path = home / "db"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    with lsm.open(path, config["options"]) as db:
-        options = db.options.to_dict()
-        observer = Observer(db)
-        load(db, stream, values, config["seed"])
-        observer.phase("load")
-        observer.sample(0, 0.0)
-        with db.record_block_accesses(MAX_ACCESSES) as accesses:
-            latency, seconds = play(db, stream, run_values, observer, config["samples"])
-        db.flush()
-        db.wait()
-        observer.phase("run")
-        observer.sample(len(stream), seconds)
-        probe(db, stream, observer, config["probes"], config["seed"])
-        final = observer.series[-1]["levels"]
-    skip = int(len(stream) * config["warmup"])
-    summary = {
-        "operations": len(stream),
-        "seconds": seconds,
-        "throughput": len(stream) / seconds,
-        "accesses": len(accesses),
-        "levels": len(final),
-    }
-    record = Record(
-        id=run_id(config),
-        suite=config["suite"],
-        workload=config["workload"],
-        seed=config["seed"],
-        stream=stream.digest(),
-        source=source,
-        point=config["point"],
-        config=config,
-        options=options,
-        machine=machine(),
-        versions=versions(),
-        summary=summary,
-        counters=observer.counters,
-        files=digests(path),
-        latency_ns=latency[skip:],
-        codes=stream.codes[skip:],
-        ledger=tuple(observer.rows),
-        series=tuple(observer.series),
-        curves=(*trace_curves, *curves(accesses.keys, config["curves"], "blocks")),
-    )
+    record = Run(config, home, decisions).execute()
     if not keep:
         shutil.rmtree(home)
     return record
 
 
-def probe(db: Any, stream: Stream, observer: Observer, count: int, seed: int) -> None:
+def probe(store: Contestant, stream: Stream, observer: Observer, count: int, seed: int) -> None:
     """Look up `count` records evenly drawn, then as many keys beside them that do not exist. Raises ValueError when an answer is wrong."""
-    if not count:
+    if not count or stream.names is not None:  # of a recorded trace nobody knows which keys do not exist
         return
-    ids = np.random.default_rng([seed, 2]).integers(0, stream.loaded, count)
-    deleted = DELETE in stream.codes
+    deleted = np.isin((DELETE, RANGE_DELETE), stream.codes).any()
     for phase, missing in (("hits", False), ("misses", True)):
-        found = sum(db.get(key) is not None for key in keys_of(ids, stream.numbering, missing=missing))
+        get = store.get
+        found = sum(get(key) is not None for key in probe_keys(stream, count, seed, missing=missing))
         if found != (0 if missing else count) and (missing or not deleted):
             raise ValueError(f"{found} of {count} probes found a value where {'none' if missing else 'all'} should")
         observer.phase(phase)
+        observer.counters[phase]["found"] = found
+
+
+def probe_keys(stream: Stream, count: int, seed: int, *, missing: bool) -> list[bytes]:
+    """The keys of a probe: records evenly drawn from those loaded, else from those inserted, or the keys beside them that do not exist."""
+    if stream.names is not None:
+        return []
+    rng = np.random.default_rng([seed, 2])
+    ids = rng.integers(0, stream.loaded, count) if stream.loaded else rng.choice(np.unique(stream.ids[stream.codes == INSERT]), count)
+    return stream.keys_of(ids, missing)
 
 
 def digests(path: Path) -> dict[str, str]:
@@ -263,25 +313,14 @@ def digests(path: Path) -> dict[str, str]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """What the run ran on."""
-    cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")), platform.processor())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"cpu": model, "cores": os.cpu_count(), "memory_bytes": memory, "system": platform.platform(), "load": os.getloadavg()[0]}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what took part."""
-    names = ("lsmlab", "numpy", "cffi", "pyarrow")
-    return {"python": platform.python_version(), **{n: version(n) for n in names}}
-
-
 def main() -> None:
     """Read the order, run it, store the record."""
     order = json.load(sys.stdin)
-    folder = Path(order["folder"])
-    record = execute(order["config"], folder / "work" / run_id(order["config"]), order["keep"])
+    folder, decisions = Path(order["folder"]), list[str]()
+    record = execute(order["config"], folder / "work" / run_id(order["config"]), order["keep"], decisions)
+    if decisions:
+        (folder / DECISIONS).mkdir(parents=True, exist_ok=True)
+        (folder / DECISIONS / f"{record.id}.txt").write_text("\n".join([*decisions, ""]), encoding="utf-8")
     print(write(record, folder))
 
 
