@@ -190,3 +190,80 @@ def test_an_exception_in_a_python_memtable_is_a_status() -> None:
         memtable.cursor()
     assert isinstance(ops.last_error, OSError)
     memtable.close()
+
+
+MULTIPLIERS = 0xBF58476D1CE4E5B9, 0x9E3779B97F4A7C15
+WORD = 2**64 - 1
+
+
+def folded(h: int, w: int) -> int:
+    """A step of lsm_hash_key."""
+    h = (h ^ w) * MULTIPLIERS[0] & WORD
+    return h ^ h >> 32
+
+
+def alike(seed: int, first: int, n: int, then: int) -> bytes:
+    """A key of n words that begins so, and whose hash is that of (first word 1, then) of 16 bytes, all 64 bits of it."""
+    want = folded(seed ^ (16 * MULTIPLIERS[1] & WORD), 1) ^ then
+    h, words = folded(seed ^ (8 * n * MULTIPLIERS[1] & WORD), first), [first]
+    for _ in range(n - 2):
+        words.append(5)
+        h = folded(h, 5)
+    return b"".join(w.to_bytes(8, "little") for w in [*words, h ^ want])
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_keys_of_one_hash_are_told_apart(kind: str, new: Callable[..., Memtable]) -> None:
+    """Who knows the seed can make keys that collide: of one length, and of another one."""
+    seed = 3
+    native, twin = new(kind, budget=1 << 16, seed=seed), MemtableTwin()
+    inner = {"hash": seed * MULTIPLIERS[1] + 1 & WORD}.get(kind, seed ^ 0xD6E8FEB86659FD93)
+    keys = [alike(inner, first, n, 77) for first, n in ((1, 2), (2, 2), (3, 2), (4, 3), (9, 5))]
+    assert len({*keys}) == 5
+    for i, key in enumerate(keys[:4]):
+        entry = Entry(key, i + 1, PUT, b"%d" % i)
+        native.add(entry)
+        twin.add(entry)
+    compare(native, twin, [(key, seq) for key in keys for seq in (0, 1, 4, MAX_SEQ)])
+
+
+@ALL
+@pytest.mark.parametrize("order_seed", [1, 2])
+def test_versions_of_one_key_that_come_in_any_order(kind: str, order_seed: int, new: Callable[..., Memtable]) -> None:
+    """As in a replay of several logs: the newest may be in any run, or in the tail. random.Random(order_seed) repeats it."""
+    native, twin = new(kind, budget=1 << 16, seed=1), MemtableTwin()
+    entries = [Entry(b"key" if i % 3 else b"%d" % i, i + 1, PUT, b"%d" % i) for i in range(900 if kind != "python" else 90)]
+    random.Random(order_seed).shuffle(entries)
+    probes = [(b"key", seq) for seq in (0, 1, 2, 5, 300, 700, MAX_SEQ)]
+    for i, entry in enumerate(entries):
+        native.add(entry)
+        twin.add(entry)
+        if i % 100 == 0:
+            assert [native.get(*p) for p in probes] == [twin.get(*p) for p in probes]
+    compare(native, twin, probes)
+
+
+@ALL
+def test_keys_shorter_than_what_all_others_share(kind: str, new: Callable[..., Memtable]) -> None:
+    """The index of the skip list is built behind the common part."""
+    native, twin = new(kind, budget=1 << 18, seed=1), MemtableTwin()
+    for i in range(600):
+        entry = Entry(b"a long start of keys/%06d" % (i * 7 % 600), i + 1, PUT, b"")
+        native.add(entry)
+        twin.add(entry)
+    short = [b"", b"a", b"a long start of", b"a long start of keys/", b"a long start of keys/0", b"b", b"a long start zz"]
+    for i, key in enumerate(short):
+        native.add(Entry(key, 1000 + i, PUT, b"short"))
+        twin.add(Entry(key, 1000 + i, PUT, b"short"))
+    compare(native, twin, [(key, MAX_SEQ) for key in (*short, b"a long start of key", b"a long start of keys/00")])
+
+
+@ALL
+def test_blocks_smaller_than_a_huge_page_and_a_huge_budget(kind: str, new: Callable[..., Memtable]) -> None:
+    native = new(kind, budget=1 << 30)
+    native.add(Entry(b"a", 1, PUT, bytes(1_500_000)))
+    before = native.memory()
+    assert before > 1_500_000
+    native.seal()
+    assert native.memory() >= before
+    assert [(e.key, len(e.value)) for e in native] == [(b"a", 1_500_000)]

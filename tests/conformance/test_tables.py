@@ -9,6 +9,7 @@ import pytest
 
 from lsm.memtable_twin import MAX_SEQ, Entry, MemtableTwin, order
 from lsm.native_tables import TableCursor, get, scan
+from lsm.table_twin import Settings
 from tests.harness.tables import SHAPES, Lab, sample
 
 ENTRIES = sample(300)
@@ -108,3 +109,17 @@ def test_a_cursor_must_stand_on_an_entry_to_move() -> None:
         assert cursor.seek(b"\xff" * 9) is None
         with pytest.raises(IndexError):
             cursor.prev()
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_blocks_that_do_not_shrink_stand_beside_those_that_do(codec: str) -> None:
+    rng = random.Random(1)
+    entries = [Entry(b"%03d" % i, i + 1, 1, rng.randbytes(300) if i % 3 else b"z" * 300) for i in range(60)]
+    lab = Lab()
+    settings = lab.settings(Settings(block_size=250), codec=codec)
+    props = lab.build(settings, entries)
+    assert 40 * 300 < props.file_size < 55 * 300
+    table = lab.open(settings)
+    table.verify()
+    assert list(scan(table)) == entries
+    assert [get(table, e.key) for e in entries] == entries

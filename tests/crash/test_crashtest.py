@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def test_nothing_is_lost_or_torn(tmp_path: Path) -> None:
     assert result.cycles == 15
     assert result.batches > 15
     assert not (tmp_path / "db").exists()
+
+
+def test_an_encrypted_database_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(crashtest.OPTIONS, "encryption", bytes(32))
+    seed = int.from_bytes(os.urandom(4), "little")
+    print(f"repeat with seed {seed}")
+    result = crashtest.crashtest(tmp_path / "db", 15, seed)
+    assert (result.lost, result.torn) == ([], [])
+    assert result.batches > 15
 
 
 def test_a_lost_write_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +66,23 @@ def test_batches_are_what_the_seed_says() -> None:
         apply(model, batch(1, number))
     assert 0 < len(model) <= KEYS
     assert any(v is None for n in range(50) for _, v in batch(1, n))
+
+
+def test_a_writer_that_is_killed_leaves_no_half_counter() -> None:
+    """Packed with struct, it was now and then 0 (the bytes are cleared first) or had its high bytes missing."""
+    with mmap.mmap(-1, mmap.PAGESIZE) as shared, crashtest.Counter(shared) as counter:
+        counter.start(0)
+        counter.say_open()
+        pid = os.fork()
+        if pid == 0:
+            for number in range(1_000_000):
+                counter.acknowledge(number)
+            os._exit(0)
+        before = falls = 0
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            for _ in range(1000):
+                now = counter.acknowledged
+                falls += now < before or not counter.opened
+                before = now
+        assert before == 999_999
+        assert not falls

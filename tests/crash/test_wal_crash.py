@@ -55,3 +55,40 @@ def test_a_clean_close_survives_power_loss(mode: str) -> None:
     for seed in range(20):
         clone = fs.crash_clone(mode, seed)
         assert sum(len(records) for _, records, _ in recovery.replay(clone, "/", "absolute")) == 40
+
+
+def test_a_new_segment_is_durable_before_its_first_record() -> None:
+    """Records nobody was told of may survive without the sectors before them, the header's excepted: then they would look like damage."""
+    fs = recovery.memory()
+    log = recovery.WalWriter(fs, "/", sync="group", segment_bytes=8192)
+    for n in range(20):
+        log.append(n, b"+" * 200)
+    for seed in range(60):
+        found = [r.seq for _, records, _ in recovery.replay(fs.crash_clone("random", seed), "/") for r in records]
+        assert found == list(range(len(found))), f"crash_clone('random', {seed})"
+    log.close()
+
+
+def test_records_before_a_roll_over_are_durable() -> None:
+    fs = recovery.memory()
+    log = recovery.WalWriter(fs, "/", sync="group", segment_bytes=4096)
+    log.append(1, b"before")
+    log.rotate(2)
+    log.sync_to(log.append(2, b"behind"))
+    assert [r.seq for _, records, _ in recovery.replay(fs.crash_clone("power"), "/") for r in records] == [1, 2]
+    log.close()
+
+
+@pytest.mark.parametrize("sync", ["group", "os"])
+def test_a_segment_that_dies_in_the_making_holds_nothing_and_harms_nothing(sync: str) -> None:
+    """Its header may be on the disk, its size not."""
+    for op in ("allocate", "pwrite", "sync", "sync_dir"):
+        fs = recovery.memory()
+        dying = recovery.fault(fs)
+        dying.arm(op, "*", 1, 5)
+        dying.arm("unlink", "*", 1, 5)
+        with pytest.raises(OSError):
+            recovery.WalWriter(dying, "/", sync=sync, segment_bytes=8192)
+        for seed in range(60):
+            clone = fs.crash_clone("random", seed)
+            assert [records for _, records, _ in recovery.replay(clone, "/", sync=sync) if records] == [], (op, seed)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import lsm
 import recovery
+from experiments.torture import model as m
 from lsm.native_db import NEWEST, CoreCursor
-from tests.harness import model as m
 
 KEYS = st.one_of(st.binary(max_size=2), st.integers(0, 25).map(lambda i: b"common/%02d" % i), st.just(b"\xff" * 3))
 STEP = st.one_of(

@@ -16,6 +16,7 @@ from lsm._native import ffi, lib
 
 import indexes
 import recovery
+from lsm.codecs import load_codec
 from lsm.memtable_twin import DELETE, PUT, Entry, order
 from lsm.merge_twin import Range, coalesce, merge, visible
 from lsm.native_memtables import Cursor
@@ -335,6 +336,62 @@ def test_every_failing_call_is_told_and_leaves_no_file(lab: Lab) -> None:
             assert status in (IO, CORRUPT) and lab.error.status == status
             assert lab.files() == before
     assert failures > 3
+
+
+def test_pieces_of_a_tombstone_with_a_gap_between_them_stay_apart(lab: Lab) -> None:
+    """What lies between them is in a table that is not merged."""
+    one, two = (lab.job([lab.memtable([], [Range(a, b, 500)])]).run() for a, b in ((b"a", b"c"), (b"p", b"r")))
+    (joined,) = lab.job([[one[0].table], [two[0].table]]).run()
+    assert [(bytes(ffi.buffer(r.start, r.start_len)), bytes(ffi.buffer(r.end, r.end_len))) for r in tombs(joined.table)] == [
+        (b"a", b"c"),
+        (b"p", b"r"),
+    ]
+
+
+def tombs(table: Any) -> list[Any]:
+    found = lib.lsm_table_tombs(table)
+    return [lib.lsm_tombs_at(found, i) for i in range(lib.lsm_tombs_count(found))]
+
+
+def test_tombstones_outside_of_the_bounds_stay_away(lab: Lab) -> None:
+    mem = lab.memtable([Entry(b"c", 1, PUT, b"")], [Range(b"a", b"b", 2), Range(b"x", b"z", 3), Range(b"b", b"d", 4)])
+    (part,) = lab.job([mem], begin=b"b", end=b"x", snapshots=[1]).run()
+    assert [r.seq for r in tombs(part.table)] == [4] and len(part.entries) == 1
+
+
+def test_a_job_that_may_make_no_file(lab: Lab) -> None:
+    mem = lab.memtable([Entry(b"a", 1, PUT, b"")], [])
+    job = lab.job([mem], max_outputs=0)
+    assert lib.lsm_job_run(job.raw, job.result, lab.error) == lib.LSM_INVALID
+    assert ffi.string(lab.error.what) == b"no file number was reserved for an output"
+    assert lib.lsm_job_run(job.raw, job.result, ffi.NULL) == lib.LSM_INVALID, "who does not want to know why"
+    held = lab.memtable([], [Range(b"a", b"b", 2)])
+    assert lib.lsm_job_run(lab.job([held], max_outputs=0).raw, job.result, lab.error) == lib.LSM_INVALID
+    assert lab.files() == []
+
+
+def test_a_job_that_is_cancelled_while_it_stands_still(lab: Lab) -> None:
+    job = lab.job([lab.memtable([Entry(b"a", 1, PUT, b"")], [])])
+    lib.lsm_job_pause(job.raw, 1)
+    lib.lsm_job_cancel(job.raw)
+    assert lib.lsm_job_run(job.raw, job.result, lab.error) == CANCELLED and lab.files() == []
+
+
+def test_an_input_without_tables(lab: Lab) -> None:
+    mem = lab.memtable([Entry(b"a", 1, PUT, b"")], [])
+    assert [e.key for o in lab.job([[], mem, []]).run() for e in o.entries] == [b"a"]
+
+
+def test_what_is_paid_ahead_is_not_paid_again(lab: Lab) -> None:
+    """A block under way counts as it is; packed it is smaller than what was paid for it."""
+    codec = load_codec("zstd")
+    settings = ffi.new("lsm_table_options *", lab.table[0])
+    settings.codec, settings.block_size = ffi.cast("const lsm_codec *", codec.address), 1 << 22
+    mem = lab.memtable([Entry(b"%06d" % i, i + 1, PUT, bytes(900)) for i in range(600)], [])
+    bucket = ffi.gc(lib.lsm_bucket_new(0, 0), lib.lsm_bucket_free)
+    job = lab.job([mem], bucket=bucket, table=settings)
+    assert lib.lsm_job_run(job.raw, job.result, lab.error) == 0
+    assert 0 < job.result.bytes_written < 600 * 900 // 4
 
 
 def test_ledger_has_the_counts(lab: Lab) -> None:

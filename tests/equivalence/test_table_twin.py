@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recovery
-from lsm.memtable_twin import MAX_SEQ, Entry, order
+from lsm.memtable_twin import DELETE, MAX_SEQ, PUT, VALUE_POINTER, Entry, order
 from lsm.merge_twin import Range
 from lsm.native_tables import covering, get, ranges, scan
-from lsm.table_twin import Settings, separator, varint, write_table
+from lsm.table_twin import POINTER, Settings, separator, value_refs, varint, write_table
 from lsm.table_twin_read import Reader, read_varint
 from tests.harness.tables import DATABASE, PATH, Lab
 
@@ -23,8 +23,11 @@ SEQS = st.one_of(st.integers(1, 30), st.integers(0, MAX_SEQ))
 
 @st.composite
 def contents(draw: st.DrawFn) -> tuple[list[Entry], list[Range]]:
-    rows = draw(st.lists(st.tuples(KEYS, SEQS, st.integers(0, 1), VALUES), max_size=40, unique_by=lambda r: r[:2]))
-    entries = sorted((Entry(k, s, kind, v if kind else b"") for k, s, kind, v in rows), key=order)
+    rows = draw(
+        st.lists(st.tuples(KEYS, SEQS, st.sampled_from([DELETE, PUT, VALUE_POINTER]), VALUES), max_size=40, unique_by=lambda r: r[:2])
+    )
+    shown = {DELETE: lambda _: b"", PUT: lambda v: v, VALUE_POINTER: lambda v: POINTER.pack(len(v) % 3, 1 << len(v) % 40, len(v), 7)}
+    entries = sorted((Entry(k, s, kind, shown[kind](v)) for k, s, kind, v in rows), key=order)
     spans = draw(st.lists(st.tuples(LETTERS, LETTERS, SEQS), max_size=4))
     found = [Range(min(a, b), max(a, b), s) for a, b, s in spans if a != b]
     return (entries, found) if entries or found else ([Entry(b"", 1, 1, b"")], [])
@@ -51,6 +54,7 @@ def test_same_bytes_and_each_reads_the_other(content: tuple[list[Entry], list[Ra
     written = lab.fs.read_all(PATH)
     assert written == write_table(DATABASE, number, entries, spans, s, recovery.crc32c)
     assert props.file_size == len(written)
+    assert list(props.values) == value_refs(entries)
     reader = Reader(written, DATABASE, number, recovery.crc32c)
     assert (list(reader.entries()), list(reader.ranges())) == content
     assert all(reader.may_contain(e.key) for e in entries)

@@ -57,6 +57,46 @@ def test_both_writers_make_the_same_bytes(items: list[tuple[int, bytes]], sync: 
     assert native == write_twin(items, sync, salt, 4096)
 
 
+@given(
+    st.lists(st.tuples(payloads, st.integers(-(10**7), 10**7), st.booleans()), max_size=20),
+    st.sampled_from(["none", "os"]),
+    st.integers(0, 3 * 10**6),
+)
+def test_both_writers_make_the_same_marks_and_notes(items: list[tuple[bytes, int, bool]], sync: str, last: int) -> None:
+    fs, clock, salt = recovery.memory(), recovery.Clock(10**7), 7
+    code, now, expected = recovery.SYNC_MODES[sync], 10**7, []
+    done = [twin.Segment(1, salt, code, twin.capacity_of(4096, notes=True), time=last)]
+    with recovery.WalWriter(fs, "/", 1, sync=sync, segment_bytes=4096, salt=salt, clock=clock, last_time=last) as log:
+        for seq, (payload, step, is_note) in enumerate(items, 1):
+            clock.now_ns = now = max(0, now + step)
+            seq_of = done[-1].seq if is_note else seq
+            kind = twin.NOTE if is_note else twin.DATA
+            if is_note:
+                log.note(payload)
+            else:
+                log.append(seq, payload)
+            if not done[-1].append(seq_of, payload, now=now, kind=kind):
+                done[-1].end(len(done) + 1)
+                room = twin.capacity_of(4096, len(payload), notes=True)
+                done.append(twin.Segment(len(done) + 1, salt, code, room, seq=done[-1].seq, time=done[-1].time))
+                assert done[-1].append(seq_of, payload, now=now, kind=kind)
+            expected.append((kind, payload))
+            assert log.time == done[-1].time
+    done[-1].end(0)
+    for segment in done:
+        name = f"/{recovery.segment_name(segment.number)}"
+        assert fs.read_all(name) == bytes(segment.data)
+        records, report = recovery.read_wal(fs, name, "absolute", salt=salt, is_last=segment is done[-1], notes=True)
+        verdict = twin.Reader(bytes(segment.data), segment.number, salt, "absolute", segment is done[-1]).read()
+        assert not verdict.corrupt
+        assert [(r.kind, r.seq, r.payload) for r in records if r.kind != recovery.DATA] == verdict.noted
+        assert [(r.seq, r.payload) for r in records if r.kind == recovery.DATA] == verdict.records
+        times = [r.time for r in records if r.kind == recovery.MARK]
+        assert times == sorted(times) and (report.first_time, report.last_time) == ((times[0], times[-1]) if times else (0, 0))
+        del expected[: len([r for r in records if r.kind != recovery.MARK])]
+    assert expected == []
+
+
 def native_verdict(data: bytes, mode: str, is_last: bool, salt: int) -> tuple[list[tuple[int, bytes]] | None, bool]:
     fs = recovery.memory()
     fs.write_all("/000003.log", data)
@@ -77,9 +117,10 @@ def twin_verdict(data: bytes, mode: str, is_last: bool, salt: int) -> tuple[list
 def damaged(draw: st.DrawFn) -> tuple[bytes, int]:
     """A segment of any sync mode with records and promises, then cut, blanked by sectors, flipped or overwritten."""
     salt, sync = draw(st.integers(0, 3)), draw(st.integers(0, 4))
-    segment = twin.Segment(3, salt, sync, twin.capacity_of(4096))
+    segment = twin.Segment(3, salt, sync, twin.capacity_of(4096), time=draw(st.sampled_from([None, 0])))
     for seq, payload in enumerate(draw(st.lists(payloads, max_size=8))):
-        segment.append(seq, payload, draw(st.sampled_from([0, 0, 32, len(segment.data)])))
+        kind = draw(st.sampled_from([twin.DATA, twin.DATA, twin.NOTE]))  # also a note, or a mark of any length, where there may be none
+        segment.append(seq, payload, draw(st.sampled_from([0, 0, 32, len(segment.data)])), now=seq * 700_000, kind=kind)
     if draw(st.booleans()):
         segment.end(draw(st.sampled_from([0, 4])))
     data = bytearray(segment.data)

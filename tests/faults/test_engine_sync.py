@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 import lsm
@@ -84,3 +86,29 @@ def test_a_forced_sync_that_fails_is_told() -> None:
     assert db.core.why_read_only()
     assert db.get(b"a") == b"1"
     db.close()
+
+
+@pytest.mark.parametrize("what", ["flush", "keyspace", "compact"])
+def test_a_manifest_that_failed_once_is_not_written_again(what: str) -> None:
+    """Whether the record is on the disk is unknown: nothing may be appended behind it, and nothing acknowledged that leans on it."""
+    db, fs = opened("every")
+    if what == "compact":
+        db.flush()
+        db.put(b"b", b"2")
+        db.flush()
+    before = dict(db.scan())
+    fs.arm("pwrite", "*MANIFEST*", 1, "short")
+    calls: dict[str, Callable[[], object]] = {"flush": db.flush, "keyspace": lambda: db.keyspace("more"), "compact": db.compact}
+    with pytest.raises(lsm.Error):
+        calls[what]()
+    assert "manifest" in (db.core.why_read_only() or "")
+    appended = fs.calls("pwrite", "*MANIFEST*")
+    for call in (lambda: db.put(b"c", b"3"), db.flush, lambda: db.keyspace("again"), db.wait, db.compact):
+        with pytest.raises(lsm.ReadOnlyError):
+            call()
+    still_reads(db, before)
+    assert fs.calls("pwrite", "*MANIFEST*") == appended, "row G found that waiting, inline, went on with compactions"
+    db.close()
+    with lsm.open("/db", fs=fs, threads=0) as again:
+        still_reads(again, before)
+        assert again.verify() == []

@@ -134,3 +134,18 @@ def test_every_call_may_fail(code: int, sticky: bool) -> None:
             raise
         seen += 1
     assert seen > 50
+
+
+@pytest.mark.parametrize("op", ["open", "pread", "size_of", "close"])
+def test_a_log_that_cannot_be_read_is_not_thrown_away(op: str) -> None:
+    """An error while the log is read, for once: opening fails, and the next time all is there."""
+    disk = recovery.memory()
+    with lsm.open("/db", OPTIONS, fs=disk) as db:
+        db.put(b"k", b"v" * 500)
+        db.put(b"l", b"w")
+    fs = recovery.fault(disk)
+    fs.arm(op, "*.log", 1, errno.EIO)
+    with pytest.raises(lsm.IOFailure):
+        lsm.open("/db", OPTIONS, fs=fs)
+    with lsm.open("/db", OPTIONS, fs=fs) as again:
+        assert dict(again.scan()) == {b"k": b"v" * 500, b"l": b"w"}

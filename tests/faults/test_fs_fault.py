@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 
 import pytest
 
@@ -72,6 +73,10 @@ def test_bad_rules_are_refused(disk: recovery.FaultFileSystem) -> None:
         disk.arm(error="fire")
     with pytest.raises(OSError):
         disk.arm(nth=0)
+    with pytest.raises(ValueError, match="nanoseconds 0 with 'latency'"):
+        disk.arm(error="latency")
+    with pytest.raises(ValueError, match="nanoseconds 5 with 'flip'"):
+        disk.arm(error="flip", nanoseconds=5)
 
 
 @pytest.mark.parametrize("op", ["open", "close", "append", "pwrite", "pread", "sync", "truncate", "allocate", "size_of", "map", "rename",
@@ -103,3 +108,63 @@ def test_every_call_can_fail(disk: recovery.FaultFileSystem, op: str) -> None:
     with pytest.raises(OSError) as caught:
         use_all()
     assert caught.value.errno == errno.EDQUOT
+
+
+def test_a_short_read_in_the_middle_of_a_file_is_an_error_and_not_its_end(disk: recovery.FaultFileSystem) -> None:
+    disk.write_all("/a", bytes(100))
+    disk.arm("*", error="short_read")
+    with disk.open("/a") as f:
+        with pytest.raises(OSError, match="50 bytes of 100") as caught:
+            f.read_all()
+        assert (caught.value.errno, caught.value.filename) == (errno.EIO, "/a")
+        assert f.read_all() == bytes(100)
+        assert f.pread(1000, 90) == bytes(10)
+
+
+@pytest.mark.parametrize("op", ["sync", "sync_dir"])
+def test_a_lying_sync_loses_what_it_was_told_to_keep(op: str) -> None:
+    inner = recovery.memory()
+    disk = recovery.fault(inner)
+    disk.arm(op, error="lie", sticky=True)
+    disk.write_all("/a", b"1", sync=True)
+    disk.sync_dir("/")
+    assert disk.read_all("/a") == b"1"
+    after = inner.crash_clone("power")
+    assert (after.read_all("/a") == b"") if op == "sync" else not after.exists("/a")
+
+
+def test_latency_holds_a_call_up(disk: recovery.FaultFileSystem) -> None:
+    disk.arm("mkdir", nth=2, error="latency", nanoseconds=30_000_000)
+    begun = disk.now_ns()
+    disk.mkdir("/1")
+    disk.mkdir("/2")
+    assert disk.now_ns() - begun >= 30_000_000
+    assert disk.listdir("/") == ["1", "2"]
+
+
+def test_a_stuck_call_goes_on_when_the_rules_are_forgotten(disk: recovery.FaultFileSystem) -> None:
+    disk.arm("mkdir", error="stuck")
+    thread = threading.Thread(target=disk.mkdir, args=("/1",))
+    thread.start()
+    while not disk.stuck():
+        assert thread.is_alive()
+    assert disk.listdir("/") == []
+    disk.mkdir("/2")  # armed for one call only
+    disk.disarm()
+    thread.join(30)
+    assert (disk.stuck(), disk.listdir("/")) == (0, ["1", "2"])
+
+
+def test_faults_stack() -> None:
+    inner = recovery.fault(recovery.memory())
+    disk = recovery.fault(inner)
+    inner.arm("mkdir", nth=2, error=errno.EDQUOT)
+    disk.arm("mkdir", nth=1, error=errno.EMFILE)
+    for code in (errno.EMFILE, 0, errno.EDQUOT, 0):
+        try:
+            disk.mkdir(f"/{disk.calls('mkdir')}")
+        except OSError as e:
+            assert e.errno == code
+        else:
+            assert code == 0
+    assert inner.calls("mkdir") == 3

@@ -54,3 +54,47 @@ def test_a_changed_header_is_told(at: int, name: str) -> None:
     fs.write_all(path, bytes(data))
     with pytest.raises(recovery.WalCorruption, match=name):
         recovery.read_wal(fs, path, salt=SALT)
+
+
+NOTED = Path(__file__).with_name("wal_v2.segment")
+STEPS = [(1_000_000, b"a"), (1_400_000, b"b"), (9_000_000, b"c"), (2_000_000, b"d")]
+
+
+def noted_native() -> bytes:
+    fs, clock = recovery.memory(), recovery.Clock()
+    with recovery.WalWriter(fs, "/", 5, sync="os", segment_bytes=4096, salt=SALT, clock=clock, last_time=500) as log:
+        log.note(b"a note")
+        for seq, (now, payload) in enumerate(STEPS, 1):
+            clock.now_ns = now
+            log.append(seq, payload)
+        log.rotate(6)
+    return fs.read_all("/000005.log")
+
+
+def noted_twin() -> bytes:
+    segment = twin.Segment(5, SALT, recovery.SYNC_MODES["os"], twin.capacity_of(4096), time=500)
+    assert segment.append(0, b"a note", kind=twin.NOTE)
+    for seq, (now, payload) in enumerate(STEPS, 1):
+        assert segment.append(seq, payload, now=now)
+    segment.end(6)
+    return bytes(segment.data)
+
+
+def test_a_segment_of_version_2_is_written_and_read_as_ever() -> None:
+    assert noted_native() == noted_twin() == NOTED.read_bytes()
+    fs = recovery.memory()
+    fs.write_all("/000005.log", NOTED.read_bytes())
+    records, report = recovery.read_wal(fs, "/000005.log", "absolute", salt=SALT, notes=True)
+    assert [r.time for r in records if r.kind == recovery.MARK] == [500, 1_000_000, 9_000_000]
+    assert [r.payload for r in records if r.kind != recovery.MARK] == [b"a note", b"a", b"b", b"c", b"d"]
+    assert (report.records, report.first_time, report.last_time, report.next) == (4, 500, 9_000_000, 6)
+
+
+def test_marks_and_notes_are_refused_in_a_segment_of_version_1() -> None:
+    segment = twin.Segment(5, SALT, 1, twin.capacity_of(4096))
+    assert segment.append(1, b"a note", kind=twin.NOTE)
+    fs = recovery.memory()
+    fs.write_all("/000005.log", bytes(segment.data) + bytes(4096))
+    with pytest.raises(recovery.WalCorruption, match="bad type"):
+        recovery.read_wal(fs, "/000005.log", salt=SALT)
+    assert twin.Reader(bytes(segment.data) + bytes(4096), 5, SALT).read().corrupt

@@ -256,6 +256,18 @@ def test_parameters_that_a_policy_does_not_know_are_refused() -> None:
         make(1 << 20, cache={"params": "no_such=1"})
 
 
+def test_blocks_of_tables_with_partitions_are_kept_apart() -> None:
+    """Tables of one shape have blocks at the same offsets: which file a block is of is part of its key."""
+    with make(1 << 20, table={"index": "two_level"}) as db:
+        young = db.keyspace("young")
+        young.put_many([(key(i), value(i)[::-1]) for i in range(KEYS)])
+        young.flush()
+        for i in range(KEYS):
+            assert (db.get(key(i)), young.get(key(i))) == (value(i), value(i)[::-1])
+        assert [v for _, v in db.scan()] == [value(i) for i in range(KEYS)]
+        assert [v for _, v in young.scan()] == [value(i)[::-1] for i in range(KEYS)]
+
+
 # Tables that go
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 
 import pytest
 from lsm._native import ffi, lib
@@ -49,5 +51,26 @@ def test_takers_queue_up() -> None:
 def test_a_new_rate_counts_from_the_next_take() -> None:
     b = bucket(1, 1000)
     assert lib.lsm_bucket_take(b, 1000) == 0
+    lib.lsm_bucket_set(b, 0)
+    assert lib.lsm_bucket_take(b, 1 << 40) == 0
+
+
+def test_a_signal_does_not_shorten_the_wait() -> None:
+    b, heard = bucket(1_000_000, 0), []
+    before = signal.signal(signal.SIGALRM, lambda *_: heard.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    begun = time.monotonic_ns()
+    try:
+        waited = lib.lsm_bucket_take(b, 200_000)
+        assert time.monotonic_ns() - begun >= waited > 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert heard
+
+
+def test_nothing_costs_nothing_and_the_rate_can_change() -> None:
+    b = bucket(1, 0)
+    assert lib.lsm_bucket_take(b, 0) == 0
     lib.lsm_bucket_set(b, 0)
     assert lib.lsm_bucket_take(b, 1 << 40) == 0

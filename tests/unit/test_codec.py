@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lsm._native import ffi
 
 from lsm import codecs
 from lsm.native_codec import Codec
@@ -137,3 +139,30 @@ def test_codec_of_a_user_needs_a_free_id_and_name() -> None:
     with pytest.raises(ValueError, match="address is 0"):
         codecs.register_codec("mine", 0)
     assert list(codecs.CODECS) == ["none", "lz4", "zstd"]
+
+
+def test_work_spaces_beyond_those_that_are_kept_are_given_back_to_the_system() -> None:
+    """Twenty blocks are compressed at once: each call begins the next one before it goes on."""
+    codec = codecs.load_codec("zstd")
+    raw = ffi.cast("lsm_codec *", codec.address)
+    real = ffi.cast("size_t(*)(void *, void *, size_t, const void *, size_t, int)", raw.fn[1])
+    depth = 0
+
+    @ffi.callback("size_t(void *, void *, size_t, const void *, size_t, int)")
+    def nested(*args: Any) -> int:
+        nonlocal depth
+        depth += 1
+        if depth < 20:
+            n = depth
+            assert codec.decompress(codec.compress(b"inner" * n), 5 * n) == b"inner" * n
+        return int(real(*args))
+
+    raw.fn[1] = ffi.cast("void *", nested)
+    try:
+        for _ in range(2):
+            depth = 0
+            assert codec.decompress(codec.compress(b"outer" * 9), 45) == b"outer" * 9
+            assert depth == 20
+    finally:
+        raw.fn[1] = ffi.cast("void *", real)
+    assert codec.decompress(codec.compress(b"after" * 9), 45) == b"after" * 9

@@ -41,6 +41,16 @@ def test_lengths_of_another_width_are_refused(db: lsm.DB) -> None:
     assert list(db.scan()) == [(b"a", b"x"), (b"b", b"y")]
 
 
+@pytest.mark.parametrize("kind", ["f", "i"])
+def test_lengths_are_summed_as_they_are_read(db: lsm.DB, kind: str) -> None:
+    """2.0 as a float is 2**30 as the length that C reads, and lengths below zero could make up for others."""
+    lens = array(kind, [2] if kind == "f" else [-1, 3])
+    keys = array("I", [1] * len(lens))
+    with pytest.raises(ValueError, match="add up"):
+        db.put_packed(b"ab"[: len(lens)], keys, b"xy", lens)
+    assert list(db.scan()) == []
+
+
 def test_a_scan_cut_off_by_close_says_so() -> None:
     db = lsm.open("/db", threads=0, fs=recovery.memory())
     db.put_many([(b"%04d" % i, b"v") for i in range(2000)])

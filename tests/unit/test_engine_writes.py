@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 import lsm
 import recovery
+from experiments.torture import model as m
+from lsm.memtable_python import SortedMemtable
+from lsm.memtable_twin import Entry
 from lsm.native import SEALED, STALLED
-from tests.harness import model as m
+from lsm.native_memtables import PythonMemtable
+from lsm.registry import MEMTABLES
 
 KINDS = {"delete": 0, "put": 1, "delete_range": 3}
 KEYS = st.integers(0, 12).map(lambda i: b"k%02d" % i)
@@ -22,6 +26,11 @@ OPERATION = st.one_of(
     st.tuples(st.just("delete_range"), KEYS, KEYS).filter(lambda t: t[1] < t[2]),
 )
 BATCH = st.lists(OPERATION, min_size=1, max_size=10)
+
+
+def record(seq: int, batch: bytes, kind: int = recovery.DATA) -> bytes:
+    """A record of a log, packed as `recovery.read_packed` has it."""
+    return struct.pack("<QII", seq, len(batch), kind) + batch
 
 
 def op(kind: int, key: bytes, value: bytes = b"", space: int = 0) -> bytes:
@@ -88,7 +97,7 @@ def test_the_last_operation_on_a_key_wins_and_replay_comes_to_the_same(batches: 
         for i, batch in enumerate(batches):
             first = a.core.sequence() + 1
             a.core.write(packed(batch), False)
-            b.core.replay(first, packed(batch))
+            b.core.replay(record(first, packed(batch)))
             assert a.core.sequence() == a.core.visible() == b.core.visible() == first + len(batch) - 1
             state = m.apply(state, [(kind, "default", key, value) for kind, key, value in batch])
             if seals >> i & 1:
@@ -102,15 +111,35 @@ def test_the_last_operation_on_a_key_wins_and_replay_comes_to_the_same(batches: 
 def test_replay_passes_by_what_is_flushed_and_what_is_dropped(db: lsm.DB) -> None:
     start = db.core.sequence()
     db.spaces["default"].core.replay_floor(start + 2)
-    db.core.replay(start + 1, payload(op(1, b"a", b"1"), op(1, b"b", b"2"), op(1, b"c", b"3"), op(1, b"d", b"4", space=99)))
+    four = payload(op(1, b"a", b"1"), op(1, b"b", b"2"), op(1, b"c", b"3"), op(1, b"d", b"4", space=99))
+    db.core.replay(record(start + 1, four))
     assert dict(db.scan()) == {b"c": b"3"}
     assert db.core.sequence() == start + 4
 
 
 def test_a_replayed_record_that_is_damaged_is_corruption(db: lsm.DB) -> None:
     with pytest.raises(lsm.CorruptionError):
-        db.core.replay(100, GOOD[:-1])
+        db.core.replay(record(100, GOOD[:-1]))
     assert list(db.scan()) == []
+
+
+def test_many_records_are_replayed_at_once_and_what_is_no_data_is_passed_by(db: lsm.DB) -> None:
+    pairs = {b"key %05d" % (i * 7919 % 5000): b"%d" % i for i in range(5000)}
+    puts = [record(1 + i, payload(op(1, key, value))) for i, (key, value) in enumerate(pairs.items())]
+    notes = [record(9, b"12345678", recovery.MARK), record(9, b"a note", recovery.NOTE)]
+    twice = record(5001, payload(op(1, b"a", b"1"), op(0, b"key 00000", b"")))
+    db.core.replay(b"".join([*notes, *puts[:100], *notes, *puts[100:], twice, record(5003, payload()), *notes]))
+    del pairs[b"key 00000"]
+    assert dict(db.scan()) == pairs | {b"a": b"1"}
+    assert db.core.sequence() == db.core.visible() == 5002
+
+
+def test_packed_records_that_do_not_add_up_are_corruption(db: lsm.DB) -> None:
+    good = record(1, GOOD)
+    for n in (*range(1, len(good)), -1):
+        with pytest.raises(lsm.CorruptionError, match=r"not add up|not well formed"):
+            db.core.replay(good[:n] if n > 0 else good + struct.pack("<QII", 2, 2**32 - 1, recovery.DATA))
+    assert db.core.sequence() == 3, "none but the whole one was applied"
 
 
 def test_a_closed_door_does_nothing_and_opens_again(db: lsm.DB) -> None:
@@ -172,3 +201,60 @@ def test_after_close_every_call_says_closed() -> None:
         core.write(GOOD, False)
     with pytest.raises(lsm.ClosedError):
         core.sync()
+
+
+def test_nothing_of_a_batch_is_visible_while_it_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A memtable that looks, at each entry that comes, which sequence number readers see."""
+    seen: list[tuple[int, int]] = []
+    of: list[lsm.DB] = []
+
+    class Looking(SortedMemtable):
+        def add(self, entry: Entry) -> None:
+            seen.append((entry.seq, of[0].core.visible()))
+            super().add(entry)
+
+    ops = PythonMemtable(Looking, "looking")
+    monkeypatch.setitem(MEMTABLES, "looking", ops.address)
+    with lsm.open("/db", fs=recovery.memory(), threads=0, memtable="looking") as db:
+        of.append(db)
+        db.put(b"a", b"1")
+        batch = lsm.Batch()
+        for i in range(5):
+            batch.put(b"%d" % i, b"2")
+        db.write(batch)
+        db.put_many([(b"x", b"3"), (b"y", b"3")])
+        assert db.core.visible() == 8
+        of.clear()
+    assert seen == [(1, 0), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 6), (8, 6)]
+
+
+@pytest.mark.parametrize("how", ["put", "batch"])
+def test_a_write_that_was_logged_and_not_applied_makes_it_read_only(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memtable refuses one entry. The log has it, so the next open shows it: until then nothing may be written that leans on it."""
+    failing: list[bytes] = []
+
+    class Full(SortedMemtable):
+        def add(self, entry: Entry) -> None:
+            if entry.key in failing:
+                raise MemoryError
+            super().add(entry)
+
+    ops = PythonMemtable(Full, "full")
+    monkeypatch.setitem(MEMTABLES, "full", ops.address)
+    fs = recovery.memory()
+    with lsm.open("/db", fs=fs, threads=0, memtable="full") as db:
+        db.put(b"a", b"1")
+        failing.append(b"c")
+        batch = lsm.Batch()
+        batch.put(b"b", b"2")
+        batch.put(b"c", b"3")
+        with pytest.raises(MemoryError):
+            db.put(b"c", b"3") if how == "put" else db.write(batch)
+        failing.clear()
+        assert "out of memory" in (db.core.why_read_only() or "")
+        with pytest.raises(lsm.ReadOnlyError):
+            db.put(b"d", b"4")
+        assert dict(db.scan()) == {b"a": b"1"}
+        assert db.get(b"b") is None and db.get_many([b"a", b"b", b"c"]) == [b"1", None, None]
+    with lsm.open("/db", fs=fs, threads=0) as after:
+        assert dict(after.scan()) == {b"a": b"1", b"c": b"3"} | ({b"b": b"2"} if how == "batch" else {})

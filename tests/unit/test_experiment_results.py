@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from experiments import plots, report, results
+from experiments import overlays, plots, report, results
+from experiments.histogram import Histogram
 from experiments.suite import Suite, load, run_id
 
 
@@ -21,7 +23,11 @@ def record(suite: Suite, index: int) -> results.Record:
     rng = np.random.default_rng(index)
     runs = {"leveling": 1, "tiering": 3, "lazy-leveling": 2}[layout]
     levels = [{"level": n, "runs": runs, "tables": 4, "bytes": 10 ** (5 + n), "entries": 10 ** (3 + n)} for n in range(3)]
-    series = tuple({"operations": i * 100, "seconds": i * 0.1, "user_bytes": i, "written_bytes": 2 * i, "levels": levels} for i in range(5))
+    blank = dict.fromkeys(("elapsed", "log_bytes", "debt", "admission_ns_per_kib", "stall_ns", "p50_ns", "p99_ns", "p999_ns", "max_ns"), 7)
+    series = tuple(
+        {"operations": i * 100, "seconds": i * 0.1, "user_bytes": i, "written_bytes": 2 * i, **blank, "elapsed": i * 0.1, "levels": levels}
+        for i in range(5)
+    )
 
     columns = ("phase", "operation", "level", "component", "cause", "count")
     counts = [
@@ -30,6 +36,7 @@ def record(suite: Suite, index: int) -> results.Record:
         ("run", "write", 1, "data", "compaction", 300),
         ("run", "read", 1, "data", "get", 90),
         ("run", "hit", 1, "data", "get", 10),
+        ("run", "read", 1, "data", "scan", 60),
         ("hits", "read", 1, "data", "get", 4040),
         ("misses", "read", 1, "data", "get", 48),
     ]
@@ -41,7 +48,10 @@ def record(suite: Suite, index: int) -> results.Record:
         for p in suite.curves
     )
     options = {
-        "compaction": {"layout": layout, "size_ratio": 4},
+        "threads": 0,
+        "write_buffer": 1 << 16,
+        "compaction": {"layout": layout, "size_ratio": 4, "level_base": 1 << 20, "output_bytes": 1 << 20, "l0_trigger": 4},
+        "filter_allocation": "uniform",
         "table": {"filter": "bloom", "bits_per_key": 10.0, "block_size": 4096},
         "cache": {"capacity": 1 << 20},
     }
@@ -57,11 +67,31 @@ def record(suite: Suite, index: int) -> results.Record:
         options=options,
         machine={"cpu": "c", "cores": 2, "memory_bytes": 1 << 30, "system": "s", "load": 0.5},
         versions={"python": "3"},
-        summary={"throughput": 1e5 + index, "operations": 1000, "seconds": 0.01},
-        counters={"run": {"user_bytes": 409600, "get": 5}, "hits": {"get": 1000}, "misses": {"get": 1000}},
+        summary={"throughput": 1e5 + index, "operations": 1000, "seconds": 0.01, "live": 1000, "written": 1500},
+        counters={
+            "run": {"user_bytes": 409600, "get": 5, "scans": 10, "scan_entries": 500},
+            "hits": {"get": 1000},
+            "misses": {"get": 1000},
+        },
         files={"000001.sst": "d1"},
         latency_ns=rng.integers(500, 50_000, 1000).astype(np.uint32),
         codes=np.zeros(1000, np.uint8),
+        histograms=({"name": "service", **Histogram.of(rng.integers(500, 50_000, 1000)).to_dict()},),
+        events=(
+            {
+                "kind": "flush",
+                "reason": "to level 0",
+                "start_ns": 5,
+                "length_ns": 3000,
+                "operation": 100,
+                "level": 0,
+                "bytes_in": 0,
+                "bytes_out": 4096,
+                "entries_in": 10,
+                "entries_out": 10,
+            },
+        ),
+        steady={"steady": False, "reasons": ["throughput drifts by -30 %"], "drifts": {"throughput": -0.3}},
         ledger=ledger,
         series=series,
         curves=curves,
@@ -89,6 +119,15 @@ def test_a_record_survives_the_file(suite: Suite, tmp_path: Path) -> None:
     assert list(after.point) == list(before.point)
 
 
+def test_a_record_from_before_columns_were_added_is_read(suite: Suite, tmp_path: Path) -> None:
+    before = record(suite, 1)
+    path = results.write(before, tmp_path)
+    table = pq.read_table(path).drop_columns(["histograms", "events", "code", "steady", "knobs"])
+    pq.write_table(table, path)
+    after = results.read(path)
+    assert after.summary == before.summary and (after.histograms, after.events, after.code, after.steady) == ((), (), "", {})
+
+
 def test_files_that_are_no_records_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(results.RecordError, match=r"x\.parquet"):
@@ -99,10 +138,10 @@ def test_files_that_are_no_records_are_named(tmp_path: Path) -> None:
 
 def test_sums_over_the_ledger(suite: Suite) -> None:
     r = record(suite, 0)
-    assert r.total("count", operation=("read", "hit"), phase="run") == 100
+    assert r.total("count", operation=("read", "hit"), phase="run", cause="get") == 100
     assert r.total(operation="write", cause="flush") == 409600
-    assert plots.write_shares(r) == {"log": 1.0, "flush": 1.0, "merge to L1": 3.0}
-    assert plots.reads_per_lookup(r, "hits") == pytest.approx(1.01)
+    assert overlays.write_shares(r) == {"log": 1.0, "flush": 1.0, "merge to L1": 3.0}
+    assert overlays.blocks_per_lookup(r, "hits") == pytest.approx(1.01)
 
 
 def test_equal_runs_have_no_differences_and_others_are_told(suite: Suite) -> None:
@@ -113,6 +152,17 @@ def test_equal_runs_have_no_differences_and_others_are_told(suite: Suite) -> Non
     assert "ledger run write -1 wal write" in results.differences(a, replace(a, ledger=a.ledger[1:]))[0]
     assert results.differences(a, replace(a, counters={})) == ["the counters differ"]
     assert results.differences(a, replace(a, stream="x")) == ["the operation streams differ"]
+
+
+def test_time_must_be_the_same_only_where_it_is_simulated(suite: Suite) -> None:
+    a = record(suite, 0)
+    slower, later = {"latency_ns": a.latency_ns + 1}, {"events": ({**a.events[0], "length_ns": 4000},)}
+    assert [results.differences(a, replace(a, **other)) for other in (slower, later)] == [[], []]
+    device = replace(a, config={**a.config, "run": {**a.config["run"], "device": "disk"}})
+    assert results.differences(device, device) == []
+    assert "latencies by the simulated clock differ: p99 is " in results.differences(device, replace(device, **slower))[0]
+    assert "p99 is" in results.differences(device, replace(device, histograms=()))[0]
+    assert results.differences(device, replace(device, **later)) == ["flushes, merges or stalls by the simulated clock differ"]
 
 
 def test_plots_have_units_and_captions(records: list[results.Record]) -> None:
@@ -138,6 +188,9 @@ def test_the_report_is_one_page_that_needs_nothing_else(suite: Suite, records: l
     assert "No real trace" in page and "GENERATED" in page
     assert suite.refuted_if in page
     assert page.count("<tr><td class") == len(records) - 1
+    assert page.count('<tr class="metric">') == len(records) - 1
+    assert page.count('class="bad">not steady') == len(records) - 1 and "throughput drifts by -30 %" in page
+    assert page.count('<tr class="model">') == 5 * (len(records) - 1)
     assert {p.stem for p in (tmp_path / "plots").iterdir()} == set(plots.PLOTS)
 
 

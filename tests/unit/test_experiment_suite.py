@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments import traces
+from experiments.names import listed
 from experiments.suite import SuiteError, load, merged, parse, run_id, shipped
 
 HEAD = 'name = "s"\nquestion = "q"\nexpectation = "e"\nrefuted_if = "r"\nworkloads = ["ycsb-a", "own"]\n'
@@ -36,6 +37,16 @@ def test_the_grid_is_every_combination() -> None:
     assert len({run_id(r.config()) for r in runs}) == len(runs)
     assert runs[0].config()["options"] == {"a": {"b": 1}, "c": "x"}
     assert {r.seed for r in runs} == {1, 2}
+
+
+def test_near_names_are_told() -> None:
+    with pytest.raises(SuiteError, match=r"no suite 'polices', and no path of a \.toml; there are .*; did you mean 'policies'"):
+        load("polices")
+    with pytest.raises(SuiteError, match=r"'ycsb-aa' is unknown; there are .*; did you mean 'ycsb-a'"):
+        parse(HEAD.replace("ycsb-a", "ycsb-aa") + MIX)
+    with pytest.raises(SuiteError, match=r"allowed: .*; did you mean 'operations'"):
+        parse(HEAD + "operation = 5\n" + MIX)
+    assert listed("zzz", ["a", "b"]) == "a, b" and listed("", []) == ""
 
 
 def test_points_are_laid_over_the_options() -> None:

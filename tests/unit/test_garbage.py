@@ -7,6 +7,7 @@ import inspect
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import eviction
 import indexes
 import lsm
+from lsm import native
 from lsm.memtable_python import SortedMemtable
 from lsm.native_memtables import Memtable, PythonMemtable
 from lsm.secondary import col, text
@@ -129,3 +131,32 @@ def test_a_cycle_of_what_was_not_closed_is_freed(make: Callable[[Path], Any], fi
             cycle.append(cycle)
         del cycle
         gc.collect()
+
+
+def test_references_to_one_object_may_end_in_several_threads_at_once() -> None:
+    """Each is let go of exactly once, and nothing is raised (a collector's callback would swallow it and leak the object)."""
+    rounds, freed, raised = 20_000, list[int](), list[object]()
+    objects = [native.ffi.new("int *") for _ in range(rounds)]
+
+    def held(of: Any) -> Any:
+        return native.holding(native.ffi.cast("int *", of), lambda it: freed.append(1), of)
+
+    def end(handles: list[Any]) -> None:
+        for handle in handles:
+            native.ffi.release(handle)
+
+    hook, interval = sys.unraisablehook, sys.getswitchinterval()
+    sys.unraisablehook = raised.append
+    sys.setswitchinterval(1e-6)
+    try:
+        workers = [threading.Thread(target=end, args=([held(o) for o in objects],)) for _ in range(2)]
+        for w in workers:
+            w.start()
+        for w in workers:
+            w.join()
+    except KeyError as e:
+        raised.append(e)
+    finally:
+        sys.unraisablehook = hook
+        sys.setswitchinterval(interval)
+    assert not raised and len(freed) == 2 * rounds

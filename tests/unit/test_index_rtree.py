@@ -289,3 +289,14 @@ def test_index_rtree_threads_read_and_write_at_once() -> None:
         thread.join()
     assert not failures
     tree.audit()
+
+
+@pytest.mark.parametrize("first", [0, 3, 1 << 40, (1 << 63) + 5])
+@pytest.mark.parametrize("apart", [1, 4, 1 << 13, 1 << 50])
+@pytest.mark.parametrize("n", [60, 500, 3000])
+def test_index_rtree_rows_come_sorted_whatever_bits_they_differ_in(first: int, apart: int, n: int) -> None:
+    rng = np.random.default_rng(n)
+    rows = np.array(sorted({(first + apart * int(i)) % (1 << 64) for i in rng.integers(0, 5 * n, n)}), np.uint64)
+    points = rng.random((len(rows), 2))
+    tree = RTree.bulk(rng.permutation(rows), np.hstack([points, points]))
+    assert tree.window((0.0, 0.0, 1.0, 1.0)).tolist() == rows.tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import struct
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import recovery
 from lsm import CorruptionError, NotADatabase, manifest
 from lsm.version import Edit, TableInfo
+from recovery import crc32c, mask
 
 
 def table(number: int, smallest: bytes = b"a", largest: bytes = b"b") -> TableInfo:
@@ -44,6 +47,88 @@ def same(a: manifest.State, b: manifest.State) -> bool:
 PATH = "/db/MANIFEST-000002"
 
 
+def used(fs: Any) -> bytes:
+    """The records, without the space that is reserved behind them."""
+    raw: bytes = fs.read_all(PATH)
+    assert len(raw) % 4096 == 0 and raw.endswith(bytes(4096)), "there is room for the next ones"
+    return raw.rstrip(b"\0")
+
+
+def test_nothing_is_written_where_nothing_was_reserved() -> None:
+    """So a crash leaves no stale block behind the last record: what comes into reserved space is itself or zeros."""
+    fs = recovery.record(recovery.memory())
+    fs.mkdir("/db")
+    state = manifest.State(1)
+    state.add_keyspace(0, "default", {})
+    made = manifest.Manifest(fs, "/db", 2, state, None)
+    for n in range(400):
+        made.commit(more=n)
+    room, synced, grown = 0, 0, 0
+    for e in fs.events():
+        if e.path == PATH and e.op == "allocate":
+            room, grown = e.length, grown + 1
+        elif e.path == PATH and e.op == "sync":
+            synced = room
+        elif e.path == PATH and e.op in ("append", "pwrite"):
+            assert e.offset + len(e.data) <= (synced or room), (e, synced)
+    assert 2 < grown < 20
+    made.close(1, 2, 3)
+    assert fs.stat(PATH)[0] == made.bytes
+    assert len(manifest.read_rows(fs.read_all(PATH), PATH)) == 402
+
+
+def test_without_space_to_reserve_it_grows() -> None:
+    fs = recovery.fault(recovery.memory())
+    fs.mkdir("/db")
+    state = manifest.State(1)
+    state.add_keyspace(0, "default", {})
+    fs.arm("allocate", PATH, 1, errno.ENOSPC, sticky=True)
+    made = manifest.Manifest(fs, "/db", 2, state, None)
+    for n in range(40):
+        made.commit(more=n)
+    assert fs.stat(PATH)[0] == made.bytes
+    made.abandon()
+    assert len(manifest.read_rows(fs.read_all(PATH), PATH)) == 41
+
+
+def test_every_flipped_bit_of_the_reserved_space_is_told() -> None:
+    fs, state = written(2)
+    whole = fs.read_all(PATH)
+    begin = len(whole.rstrip(b"\0"))
+    for at in (*range(begin, begin + 600), *range(begin + 600, len(whole), 97), len(whole) - 1):
+        bad = bytearray(whole)
+        bad[at] ^= 1 << at % 8
+        fs.write_all(PATH, bytes(bad))
+        found, _ = manifest.load(fs, "/db")
+        assert same(found, state) and len(found.notes) == 1 and "bytes behind its 3 records" in found.notes[0]
+
+
+@pytest.mark.parametrize("kept", range(8))
+def test_a_record_that_was_torn_in_reserved_space_is_forgiven_and_no_other(kept: int) -> None:
+    """Each of the sectors that its record is in came to the disk or did not; what is behind it is zeros."""
+    fs, _ = written()
+    raw = fs.read_all(PATH)
+    whole = used(fs)
+    ends = [0]
+    while ends[-1] < len(whole):
+        ends.append(ends[-1] + 12 + int.from_bytes(whole[ends[-1] : ends[-1] + 4], "little"))
+    for which in (2, 4):
+        begin, end = ends[which], ends[which + 1]
+        torn = bytearray(raw)
+        for i, sector in enumerate(range(begin // 512, (end + 511) // 512)):
+            if not kept >> i & 1:
+                lo, hi = max(begin, sector * 512), min(end, sector * 512 + 512)
+                torn[lo:hi] = bytes(hi - lo)
+        if torn == raw:
+            continue
+        fs.write_all(PATH, bytes(torn))
+        if which == 4:
+            assert manifest.load(fs, "/db")[0].next_file == 13
+        elif any(torn[begin : begin + 12]):  # its head says how long it is, and others are behind it
+            with pytest.raises(CorruptionError):
+                manifest.load(fs, "/db")
+
+
 def test_what_is_committed_is_read_back() -> None:
     fs, state = written()
     found, name = manifest.load(fs, "/db")
@@ -74,7 +159,7 @@ def test_keyspaces_come_and_go() -> None:
 
 def test_every_flipped_bit_is_found() -> None:
     fs, _ = written(2)
-    whole = fs.read_all(PATH)
+    whole = used(fs)
     for at in range(len(whole)):
         for bit in range(8):
             bad = bytearray(whole)
@@ -87,7 +172,7 @@ def test_every_flipped_bit_is_found() -> None:
 
 def test_a_cut_loses_the_last_record_at_most_and_never_what_current_promises() -> None:
     fs, _ = written()
-    whole = fs.read_all(PATH)
+    whole = used(fs)
     ends = [0]
     while ends[-1] < len(whole):
         ends.append(ends[-1] + 12 + int.from_bytes(whole[ends[-1] : ends[-1] + 4], "little"))
@@ -108,7 +193,7 @@ def test_a_cut_loses_the_last_record_at_most_and_never_what_current_promises() -
 @pytest.mark.parametrize("which", [1, 2, 3])
 def test_records_that_are_swapped_repeated_or_missing_are_found(which: int) -> None:
     fs, _ = written()
-    whole = fs.read_all(PATH)
+    whole = used(fs)
     parts, at = [], 0
     while at < len(whole):
         n = 12 + int.from_bytes(whole[at : at + 4], "little")
@@ -122,6 +207,22 @@ def test_records_that_are_swapped_repeated_or_missing_are_found(which: int) -> N
         fs.write_all(PATH, b"".join(changed))
         with pytest.raises(CorruptionError):
             manifest.load(fs, "/db")
+
+
+def test_records_of_another_manifest_are_found() -> None:
+    """Of the same number and length, with right checksums, behind another beginning."""
+    fs, _ = written()
+    whole = used(fs)
+    n = 12 + int.from_bytes(whole[:4], "little")
+    payload = bytearray(whole[12:n])
+    at = payload.index(b'"database":"') + len(b'"database":"')
+    payload[at : at + 16] = b"00000000000000aa"
+    crc = mask(crc32c(bytes(payload)))
+    first = struct.pack("<III", len(payload), manifest._head_crc(len(payload), 0, 0), crc) + bytes(payload)
+    assert first != whole[:n]
+    fs.write_all(PATH, first + whole[n:])
+    with pytest.raises(CorruptionError, match="record 1"):
+        manifest.load(fs, "/db")
 
 
 def test_current_is_checked() -> None:

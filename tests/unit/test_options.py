@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import lsm
+import recovery
 from lsm import InvalidOptions, Options, WalOptions
 from lsm.options import as_options
 
@@ -90,3 +92,28 @@ def test_a_toml_file(tmp_path: Path) -> None:
     options = as_options(path, {})
     assert (options.threads, options.compaction.size_ratio) == (0, 3)
     assert as_options(str(path), {"threads": 1}).threads == 1
+
+
+def test_another_kind_does_not_get_the_parameters_of_the_one_before() -> None:
+    snarf = lsm.Options.from_dict({"table": {"range_filter": "snarf", "range_params": "slots=4"}})
+    assert snarf.override({"table": {"range_filter": "none"}}).table.range_params == ""
+    assert snarf.override({"table": {"range_filter": "snarf"}}).table.range_params == "slots=4"
+    assert snarf.override({"table": {"range_filter": "surf", "range_params": "dense_ratio=2"}}).table.range_params == "dense_ratio=2"
+    bits = lsm.Options.from_dict({"cache": {"policy": "clock", "params": "bits=2"}})
+    assert bits.override({"cache": {"policy": "lru"}}).cache.params == ""
+    assert bits.override({"cache": {"capacity": 0}}).cache.params == "bits=2"
+    with lsm.open("/db", snarf, fs=recovery.memory(), threads=0) as db:
+        assert db.keyspace("plain", {"table": {"range_filter": "none"}}).options.table.range_params == ""
+
+
+@pytest.mark.parametrize("wrong", [[], {}, 7, None])
+@pytest.mark.parametrize("name", ["layout_params", "triggers"])
+def test_parameters_that_are_no_text_are_invalid_options(name: str, wrong: object) -> None:
+    with pytest.raises(lsm.errors.InvalidOptions, match=name):
+        lsm.Options.from_dict({"compaction": {name: wrong}})
+
+
+def test_a_registry_that_is_empty_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsm.options.COMPACTIONS", {})
+    with pytest.raises(lsm.InvalidOptions, match="'mine'; allowed: none, since nothing is registered"):
+        lsm.Options.from_dict({"compaction": {"policy": "mine"}})

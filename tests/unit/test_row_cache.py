@@ -10,6 +10,7 @@ import pytest
 import eviction
 import lsm
 import recovery
+from lsm.table_twin import block_hash
 
 
 def opened(fs: Any = None, **more: Any) -> lsm.DB:
@@ -135,3 +136,19 @@ def test_bad_options_name_the_row_cache() -> None:
     for wrong in ({"capacity": -1}, {"policy": "lruu"}, {"shards": 3}):
         with pytest.raises(lsm.InvalidOptions, match=r"row_cache\."):
             lsm.Options.from_dict({"row_cache": wrong})
+
+
+@pytest.mark.parametrize(("one", "two"), [(b"2132880", b"4000228"), (b"0111221", b"000013583")], ids=["one length", "two lengths"])
+def test_keys_of_one_hash_are_kept_apart(one: bytes, two: bytes) -> None:
+    """Rows are kept by a hash of 32 bits: two keys that share one, one of them there."""
+    assert block_hash(one) == block_hash(two)
+    with opened(table={"filter": "none"}) as db:
+        db.put_many([(one, b"1"), (two, b"2"), (b"", b""), (b"9", b"")])
+        db.flush()
+        for _ in range(3):
+            assert (db.get(one), db.get(two)) == (b"1", b"2")
+        db.delete(two)
+        db.flush()
+        db.compact()
+        for _ in range(3):
+            assert (db.get(one), db.get(two)) == (b"1", None)

@@ -87,3 +87,20 @@ def test_compaction_drops_old_versions_only_when_nobody_holds_them() -> None:
         db.compact()
         assert sum(level.entries for level in db.levels()) == 2
         assert db.get(b"k") == b"new"
+
+
+@pytest.mark.parametrize("memtable", ["skiplist", "vector", "hash"])
+def test_a_snapshot_over_a_memtable(memtable: str) -> None:
+    """One key or many, active memtable or sealed: what was there, whatever came behind."""
+    with lsm.open("/db", fs=recovery.memory(), threads=0, memtable=memtable, cache={"capacity": 1 << 14}) as db:
+        keys = [b"a", b"b", b"c"]
+        db.put_many([(k, b"old") for k in keys])
+        with db.snapshot() as before:
+            db.put(b"a", b"new")
+            db.delete(b"b")
+            db.delete_range(b"c", b"d")
+            for _ in range(2):
+                assert [before.get(k) for k in keys] == before.get_many(keys) == [b"old"] * 3
+                assert [before.get_many([k])[0] for k in keys] == [b"old"] * 3
+                assert [db.get(k) for k in keys] == db.get_many(keys) == [b"new", None, None]
+                db.default.core.seal()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from itertools import pairwise
 
-from lsm.version import Edit, TableInfo, Version
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsm.version import Edit, Level, Run, TableInfo, Version
 
 
 def table(number: int, smallest: bytes, largest: bytes, *, exclusive: bool = False, seq: int = 0) -> TableInfo:
@@ -46,6 +50,56 @@ def test_empty_levels_at_the_end_are_gone_and_level_0_stays() -> None:
     v = made((4, 1, table(1, b"a", b"b")))
     assert len(v.levels) == 5
     assert v.apply(Edit(0, removed=(1,))) == Version()
+
+
+@given(st.data())
+def test_sharing_runs_changes_nothing(data: st.DataObject) -> None:
+    """Edits one after the other give what a version made at once of the same tables is, and what is looked up is what a search finds."""
+    v, number = Version(), 0
+    held: dict[int, tuple[int, int, TableInfo]] = {}
+    for _ in range(data.draw(st.integers(1, 8))):
+        removed = data.draw(st.lists(st.sampled_from(sorted(held)), unique=True)) if held else []
+        added = []
+        for _ in range(data.draw(st.integers(0, 3))):
+            number += 1
+            low = data.draw(st.integers(0, 20))
+            info = table(number, b"%02d" % low, b"%02d" % (low + data.draw(st.integers(0, 4))), exclusive=data.draw(st.booleans()))
+            added.append((data.draw(st.integers(0, 3)), data.draw(st.integers(1, 4)), info))
+        try:
+            after = v.apply(Edit(0, tuple(removed), tuple(added)))
+        except ValueError:
+            with pytest.raises(ValueError, match="overlap"):
+                naive(v, Edit(0, tuple(removed), tuple(added)))
+            continue
+        assert after == naive(v, Edit(0, tuple(removed), tuple(added)))
+        v, held = after, {t.number: (lv.number, r.id, t) for lv in after.levels for r in lv.runs for t in r.tables}
+        assert dict(v.tables()) == {n: t for n, (_, _, t) in held.items()}
+        assert dict(v.where()) == {t.number: (lv.number, i) for lv in v.levels for i, r in enumerate(lv.runs) for t in r.tables}
+        low, high = sorted(data.draw(st.tuples(st.integers(0, 24), st.integers(0, 24))))
+        for _, _, run in v.placed():
+            span = (b"%02d" % low, b"%02d" % high, data.draw(st.booleans()))
+            assert run.overlapping(*span) == [t for t in run.tables if t.overlaps(*span)]
+
+
+def naive(v: Version, edit: Edit) -> Version:
+    """Every level anew."""
+    rows = {lv.number: [(r.id, [t for t in r.tables if t.number not in edit.removed]) for r in lv.runs] for lv in v.levels}
+    for number, run_id, t in edit.added:
+        level = rows.setdefault(number, [])
+        if run_id not in [i for i, _ in level]:
+            level.insert(0, (run_id, []))
+        next(ts for i, ts in level if i == run_id).append(t)
+    levels = []
+    for number in range(max(rows, default=0) + 1):
+        runs = [Run(i, tuple(sorted(ts, key=lambda t: (t.smallest, t.largest)))) for i, ts in rows.get(number, []) if ts]
+        for run in runs:
+            for a, b in pairwise(run.tables):
+                if a.overlaps(b.smallest, b.largest, b.largest_exclusive):
+                    raise ValueError("overlap")
+        levels.append(Level(number, tuple(sorted(runs, key=lambda r: -max(t.max_seq for t in r.tables)) if number == 0 else runs)))
+    while len(levels) > 1 and not levels[-1].runs:
+        levels.pop()
+    return Version(tuple(levels))
 
 
 def test_what_is_not_there_cannot_be_removed() -> None:

@@ -147,6 +147,23 @@ def several(disk: recovery.MemoryFileSystem, sync: str) -> None:
             log.append(n, b"z%03d" % n + b"|" * 200)
 
 
+def test_a_record_in_another_place_never_passes(disk: recovery.MemoryFileSystem) -> None:
+    """Records of one length change places, and the sectors between stay whole: each has its own offset in its checksum."""
+    log = recovery.WalWriter(disk, "/d", sync="os", salt=7)
+    for n in range(4):
+        log.append(n, b"%d" % n * 68)  # 100 bytes with its header
+    log.close()
+    whole = disk.read_all("/d/000001.log")
+    at = [32 + 100 * n for n in range(4)]
+    moved = whole[: at[1]] + whole[at[2] : at[3]] + whole[at[1] : at[2]] + whole[at[3] :]
+    disk.write_all("/d/000001.log", moved)
+    for mode in ("absolute", "tolerate_tail", "point_in_time"):
+        with pytest.raises(recovery.WalCorruption):
+            recovery.read_wal(disk, "/d/000001.log", mode, salt=7)
+    records, report = recovery.read_wal(disk, "/d/000001.log", "skip", salt=7)
+    assert [r.seq for r in records] == [0, 3] and report.dropped_records == 1
+
+
 def test_a_missing_segment_is_corruption(disk: recovery.MemoryFileSystem) -> None:
     several(disk, "os")
     names = disk.listdir("/d")
@@ -247,3 +264,18 @@ def test_a_name_that_is_no_log_is_refused(disk: recovery.MemoryFileSystem) -> No
         recovery.read_wal(disk, "/d/x.log", "hope")
     with pytest.raises(FileNotFoundError):
         recovery.read_wal(disk, "/d/000009.log")
+
+
+def test_the_interval_is_by_the_clock_of_the_files() -> None:
+    fs = recovery.memory()
+    fs.mkdir("/d")
+    fs.set_clock(10**18)
+    with recovery.WalWriter(fs, "/d", 1, sync="interval", interval_ns=1000) as log:
+        before = log.syncs
+        for step, due in [(0, 0), (999, 0), (1000, 1), (1500, 1), (2000, 2)]:
+            fs.set_clock(10**18 + step)
+            log.append(step + 1, b"x")
+            assert log.syncs - before == due, step
+    assert fs.now_ns() == fs.crash_clone("power").now_ns() == 10**18 + 2000
+    fs.set_clock(0)
+    assert fs.now_ns() != 10**18 + 2000

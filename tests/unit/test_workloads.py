@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from experiments.workloads import (
+    EMPTY_SCAN,
     INSERT,
     MISSING,
     MIXES,
+    OPERATIONS,
+    RANGE_DELETE,
     READ,
     SCAN,
     UPDATE,
@@ -37,7 +40,7 @@ def test_zipf_ranks_follow_the_law() -> None:
 @pytest.mark.parametrize("name", MIXES)
 def test_a_mix_has_its_shares_and_stays_within_the_records(name: str) -> None:
     stream = mixed(MIXES[name], 5000, 20_000, 7)
-    shares = np.bincount(stream.codes, minlength=7) / len(stream)
+    shares = np.bincount(stream.codes, minlength=len(OPERATIONS)) / len(stream)
     assert np.abs(shares - MIXES[name].shares()).max() < 0.02
     existing = 5000 + np.cumsum(stream.codes == INSERT) - (stream.codes == INSERT)
     others = stream.codes != INSERT
@@ -45,7 +48,7 @@ def test_a_mix_has_its_shares_and_stays_within_the_records(name: str) -> None:
     assert (stream.ids >= 0).all()
     inserted = stream.ids[stream.codes == INSERT]
     assert (inserted == np.arange(5000, 5000 + len(inserted))).all()
-    assert ((stream.lengths > 0) == (stream.codes == SCAN)).all()
+    assert ((stream.lengths > 0) == np.isin(stream.codes, (SCAN, RANGE_DELETE, EMPTY_SCAN))).all()
 
 
 def test_latest_prefers_the_newest_record() -> None:
