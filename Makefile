@@ -6,14 +6,14 @@ READY  := $(VENV)/.ready
 JOBS   ?= $(shell n=$$(nproc); [ $$n -gt 4 ] && n=4; echo $$n)
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS)
 TREES  := lsm indexes eviction recovery experiments tests
-CSRC   := $(wildcard */csrc/*.c */csrc/*.h)
+CSRC   := $(wildcard */csrc/*.c */csrc/*.h experiments/torture/fuzz/*.c experiments/torture/fuzz/*.h)
 PKGS   := recovery eviction indexes lsm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check lint types layers c-style c-warnings bench sanitize tsan clean
+.PHONY: help setup build demo test check lint types layers c-style c-warnings peers bench bench-compare sanitize tsan torture coverage mutants clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml setup.py constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "need $(PYTHON) (3.11 or newer)"; exit 1; }
@@ -53,9 +53,15 @@ c-warnings: setup
 	@python_h=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))'); for f in $(filter %.c,$(CSRC)); do \
 	  $(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -UNDEBUG -pthread -I. -isystem $$python_h -c $$f -o /dev/null || exit 1; done; echo "C: no warnings"
 
+peers: setup ## the stores to compare with whose modules cannot stand beside this package, in build/peers
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target build/peers lsm-db==0.7.3 speedict==0.3.12
+
 bench: build ## this engine beside RocksDB, LevelDB and LMDB, its cache policies beside libCacheSim
 	$(BIN)/lsmlab bench kv
 	$(BIN)/lsmlab bench cache
+
+bench-compare: build ## the kernels against a stored baseline, as ratios to a reference loop; over 20 % slower fails (UPDATE=1 stores)
+	$(BIN)/python benchmarks/compare.py $(if $(UPDATE),--update)
 
 # Instrumented builds live in a copy of the tree, so that they never mix with the optimised one.
 define instrumented
@@ -74,6 +80,21 @@ tsan: setup ## run the tests that use threads on a build with the thread sanitiz
 	$(call instrumented,tsan,-fsanitize=thread)
 	cd build/tsan && PYTHONPATH=. TSAN_OPTIONS=halt_on_error=1:exitcode=66 LSMLAB_INSTRUMENTED=tsan \
 	  LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" ../../$(BIN)/python -m pytest -q -s -p no:cacheprovider -m threads tests
+
+torture: build ## what every change must survive: faults, power loss, kills, flipped bits, random operations (some minutes)
+	$(BIN)/lsmlab torture --quick -j $(JOBS) --out build/torture
+
+COUNTING := --coverage -O0 -fprofile-update=atomic -DNDEBUG
+
+coverage: setup ## line and branch coverage of the C sources by the tests and the rows that break things; build/coverage/coverage.txt has it
+	$(call instrumented,coverage,$(COUNTING))
+	cd build/coverage && export PYTHONPATH=. && failed=0; \
+	  ../../$(BIN)/python -m pytest -q -n $(JOBS) -p no:cacheprovider -o timeout=1500 $(or $(ONLY),tests) || failed=1; \
+	  LSMLAB_CFLAGS="$(COUNTING)" ../../$(BIN)/python -m experiments.cli torture --quick --only A,B,C,F,I,K -j $(JOBS) --out torture || failed=1; \
+	  ../../$(BIN)/python -m experiments.torture.coverage . && exit $$failed
+
+mutants: build ## plant defects in copies of the tree: each must be caught by the test it names (ONLY=name for one)
+	$(BIN)/python tests/mutants/run.py -j $(JOBS) $(ONLY)
 
 clean: ## remove what was built (not .venv, not results)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
