@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import recovery
 from recovery import BackupStore, Guard, TargetUnavailable, file_pieces
@@ -28,9 +28,11 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0  # seconds between attempts while the targe
 class Archiver:
     """Ships the closed segments of one database, oldest first: in a thread of its own, or with threads=0 when a memtable was flushed."""
 
-    def __init__(self, db: DB, pending: dict[int, int]) -> None:
-        """pending: segments to ship, and how much of each; 0: all of it, with its end record."""
-        self.db, self.pending, self.first = db, dict(pending), NEWEST
+    def __init__(self, db: DB, pending: dict[int, int], unused: tuple[int, int]) -> None:
+        """pending: segments to ship, and how much of each; 0: all of it, with its end record. unused: the first and last sequence number
+        that writes may have had which no log and no table has: the log of this session begins behind them.
+        """
+        self.db, self.pending, self.unused, self.first = db, dict(pending), unused, NEWEST
         self.target = target_of(db, None, db.options.wal.archive_key)
         self.shipped: set[int] = set()
         self.lost: dict[int, str] = {}  # damaged segments, and what is wrong with them
@@ -196,10 +198,13 @@ def _sync(db: DB, number: int) -> None:
 
 
 def catalogue(db: DB) -> bytes:
-    """Return the note that tells what keyspaces there are from this place of the log on."""
+    """Return the note that tells what keyspaces there are from this place of the log on, and which sequence numbers nothing has."""
     state = db.state
     spaces = [
         {"id": n, "name": state.names[n], "options": state.options[n]} | ({"attached": state.attached[n]} if n in state.attached else {})
         for n in sorted(state.names)
     ]
-    return json.dumps({"keyspaces": spaces, "next_keyspace": state.next_keyspace}, separators=(",", ":")).encode()
+    note: dict[str, Any] = {"keyspaces": spaces, "next_keyspace": state.next_keyspace}
+    if db.archiver is not None and db.archiver.unused[0] <= db.archiver.unused[1]:
+        note["unused"] = list(db.archiver.unused)
+    return json.dumps(note, separators=(",", ":")).encode()

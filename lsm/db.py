@@ -176,7 +176,8 @@ class DB(Care):
         o, state = self.options, self.state
         state.next_file = max(state.next_file, found.highest + 1)
         log = state.next_file
-        last = max([state.last_seq if not self.recovery_report.records else 0, state.newest_seq])
+        reached = state.newest_seq
+        last = max(reached, state.last_seq if not self.recovery_report.records else 0)
         wal = {
             "sync_mode": recovery.SYNC_MODES[o.wal.sync],
             "segment_bytes": o.wal.segment_bytes or max(o.write_buffer * 5 // 4, 64 * 1024),
@@ -187,7 +188,7 @@ class DB(Care):
         if o.wal.archive and not without_log:
             state.last_time = max(state.last_time, found.last_time)
             wal |= {"notes": 1, "last_time": state.last_time, "clock": self.clock.address if self.clock is not None else 0}
-            self.archiver = Archiver(self, dict(state.unshipped) | found.used)
+            self.archiver = Archiver(self, dict(state.unshipped) | found.used, (reached + 1, last))
         self.core = CoreDB(self.env, self.path, recovery.wal_ops_address(), wal, log, last, without_log)
         self.executor = Executor(self)
         for number in sorted(state.names):

@@ -242,12 +242,22 @@ def _records(work: _Work, logs: list[tuple[Log, dict[str, Any]]]) -> Iterator[tu
         for record in records:
             if record.kind == recovery.MARK:
                 time = record.time
+            elif record.kind == recovery.NOTE:
+                unused = _unused(record)
+                if expected and unused[0] <= expected <= unused[1]:
+                    expected = unused[1] + 1
             elif record.kind == recovery.DATA:
                 if expected and record.seq != expected:
                     raise RestoreError(f"the archive lacks sequence numbers {expected} to {record.seq - 1}, before {log.number:06d}.log")
                 expected = record.seq + int.from_bytes(record.payload[:4], "little")
             yield time, record
         following = log.next
+
+
+def _unused(note: recovery.Record) -> tuple[int, int]:
+    """Return the first and last of the sequence numbers that the log does not have, since what had them was lost with a crash."""
+    first, last = json.loads(note.payload).get("unused", (0, 0))
+    return int(first), int(last)
 
 
 def _begins(records: list[recovery.Record]) -> bool:
@@ -284,7 +294,7 @@ def _replay(work: _Work, row: Mapping[str, Any], logs: list[tuple[Log, dict[str,
     state.timeline = new_timeline(state)
     first = max([state.next_file, *(int(_NAME.fullmatch(n)[1]) for n in work.made)], default=1) + 1  # type: ignore[index]
     pending: list[recovery.Record] = []
-    reached, cut = int(row["seq"]), False
+    reached, cut, gap = int(row["seq"]), False, (0, 0)
     size = min(MOST_SEGMENT, sum(g.size for g, _ in logs) + 4096)
     with recovery.WalWriter(work.fs, work.path, first, sync="os", segment_bytes=size, salt=state.log_salt) as log:
         for time, record in _records(work, logs):
@@ -292,13 +302,14 @@ def _replay(work: _Work, row: Mapping[str, Any], logs: list[tuple[Log, dict[str,
                 break
             if record.kind == recovery.NOTE:
                 pending.append(record)
+                gap = _unused(record)
             if record.kind != recovery.DATA:
                 continue
             end = record.seq + int.from_bytes(record.payload[:4], "little") - 1
             if limit.seq is not None and end > limit.seq:
                 cut = True
                 break
-            if record.seq > reached + 1:
+            if record.seq > reached + 1 and not gap[0] <= reached + 1 <= record.seq - 1 <= gap[1]:
                 raise RestoreError(f"the archive lacks sequence numbers {reached + 1} to {record.seq - 1}")
             _take_notes(state, pending)
             log.append(record.seq, record.payload)

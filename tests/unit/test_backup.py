@@ -380,6 +380,38 @@ def test_a_session_without_the_archive_is_a_gap_that_is_told() -> None:
         lsm.Backups("/t", fs=fs).restore("/r", to_seq=seq)
 
 
+@pytest.mark.parametrize("backed_up", [1, 2])
+@pytest.mark.parametrize("crashes", [1, 2])
+def test_numbers_of_writes_that_a_crash_took_are_no_gap(backed_up: int, crashes: int) -> None:
+    """The manifest may know of sequence numbers that the log lost: the next session counts on behind them."""
+    fs = recovery.memory()
+    how: dict[str, Any] = {"threads": 0, "wal": {"archive": "/t", "sync": "none"}}
+    db = lsm.open("/d", fs=fs, **how)
+    for n in (1, 2):
+        db.put(b"%d" % n, b"")
+        if n == backed_up:
+            db.backup("/t")
+    db.flush()
+    db.put(b"3", b"lost")
+    db.put(b"4", b"lost")
+    db.set_policy({"compaction": {"size_ratio": 5}})
+    for _ in range(crashes):
+        fs = fs.crash_clone("process")
+        db = lsm.open("/d", fs=fs, **how)
+        assert list(db.scan()) == [(b"1", b""), (b"2", b"")]
+    db.put(b"5", b"")
+    seq = db.core.sequence()
+    assert seq == 5
+    db.archive_now()
+    db.put(b"6", b"")
+    db.archive_now()
+    kept = lsm.Backups("/t", fs=fs)
+    for limit, expected in [(2, [b"1", b"2"]), (4, [b"1", b"2"]), (5, [b"1", b"2", b"5"]), (6, [b"1", b"2", b"5", b"6"])]:
+        kept.restore(f"/r{limit}", to_seq=limit)
+        with lsm.open(f"/r{limit}", fs=fs, threads=0) as copy:
+            assert [k for k, _ in copy.scan()] == expected
+
+
 def test_two_copies_of_a_database_do_not_mix_in_one_archive() -> None:
     fs = recovery.memory()
     with filled(fs, 10, wal={"archive": "/t"}) as db:
