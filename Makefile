@@ -10,7 +10,7 @@ CSRC   := $(wildcard */csrc/*.c */csrc/*.h experiments/torture/fuzz/*.c experime
 PKGS   := recovery eviction indexes lsm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check lint types layers c-style c-warnings peers bench bench-compare sanitize tsan torture coverage mutants clean
+.PHONY: help setup build demo test explore check lint types layers c-style c-warnings peers bench bench-compare sanitize tsan torture coverage mutants clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ demo: build ## run the first experiment (a minute or two) and print the path of 
 
 test: build ## run all tests
 	$(PYTEST) tests
+
+explore: build ## the random tests with other examples each time, fifty times as many (ONLY=path::test for one)
+	LSMLAB_HYPOTHESIS=explore $(PYTEST) -o timeout=0 $(or $(ONLY),tests/model tests/equivalence)
 
 check: lint types layers c-style c-warnings ## ruff, mypy --strict, import-linter, clang-format, C warnings
 

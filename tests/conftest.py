@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -14,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from experiments.torture import native_counts
+from tests.harness.examples import PROFILE, examples
 
 ROOT = Path(__file__).resolve().parent.parent
 
 _common = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
-settings.register_profile("quick", max_examples=40, **_common)
-settings.register_profile("nightly", max_examples=2000, **_common)
-settings.load_profile(os.environ.get("LSMLAB_HYPOTHESIS", "quick"))
+settings.register_profile("quick", max_examples=40, derandomize=True, **_common)  # a change is judged by the same examples as the last
+settings.register_profile("explore", max_examples=examples(40), **_common)
+settings.load_profile(PROFILE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,9 +10,10 @@ from hypothesis import settings
 
 import lsm
 from experiments.torture import draws, machine, model
+from tests.harness.examples import examples
 
 TestDatabase = machine.Machine.TestCase
-TestDatabase.settings = settings(settings.get_profile("quick"), max_examples=35, stateful_step_count=40)
+TestDatabase.settings = settings(max_examples=examples(35), stateful_step_count=40)
 
 
 def test_it_has_rules_for_the_whole_interface() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import eviction
+from tests.harness.examples import examples
 
 KEYS = st.one_of(st.integers(-3, 12), st.sampled_from("abcd"), st.tuples(st.integers(0, 2)))
 TTLS = st.sampled_from([None, None, 1, 3, math.inf])
@@ -150,4 +151,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestModel.settings = settings(max_examples=examples(60), stateful_step_count=60, deadline=None)

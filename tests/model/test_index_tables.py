@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import lsm
 import recovery
 from lsm.secondary import Moment, UniqueViolation, building, col, planner
+from tests.harness.examples import examples
 from tests.harness.sqlrows import CONDITIONS, FUNCTIONS, ROWS, Both, Row, Rows, open_rows
 
 INT_KEYS = st.integers(0, 30) | st.sampled_from([2**40, 2**63 - 1])
@@ -345,4 +346,4 @@ class Tables(RuleBasedStateMachine):
 
 
 TestTables = Tables.TestCase
-TestTables.settings = settings(settings.get_profile("quick"), max_examples=40, stateful_step_count=15)
+TestTables.settings = settings(max_examples=examples(40), stateful_step_count=15)

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import indexes
 from indexes import filters
 from indexes.filters import BlockedBloom, Bloom, CountingBloom, Cuckoo, Filter, Ribbon
+from tests.harness.examples import examples
 
 GROWING = [c for c in filters.CLASSES if indexes.filter_ops(c.kind).can("insert")]
 FIXED = [c for c in filters.CLASSES if c not in GROWING]
@@ -241,7 +242,7 @@ class Changing(RuleBasedStateMachine):
 
 
 TestChanging = Changing.TestCase
-TestChanging.settings = settings(max_examples=60, stateful_step_count=60)
+TestChanging.settings = settings(max_examples=examples(60), stateful_step_count=60)
 
 
 @pytest.mark.parametrize("hash", indexes.HASHES)
