@@ -67,7 +67,8 @@ uint32_t container_runs(const container *c);
  * Inlined always: gcc takes a function that only fetches for one that does nothing, and drops the call. */
 __attribute__((always_inline)) static inline void container_ahead(const container *c) {
     if (c->type == BITMAP) return;
-    for (int line = 0; line < 512; line += 64) __builtin_prefetch((const uint8_t *)c->data + line);
+    const uint32_t size = c->type == RUN ? 4u * c->runs : 2 * c->card;
+    for (uint32_t line = 0; line < size && line < 512; line += 64) __builtin_prefetch((const uint8_t *)c->data + line);
 }
 
 static inline uint32_t run_first(const container *c, uint32_t i) { return ((const low *)c->data)[2 * i]; }
