@@ -15,6 +15,7 @@ from . import crashtest, plots, report, results, runner
 from . import suite as suites
 from .bench_bitmap import bench as bench_bitmap_
 from .bench_encryption import command as bench_encryption_
+from .bench_native import command as bench_native_
 from .bench_spatial import command as bench_spatial_
 from .bench_stalls import command as bench_stalls_
 from .bench_worker import WORKLOADS
@@ -69,6 +70,7 @@ bench_app.command("strategies")(bench_strategies_)
 bench_app.command("spatial")(bench_spatial_)
 bench_app.command("stalls")(bench_stalls_)
 bench_app.command("encryption")(bench_encryption_)
+bench_app.command("native")(bench_native_)
 bench_app.command("ranges")(bench_ranges_)
 bench_app.command("bitmap")(bench_bitmap_)
 bench_app.command("text")(bench_text_)

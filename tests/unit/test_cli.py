@@ -91,6 +91,7 @@ def tiny(tmp_path: Path) -> Path:
         "bench spatial",
         "bench stalls",
         "bench encryption",
+        "bench native",
         "bench text",
         "bench secondary",
         "bench strategies",
