@@ -396,9 +396,9 @@ class Bucket:
         """Use another limit from now on."""
         lib.lsm_bucket_set(self.handle, rate)
 
-    def take(self, n: int) -> None:
-        """Wait until n bytes may pass."""
-        lib.lsm_bucket_take(self.handle, n)
+    def take(self, n: int, stop: Flag | None = None) -> None:
+        """Wait until n bytes may pass, or somebody raises the flag."""
+        lib.lsm_bucket_take(self.handle, n, ffi.NULL if stop is None else stop.handle)
 
 
 @dataclass(frozen=True)

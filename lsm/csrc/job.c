@@ -31,7 +31,8 @@ struct lsm_job {
     lsm_job_input *inputs;
     uint32_t n_inputs;
     lsm_arena arena;
-    _Atomic int cancelled, paused;
+    int cancelled; /* atomic, as the bucket looks at it too */
+    _Atomic int paused;
     _Atomic uint64_t done; /* entries */
     uint64_t total;
     lsm_table_props *outputs;
@@ -120,7 +121,7 @@ void lsm_job_free(lsm_job *j) {
 }
 
 const lsm_table_props *lsm_job_output(lsm_job *j, uint32_t i) { return i < j->n_outputs ? &j->outputs[i] : NULL; }
-void lsm_job_cancel(lsm_job *j) { atomic_store_explicit(&j->cancelled, 1, memory_order_relaxed); }
+void lsm_job_cancel(lsm_job *j) { __atomic_store_n(&j->cancelled, 1, __ATOMIC_RELAXED); }
 
 void lsm_job_pause(lsm_job *j, int on) { atomic_store_explicit(&j->paused, on, memory_order_relaxed); }
 
@@ -170,7 +171,7 @@ static int close_output(run *r, const uint8_t *end, uint32_t end_len) {
     }
     j->n_outputs++;
     r->result->bytes_written += props->file_size;
-    if (props->file_size > r->paid) lsm_bucket_take(j->config.bucket, props->file_size - r->paid);
+    if (props->file_size > r->paid) lsm_bucket_take(j->config.bucket, props->file_size - r->paid, &j->cancelled);
     return LSM_OK;
 }
 
@@ -270,18 +271,17 @@ static int take_entry(run *r, const lsm_entry *e) {
 static int beat(run *r) {
     lsm_job *j = r->job;
     atomic_store_explicit(&j->done, r->result->entries_in, memory_order_relaxed);
-    while (atomic_load_explicit(&j->paused, memory_order_relaxed) && !atomic_load_explicit(&j->cancelled, memory_order_relaxed))
+    while (atomic_load_explicit(&j->paused, memory_order_relaxed) && !__atomic_load_n(&j->cancelled, __ATOMIC_RELAXED))
         nanosleep(&(struct timespec){0, PAUSE_NS}, NULL);
-    if (atomic_load_explicit(&j->cancelled, memory_order_relaxed))
-        return lsm_fail(r->error, LSM_CANCELLED, j->config.dir, 0, "job cancelled");
+    if (__atomic_load_n(&j->cancelled, __ATOMIC_RELAXED)) return lsm_fail(r->error, LSM_CANCELLED, j->config.dir, 0, "job cancelled");
     uint64_t written = r->out ? lsm_builder_size(r->out) : 0;
     if (written > r->paid) {
-        lsm_bucket_take(j->config.bucket, written - r->paid);
+        lsm_bucket_take(j->config.bucket, written - r->paid, &j->cancelled);
         r->paid = written;
     }
     uint64_t values = j->config.values ? lsm_value_writer_bytes(j->config.values) : 0;
     if (values > r->paid_values) {
-        lsm_bucket_take(j->config.bucket, values - r->paid_values);
+        lsm_bucket_take(j->config.bucket, values - r->paid_values, &j->cancelled);
         r->paid_values = values;
     }
     return LSM_OK;

@@ -72,7 +72,8 @@ void lsm_job_free(lsm_job *j);
 /* Merging iterator over n children (newest first) in the order of types.h; equal (key, seq, kind) come newest child first. Takes ownership of the children
  * (not of the array), also when it returns NULL: out of memory. */
 lsm_iter *lsm_merge_iter(lsm_iter *const *children, size_t n, lsm_error *error);
-uint64_t lsm_bucket_take(lsm_bucket *b, uint64_t bytes); /* waits; returns ns waited. b may be NULL */
+/* Waits, not beyond the moment that *stop is raised; returns the ns that it had to wait. b and stop may be NULL. */
+uint64_t lsm_bucket_take(lsm_bucket *b, uint64_t bytes, const int *stop);
 /* cdef:end */
 
 /* Iterator over the tables of one sorted run, opened one at a time. Holds references. */

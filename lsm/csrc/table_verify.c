@@ -27,8 +27,8 @@ static int walk_block(walk *w, lsm_handle h, int component, lsm_block **out) {
     if (h.offset != w->at) return damaged(w, h.offset, "a gap or an overlap between blocks");
     if (lsm_check_size(t, h, w->e) != LSM_OK) return LSM_CORRUPT;
     size_t n = (size_t)h.size + LSM_TRAILER;
+    lsm_bucket_take(w->bucket, n, w->stop);
     if (w->stop && __atomic_load_n(w->stop, __ATOMIC_RELAXED)) return lsm_fail(w->e, LSM_CANCELLED, t->path, h.offset, "stopped");
-    lsm_bucket_take(w->bucket, n);
     uint8_t *raw = malloc(n);
     if (!raw) return lsm_fail(w->e, LSM_NOMEM, t->path, h.offset, "out of memory");
     int64_t got = t->file->ops->pread(t->file, raw, n, h.offset);

@@ -291,7 +291,7 @@ int lsm_value_file_verify(lsm_value_file *f, struct lsm_bucket *bucket, const in
         most = seq > most ? seq : most;
         records++;
         at += size;
-        lsm_bucket_take(bucket, size);
+        lsm_bucket_take(bucket, size, stop);
     }
     free(w.data);
     const lsm_value_props *x = &f->props;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -109,6 +110,11 @@ def test_healing_that_fails_changes_nothing(op: str) -> None:
         assert answers(again)[1] == []
 
 
+def checked(db: lsm.DB) -> int:
+    """Bytes that were read to look at them."""
+    return sum(size for (op, _, _, cause), (_, size) in db.ledger.sum()[0].items() if (op, cause) == ("read", "check"))
+
+
 def test_the_background_finds_it_and_ends_in_the_middle() -> None:
     fs = recovery.memory()
     db, path = opened(fs, scrub={"bytes_per_second": 1 << 30, "interval_s": 0}, threads=1)
@@ -117,7 +123,13 @@ def test_the_background_finds_it_and_ends_in_the_middle() -> None:
         time.sleep(0.001)
     assert path.rsplit("/", 1)[1] in db.health.damaged[0]
     db.close()
-    slow = lsm.open("/d", {**SMALL, "scrub": {"bytes_per_second": 1}}, fs=fs)  # a pass takes hours
+    with lsm.open("/d", SMALL, fs=fs) as db:  # more than the burst
+        db.put_many([(b"more%06d" % i, os.urandom(100)) for i in range(2000)])
+        db.flush()
+    slow = lsm.open("/d", {**SMALL, "scrub": {"bytes_per_second": 1, "interval_s": 0}}, fs=fs)  # a pass takes a day
+    while time.monotonic() < end and checked(slow) < 65_000:  # then it waits
+        time.sleep(0.001)
+    assert checked(slow) < 70_000
     slow.close()
 
 

@@ -14,21 +14,25 @@ def bucket(rate: int, burst: int) -> object:
     return ffi.gc(lib.lsm_bucket_new(rate, burst), lib.lsm_bucket_free)
 
 
+def take(b: object, n: int, stop: object = ffi.NULL) -> int:
+    return int(lib.lsm_bucket_take(b, n, stop))
+
+
 def test_unlimited_never_waits() -> None:
-    assert [lib.lsm_bucket_take(bucket(0, 0), 1 << 40), lib.lsm_bucket_take(ffi.NULL, 1 << 40)] == [0, 0]
+    assert [take(bucket(0, 0), 1 << 40), take(ffi.NULL, 1 << 40)] == [0, 0]
 
 
 def test_the_burst_is_free_and_what_is_over_it_is_paid() -> None:
     b = bucket(1_000_000, 10_000_000)
-    assert lib.lsm_bucket_take(b, 9_000_000) == 0
-    waited = lib.lsm_bucket_take(b, 1_010_000)  # 10 ms too much, less what passed meanwhile
+    assert take(b, 9_000_000) == 0
+    waited = take(b, 1_010_000)  # 10 ms too much, less what passed meanwhile
     assert 0 < waited <= 10_000_000
 
 
 def test_each_taker_pays_for_those_before() -> None:
     b = bucket(10_000_000, 0)
-    assert [lib.lsm_bucket_take(b, n) <= n * 100 for n in (1000, 5000, 20000)] == [True] * 3
-    assert lib.lsm_bucket_take(b, 50_000) > 0
+    assert [take(b, n) <= n * 100 for n in (1000, 5000, 20000)] == [True] * 3
+    assert take(b, 50_000) > 0
 
 
 @pytest.mark.threads
@@ -36,11 +40,11 @@ def test_takers_queue_up() -> None:
     """Four takers of 5 ms each at once: the waits add up to what one after the other would take."""
     b, waits, start = bucket(1_000_000, 0), [], threading.Barrier(4)
 
-    def take() -> None:
+    def one() -> None:
         start.wait()
-        waits.append(lib.lsm_bucket_take(b, 5_000))
+        waits.append(take(b, 5_000))
 
-    threads = [threading.Thread(target=take) for _ in range(4)]
+    threads = [threading.Thread(target=one) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -50,9 +54,9 @@ def test_takers_queue_up() -> None:
 
 def test_a_new_rate_counts_from_the_next_take() -> None:
     b = bucket(1, 1000)
-    assert lib.lsm_bucket_take(b, 1000) == 0
+    assert take(b, 1000) == 0
     lib.lsm_bucket_set(b, 0)
-    assert lib.lsm_bucket_take(b, 1 << 40) == 0
+    assert take(b, 1 << 40) == 0
 
 
 def test_a_signal_does_not_shorten_the_wait() -> None:
@@ -61,7 +65,7 @@ def test_a_signal_does_not_shorten_the_wait() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
     begun = time.monotonic_ns()
     try:
-        waited = lib.lsm_bucket_take(b, 200_000)
+        waited = take(b, 200_000)
         assert time.monotonic_ns() - begun >= waited > 0
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -71,6 +75,28 @@ def test_a_signal_does_not_shorten_the_wait() -> None:
 
 def test_nothing_costs_nothing_and_the_rate_can_change() -> None:
     b = bucket(1, 0)
-    assert lib.lsm_bucket_take(b, 0) == 0
+    assert take(b, 0) == 0
     lib.lsm_bucket_set(b, 0)
-    assert lib.lsm_bucket_take(b, 1 << 40) == 0
+    assert take(b, 1 << 40) == 0
+
+
+def test_the_burst_does_not_hang_on_how_long_the_machine_is_up() -> None:
+    b = bucket(1, 1 << 40)  # a burst of 35,000 years
+    assert take(b, 1 << 40) == 0
+    raised = ffi.new("int *", 1)
+    assert take(b, 1 << 20, raised) > 0
+
+
+def test_who_is_told_to_stop_waits_no_longer() -> None:
+    b, stop, began = bucket(1, 0), ffi.new("int *"), threading.Event()
+
+    def one() -> None:
+        began.set()
+        take(b, 1 << 40, stop)
+
+    thread = threading.Thread(target=one, daemon=True)
+    thread.start()
+    began.wait()
+    stop[0] = 1
+    thread.join(60)
+    assert not thread.is_alive()

@@ -158,9 +158,9 @@ def test_a_ledger_takes_any_level_and_no_ledger() -> None:
     lib.lsm_block_release(NULL)
     lib.lsm_job_free(NULL)
     bucket = lib.lsm_bucket_new(0, 0)
-    assert lib.lsm_bucket_take(bucket, 100) == lib.lsm_bucket_take(NULL, 100) == 0
+    assert lib.lsm_bucket_take(bucket, 100, NULL) == lib.lsm_bucket_take(NULL, 100, NULL) == 0
     lib.lsm_bucket_set(bucket, 1 << 40)
-    assert lib.lsm_bucket_take(bucket, 0) == 0
+    assert lib.lsm_bucket_take(bucket, 0, NULL) == 0
     lib.lsm_bucket_free(bucket)
 
 
