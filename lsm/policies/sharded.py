@@ -44,6 +44,9 @@ class Parts:
     def __init__(self, parts: list[Part], deep: list[Part]) -> None:
         self.all, self.deep = parts, deep
 
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self.all)
+
     def deeper(self, depth: int) -> list[Part]:
         """Return the parts that are deeper than that, 1 or more: the deepest first, of them the largest."""
         return sorted([p for p in self.deep if p.depth > depth], key=_urgency) if self.deepest > depth else []
