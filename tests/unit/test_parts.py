@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lsm
-from lsm.policies.pickers import TIE_BREAKS
 from lsm.policies.sharded import Part, grouped, parts
+from lsm.registry import TIE_BREAKS
 from lsm.version import Edit, TableInfo, Version
 
 
