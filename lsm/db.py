@@ -130,18 +130,17 @@ class DB(Care):
 
     def _begin_background(self) -> None:
         """Start what runs beside, and do what is due; when that fails, opening has failed."""
-        o = self.options
-        if o.wal.sync == "interval" and o.threads and o.wal.enabled and not self.read_only:
-            self.interval = IntervalSync(self.core, o.wal.interval_ms / 1000)
-        self.scrubber = Scrubber(self)
-        if o.memory:
-            self.budget = Memory(self)
-            self.budget.settle()
-        self.executor.start()
-        self.scrubber.start()
-        if o.threads:
-            self.disk.start()
+        o, self.scrubber = self.options, Scrubber(self)
         try:
+            if o.wal.sync == "interval" and o.threads and o.wal.enabled and not self.read_only:
+                self.interval = IntervalSync(self.core, o.wal.interval_ms / 1000)
+            if o.memory:
+                self.budget = Memory(self)
+                self.budget.settle()
+            self.executor.start()
+            self.scrubber.start()
+            if o.threads:
+                self.disk.start()
             self.executor.begin()
         except BaseException:
             with suppress(Error):  # the first error is the one to tell

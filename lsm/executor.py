@@ -162,7 +162,8 @@ class Executor:
                 job.cancel()
             self.idle.notify_all()
         for thread in self.threads:
-            thread.join()
+            if thread.is_alive():  # opening may have failed before it began
+                thread.join()
 
     def _work(self) -> None:
         while True:

@@ -176,7 +176,7 @@ def _check_form(plan: Plan) -> None:
 
 def check_drop(plan: Plan, view: TreeView) -> None:
     """Raise PlanRefused unless the options let go of the inputs of a plan that drops them, now that nobody holds a snapshot."""
-    c, known = view.options.compaction, {t.number: t for lv in view.levels for t in lv.tables}
+    c, known = view.options.compaction, {n: lv.by_number[n] for lv in view.levels for n in plan.inputs if n in lv.by_number}
     if view.keeps:
         raise PlanRefused("the keyspace belongs to a table: its rows are not dropped by age")
     if view.snapshots:
@@ -193,7 +193,7 @@ def check_drop(plan: Plan, view: TreeView) -> None:
 def _check_uncovered(version: Version, inputs: list[TableInfo]) -> None:
     """What overlaps a table that is dropped and stays must be newer: else old versions would be seen again."""
     chosen, where = {t.number for t in inputs}, version.where()
-    for level, i, run in version.placed():
+    for level, i, run in version.placed(min(where[n] for n in chosen)):
         for source in inputs:
             older = run.overlapping(source.smallest, source.largest) if (level, i) > where[source.number] else ()
             if left := [t.number for t in older if t.number not in chosen]:
@@ -204,21 +204,21 @@ def _check_uncovered(version: Version, inputs: list[TableInfo]) -> None:
 
 def target_run(plan: Plan, version: Version) -> int | None:
     """Return the place in the output level of the run that outputs join; None: they are a run of their own. PlanRefused: no such run."""
+    level = version.levels[plan.output_level] if plan.output_level < len(version.levels) else Level(plan.output_level)
     chosen = set(plan.inputs)
-    target = version.levels[plan.output_level].runs if plan.output_level < len(version.levels) else ()
-    left = [i for i, run in enumerate(target) if any(t.number not in chosen for t in run.tables)]
     if plan.run:
         if plan.new_run or not plan.output_level:
             raise PlanRefused(f"a plan has run ({plan.run}) and new_run or output level 0; allowed: one of them")
-        found = [i for i, run in enumerate(target) if run.id == plan.run]
-        if not found:
-            raise PlanRefused(f"run {plan.run} is not in level {plan.output_level}; allowed: {[run.id for run in target]}")
-        return found[0] if found[0] in left else None
-    if plan.new_run or not left:
+        if plan.run not in level.ids:
+            raise PlanRefused(f"run {plan.run} is not in level {plan.output_level}; allowed: {level.ids}")
+        found = level.ids.index(plan.run)
+        return found if any(t.number not in chosen for t in level.runs[found].tables) else None
+    if plan.new_run:
         return None
+    left = [i for i, run in enumerate(level.runs) if any(t.number not in chosen for t in run.tables)]
     if len(left) > 1:
         raise PlanRefused(f"level {plan.output_level} has {len(left)} runs that are not inputs; joining needs one at most, or new_run")
-    return left[0]
+    return left[0] if left else None
 
 
 def _check_order(plan: Plan, version: Version, inputs: list[TableInfo]) -> None:
@@ -226,14 +226,13 @@ def _check_order(plan: Plan, version: Version, inputs: list[TableInfo]) -> None:
     chosen, where, covered = {t.number for t in inputs}, version.where(), span(inputs)
     places, joined = [where[t.number] for t in inputs], target_run(plan, version)
     place = (plan.output_level, -1 if joined is None else joined)  # a run of its own is the newest of its level
-    for level, i, run in version.placed():
+    for level, i, run in version.placed(min(*places, place), max(*places, place)):  # above and below these all stays so
+        left = [t for t in run.overlapping(*covered) if t.number not in chosen]
+        if not left:
+            continue
         at = (level, i)
         crossed = [s for s, was in zip(inputs, places, strict=True) if at != was and (at < was) != (at < place)]
-        if not crossed and not (joined is not None and at == place):
-            continue
-        for t in run.overlapping(*covered):
-            if t.number in chosen:
-                continue
+        for t in left:
             if joined is not None and at == place:
                 raise PlanRefused(
                     f"table {t.number} in level {at[0]} overlaps the inputs, in the run that they join: it must be an input too"
@@ -252,7 +251,7 @@ def is_bottom(version: Version, inputs: list[TableInfo], output_level: int) -> b
     covered, oldest = span(inputs), max(where[n] for n in chosen)
     return not any(
         t.number not in chosen
-        for level, i, run in version.placed()
+        for level, i, run in version.placed(min(oldest, (output_level, 0)))
         if (level, i) > oldest or level >= output_level
         for t in run.overlapping(*covered)
     )

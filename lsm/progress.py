@@ -16,8 +16,7 @@ def standing(version: Version) -> tuple[int, int]:
     when entries go down or are dropped. When it stays, only fewer runs are progress. Both are bounded from below: so plans that make
     progress come to an end.
     """
-    runs = [(level, run.entries) for level, run in version.runs()]
-    return sum((LEVELS - level) * entries for level, entries in runs), len(runs)
+    return sum([(LEVELS - lv.number) * lv.entries for lv in version.levels]), sum([len(lv.runs) for lv in version.levels])
 
 
 class Progress:

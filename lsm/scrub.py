@@ -10,10 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .errors import Cancelled, ClosedError, CorruptionError, Error
+from .errors import Cancelled, ClosedError, CorruptionError, Error, of_os
 from .native import Bucket, Flag, Table
 from .native_values import ValueFile
 
@@ -161,8 +160,9 @@ class Scrubber:
         except Cancelled:
             raise
         except Error as e:
-            if isinstance(e, CorruptionError):
-                self.note(name, str(e))
+            if not isinstance(e, CorruptionError):
+                return [self._unread(name, e)]
+            self.note(name, str(e))
             return [str(e)]
         self.note(name, None)
         return []
@@ -181,7 +181,23 @@ class Scrubber:
                 there = n in db.state.attached_files()
             if there:  # a merge may have removed it meanwhile
                 problems += found
-                if bucket is not None:
-                    with suppress(FileNotFoundError):
-                        bucket.take(db.fs.stat(f"{db.path}/{n:06d}.idx")[0])
+                problems += self._paid(f"{db.path}/{n:06d}.idx", bucket)
         return problems
+
+    def _paid(self, path: str, bucket: Bucket | None) -> list[str]:
+        """Wait as long as the bytes of an index file allow; where the file system does not say how many, that is told."""
+        if bucket is None:
+            return []
+        try:
+            size = self.db.fs.stat(path)[0]
+        except FileNotFoundError:  # removed meanwhile
+            return []
+        except OSError as e:
+            return [self._unread(path, of_os(e))]
+        bucket.take(size)
+        return []
+
+    def _unread(self, what: str, e: Error) -> str:
+        """What could not be read may be whole: the next pass tries it again."""
+        log.warning("%s: the scrub could not read %s: %s", self.db.path, what, e)
+        return str(e)

@@ -53,7 +53,7 @@ def filled_of(options: Options, version: Version, policy: Any, reads: Sequence[i
     """Return what a filter allocation decides from. reads: of each level's tables, where they are counted."""
     most_runs = getattr(policy, "most_runs", None)
     return Filled(
-        [sum(r.entries for r in lv.runs) for lv in version.levels],
+        [lv.entries for lv in version.levels],
         options.table.bits_per_key,
         options.compaction.size_ratio,
         [len(lv.runs) for lv in version.levels],

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .native import TableProps
 
 KEPT_CHANGES = 16  # of a run
+FEW_PLACES = 8  # of runs, that are looked for one by one
 V = TypeVar("V")
 MISSING: Any = object()
 """Stands for a value that nobody has worked out yet."""
@@ -152,6 +153,11 @@ class Run:
         return sum([t.entries for t in self.tables])
 
     @cached_property
+    def max_seq(self) -> int:
+        """Its newest sequence number."""
+        return max([t.max_seq for t in self.tables])
+
+    @cached_property
     def firsts(self) -> list[bytes]:
         """The smallest key of each table, for bisection."""
         return [t.smallest for t in self.tables]
@@ -206,25 +212,29 @@ class ByLevel(Mapping[int, V]):
         return sum(map(len, self.levels))
 
 
-class AtOnePlace(Mapping[int, tuple[int, int]]):
-    """The tables of a level of one run, which all have the same place."""
+class ByPlace(Mapping[int, tuple[int, int]]):
+    """Table number -> (level, place of its run in the level), of some levels. Looking up takes O(levels), as of ByLevel."""
 
-    def __init__(self, tables: Mapping[int, TableInfo], place: tuple[int, int]) -> None:
-        self.tables, self.place = tables, place
+    def __init__(self, levels: Sequence[Level]) -> None:
+        self.levels, self._found = levels, dict[int, tuple[int, int]]()
 
     def __getitem__(self, key: int) -> tuple[int, int]:
-        if key in self.tables:
-            return self.place
+        if (place := self._found.get(key)) is not None:
+            return place
+        for level in reversed(self.levels):
+            if key in level.by_number:
+                self._found[key] = place = level.number, level.place_of(key)
+                return place
         raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
-        return key in self.tables
+        return any(key in level.by_number for level in self.levels)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.tables)
+        return chain.from_iterable(level.by_number for level in self.levels)
 
     def __len__(self) -> int:
-        return len(self.tables)
+        return sum([len(level.by_number) for level in self.levels])
 
 
 @dataclass(frozen=True)
@@ -250,11 +260,60 @@ class Level:
         return {t.number: t for t in self.tables}
 
     @cached_property
-    def places(self) -> Mapping[int, tuple[int, int]]:
-        """Table number -> (level, place of its run)."""
+    def entries(self) -> int:
+        """Entries, of all versions."""
+        return sum([r.entries for r in self.runs])
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """The id of each run."""
+        return [r.id for r in self.runs]
+
+    @cached_property
+    def homes(self) -> dict[int, int]:
+        """Table number -> id of its run."""
+        return {t.number: r.id for r in self.runs for t in r.tables}
+
+    @cached_property
+    def reach(self) -> tuple[bytes, bytes] | None:
+        """The smallest key and the largest one, which may be outside; None of an empty level."""
+        if not self.runs:
+            return None
+        return min([r.tables[0].smallest for r in self.runs]), max([r.tables[-1].largest for r in self.runs])
+
+    @cached_property
+    def starts(self) -> list[bytes]:
+        """The keys at which tables begin, ascending, each once."""
+        return sorted({t.smallest for t in self.tables})
+
+    @cached_property
+    def notes(self) -> dict[Any, LevelNote]:
+        """What was worked out of its tables, by who did. A level that comes of this one has it, with what changed since."""
+        return {}
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {}
+
+    def place_of(self, number: int) -> int:
+        """Return the place of the run of a table. Of a few runs of many each is looked for; then the places of all are worked out."""
         if len(self.runs) == 1:
-            return AtOnePlace(self.by_number, (self.number, 0))
-        return {t.number: at for i, run in enumerate(self.runs) for at in ((self.number, i),) for t in run.tables}
+            return 0
+        run, known = self.homes[number], self._places
+        if run not in known:
+            if len(known) < FEW_PLACES:
+                known[run] = self.ids.index(run)
+            else:
+                known.update(zip(self.ids, range(len(self.ids)), strict=True))
+        return known[run]
+
+
+@dataclass(frozen=True)
+class LevelNote:
+    """What somebody worked out of the tables of a level, and the changes since: tables that went and tables that came."""
+
+    value: Any
+    changes: tuple[tuple[Sequence[TableInfo], Sequence[TableInfo]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -294,7 +353,7 @@ class Version:
 
     @cached_property
     def _where(self) -> Mapping[int, tuple[int, int]]:
-        return ByLevel([level.places for level in self.levels])
+        return ByPlace(self.levels)
 
     def live_values(self) -> dict[int, tuple[int, int]]:
         """Return value file number -> (records, bytes) that tables point to: what is alive in it. O(tables)."""
@@ -311,50 +370,32 @@ class Version:
             for run in level.runs:
                 yield level.number, run
 
-    def placed(self) -> Iterable[tuple[int, int, Run]]:
-        """Yield (level, place in the level, run) in search order, newest first."""
-        for level in self.levels:
-            for i, run in enumerate(level.runs):
-                yield level.number, i, run
+    def placed(self, low: tuple[int, int] = (0, 0), high: tuple[int, int] | None = None) -> Iterable[tuple[int, int, Run]]:
+        """Yield (level, place in the level, run) in search order, newest first; from one place on, to another one, which is with them."""
+        for level in self.levels[low[0] : None if high is None else high[0] + 1]:
+            first = low[1] if level.number == low[0] else 0
+            end = high[1] + 1 if high is not None and level.number == high[0] else len(level.runs)
+            for i in range(max(first, 0), min(end, len(level.runs))):
+                yield level.number, i, level.runs[i]
 
     def apply(self, edit: Edit) -> Version:
         """Return the version after an edit. ValueError when it removes what is not there or makes a run overlap itself.
 
-        Runs that it does not touch are shared. O(tables of the runs that it does).
+        Runs that it does not touch are shared. O(tables of the runs that it does), and a copy of the lists of the levels that it does.
         """
         known, where, removed = self.tables(), self.where(), set(edit.removed)
         if missing := removed - known.keys():
             raise ValueError(f"edit removes tables that are not there: {sorted(missing)}")
-        rows: dict[int, list[tuple[int, Run | None, list[TableInfo]]]] = {}  # touched levels: run id, the run so far, tables added to it
-        for number in {where[n][0] for n in removed} | {level for level, _, _ in edit.added}:
-            runs = self.levels[number].runs if number < len(self.levels) else ()
-            rows[number] = [(r.id, r, []) for r in runs]
-        for number, run_id, table in edit.added:
-            level = rows[number]
-            for existing, _, tables in level:
-                if existing == run_id:
-                    tables.append(table)
-                    break
-            else:
-                level.insert(0, (run_id, None, [table]))
-        gone: dict[tuple[int, int], list[TableInfo]] = {}
+        gone: dict[int, dict[int, list[TableInfo]]] = {}  # level -> place of a run -> tables
         for n in removed:
-            gone.setdefault(where[n], []).append(known[n])
-        levels = []
-        for number in range(max([*rows, len(self.levels) - 1]) + 1):
-            if number not in rows:
-                levels.append(self.levels[number] if number < len(self.levels) else Level(number))
-                continue
-            fresh = len(rows[number]) - (len(self.levels[number].runs) if number < len(self.levels) else 0)
-            changed = [
-                _changed(number, i, run, gone.get((number, place - fresh), []), added) for place, (i, run, added) in enumerate(rows[number])
-            ]
-            runs = tuple([r for r in changed if r.tables])
-            if number == 0:
-                runs = tuple(sorted(runs, key=lambda r: -max([t.max_seq for t in r.tables])))
-            old = self.levels[number] if number < len(self.levels) else Level(number)
-            left = [t.number for (at, _), ts in gone.items() if at == number for t in ts]
-            levels.append(_level(number, runs, old, left, [t for at, _, t in edit.added if at == number]))
+            level, place = where[n]
+            gone.setdefault(level, {}).setdefault(place, []).append(known[n])
+        added: dict[int, dict[int, list[TableInfo]]] = {}  # level -> id of a run -> tables
+        for number, run_id, table in edit.added:
+            added.setdefault(number, {}).setdefault(run_id, []).append(table)
+        levels = [*self.levels, *(Level(n) for n in range(len(self.levels), max(added, default=0) + 1))]
+        for number in sorted(gone.keys() | added.keys()):
+            levels[number] = _edited(levels[number], gone.get(number, {}), added.get(number, {}))
         while len(levels) > 1 and not levels[-1].runs:
             levels.pop()
         made = Version(tuple(levels))
@@ -365,6 +406,29 @@ class Version:
         if missing := live.keys() - values.keys():
             raise ValueError(f"tables point into value files that are not there: {sorted(missing)}")
         return replace(made, values=tuple(values[n] for n in sorted(live)))
+
+
+def _edited(old: Level, gone: Mapping[int, Sequence[TableInfo]], added: Mapping[int, Sequence[TableInfo]]) -> Level:
+    """Return a level without tables of some runs, by their places, and with others, by the ids of theirs."""
+    ids, fresh, joined = old.ids, list[Run](), dict[int, Sequence[TableInfo]]()
+    for run_id, tables in added.items():
+        if run_id in ids:
+            joined[ids.index(run_id)] = tables
+        else:
+            fresh.insert(0, _changed(old.number, run_id, None, (), tables))  # the newest of the level
+    runs, emptied = list(old.runs), list[int]()
+    for place in sorted(gone.keys() | joined.keys()):
+        runs[place] = _changed(old.number, runs[place].id, runs[place], gone.get(place, ()), joined.get(place, ()))
+        if not runs[place].tables:
+            emptied.append(place)
+    kept, ids = len(gone.keys() | joined.keys()) - len(emptied), list(ids)
+    for place in reversed(emptied):
+        del runs[place], ids[place]
+    runs[:0], ids[:0] = fresh, [r.id for r in fresh]
+    if old.number == 0 and (kept or len(fresh) > 1 or (fresh and len(runs) > 1 and runs[0].max_seq < runs[1].max_seq)):
+        runs.sort(key=lambda r: -r.max_seq)  # else they are in order, as they were
+        ids = [r.id for r in runs]
+    return _level(runs, ids, old, [t for ts in gone.values() for t in ts], added)
 
 
 def _changed(level: int, run_id: int, run: Run | None, gone: Sequence[TableInfo], added: Sequence[TableInfo]) -> Run:
@@ -394,13 +458,24 @@ def _changed(level: int, run_id: int, run: Run | None, gone: Sequence[TableInfo]
     return made
 
 
-def _level(number: int, runs: tuple[Run, ...], old: Level, gone: Iterable[int], added: Iterable[TableInfo]) -> Level:
+def _level(runs: Sequence[Run], ids: list[int], old: Level, gone: Sequence[TableInfo], added: Mapping[int, Sequence[TableInfo]]) -> Level:
     """Return a level that was changed so; what was worked out for the old one is taken over: it may hold many thousands of tables."""
-    made = Level(number, runs)
-    if "by_number" in old.__dict__:
-        known = dict(old.by_number)
-        for n in gone:
-            del known[n]
-        known.update({t.number: t for t in added})
-        made.__dict__["by_number"] = known
+    made, was, came = Level(old.number, tuple(runs)), old.__dict__, [t for ts in added.values() for t in ts]
+    now, known = made.__dict__, dict(old.by_number)
+    for t in gone:
+        del known[t.number]
+    known.update({t.number: t for t in came})
+    now["ids"], now["by_number"] = ids, known
+    if "homes" in was and len(runs) > 1:
+        homes = dict(was["homes"])
+        for t in gone:
+            del homes[t.number]
+        homes.update({t.number: run_id for run_id, ts in added.items() for t in ts})
+        now["homes"] = homes
+    now["size"] = old.size + sum([t.size for t in came]) - sum([t.size for t in gone])
+    now["entries"] = old.entries + sum([t.entries for t in came]) - sum([t.entries for t in gone])
+    if "notes" in was:
+        changed = (gone, came)
+        notes = ((who, note) for who, note in was["notes"].items() if len(note.changes) < KEPT_CHANGES)
+        now["notes"] = {who: LevelNote(note.value, (*note.changes, changed)) for who, note in notes}
     return made

@@ -17,7 +17,7 @@ from ..options import Options, triggers_of
 from ..params import Param, parse
 from ..plan import Plan, TreeView, span
 from ..registry import CUTS, GRANULARITIES, PICKERS, SCHEDULERS, TRIGGERS
-from ..version import Level, Run, TableInfo
+from ..version import ByPlace, Level, Run, TableInfo
 from .pickers import Picker, choose
 
 
@@ -228,7 +228,8 @@ class Layout:
 
     def finished(self, view: TreeView, plan: Plan, inputs: Sequence[TableInfo]) -> Plan:
         """Return the plan with its cuts; a table that only moves is not cut."""
-        places = {next(level.places[t.number] for level in view.levels if t.number in level.places) for t in inputs}
+        where = ByPlace(view.levels)
+        places = {where[t.number] for t in inputs}
         if view.options.compaction.trivial_move and len(places) == 1 and next(iter(places))[0] != plan.output_level:
             return plan
         named = view.options.compaction.cut

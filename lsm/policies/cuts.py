@@ -79,7 +79,7 @@ def guards(view: TreeView, level: int) -> tuple[bytes, ...]:
     last = view.last
     if level >= last:
         return ()
-    starts = sorted({t.smallest for t in view.level(last).tables})
+    starts = view.level(last).starts
     return tuple(starts[view.options.compaction.size_ratio ** (last - level) - 1 :: view.options.compaction.size_ratio ** (last - level)])
 
 
@@ -92,10 +92,10 @@ def shards(density: float, target: float, base: int, growth: float) -> int:
 
 def boundaries(view: TreeView, n: int) -> tuple[bytes, ...]:
     """Return the n - 1 keys that divide the key range of the tree into n equal parts, by the eight bytes behind what all keys share."""
-    tables = [t for level in view.levels for t in level.tables]
-    if not tables:
+    reached = [level.reach for level in view.levels if level.reach is not None]
+    if not reached:
         return ()
-    low, high = min(t.smallest for t in tables), max(t.largest for t in tables)
+    low, high = min(first for first, _ in reached), max(last for _, last in reached)
     shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     first, last = (int.from_bytes(key[shared : shared + 8].ljust(8, b"\0"), "big") for key in (low, high))
     places = [first + (last - first) * i // n for i in range(1, n)]

@@ -21,6 +21,7 @@ O(n) with little to do for each, where the candidates are a run whose scores are
 from __future__ import annotations
 
 import random
+import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -45,13 +46,27 @@ class Picker(Protocol):
         """Return the table to move from level; below is what the next level holds, in key order."""
 
 
+class _Dice(threading.local):
+    """Seeding one again takes half as long as making one: with many ties all of a plan's time goes there."""
+
+    def __init__(self) -> None:
+        self.random = random.Random()
+
+    def thrown(self, seed: str) -> float:
+        """Return what a fresh one with that seed would give first."""
+        self.random.seed(seed)
+        return self.random.random()
+
+
+_dice = _Dice()
+
 TIE_BREAKS |= {
     "smallest_key": lambda view, t: (t.smallest, t.number),
     "largest_key": lambda view, t: (*(255 - b for b in t.smallest), 256),
     "oldest": lambda view, t: t.number,
     "newest": lambda view, t: -t.number,
     "largest": lambda view, t: (-t.size, t.number),
-    "random": lambda view, t: random.Random(f"{view.seed}:{view.step}:{t.number}").random(),
+    "random": lambda view, t: _dice.thrown(f"{view.seed}:{view.step}:{t.number}"),
     "none": lambda view, t: 0,
 }
 """What decides between equal scores; none: there are no equal ones, which is checked."""

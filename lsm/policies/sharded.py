@@ -11,12 +11,14 @@ them, so that a level has as many runs as tables overlap. They are cut at shards
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from ..params import Param
 from ..plan import Plan, TreeView, span
 from ..registry import LAYOUTS
-from ..version import Level, TableInfo
+from ..version import Level, LevelNote, TableInfo
 from .base import Layout, Shape
 from .layouts import capacity
 
@@ -25,19 +27,82 @@ class Part:
     """Tables of a level that hang together, in key order, and how many of them overlap at most."""
 
     def __init__(self, tables: Sequence[TableInfo]) -> None:
+        self.tables, self.depth = list(tables), 0
+        self.size, self.first, depth = sum([t.size for t in tables]), tables[0].smallest, 0
+        if len(tables) == 1 and tables[0].smallest < tables[0].largest:
+            self.depth = 1
+            return
         ends = [(t.smallest, 1, 1) for t in tables] + [(t.largest, 0 if t.largest_exclusive else 2, -1) for t in tables]
-        self.tables, self.depth, depth = list(tables), 0, 0
         for _, _, step in sorted(ends):
             depth += step
             self.depth = max(self.depth, depth)
-        self.size = sum(t.size for t in tables)
 
 
-def parts(level: Level) -> list[Part]:
-    """Return the parts of a level in key order. O(n log n)."""
+class Parts:
+    """The parts of a level in key order, `deep` those of them that are two tables deep or more; nothing of it is changed."""
+
+    def __init__(self, parts: list[Part], deep: list[Part]) -> None:
+        self.all, self.deep = parts, deep
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self.all)
+
+    def deeper(self, depth: int) -> list[Part]:
+        """Return the parts that are deeper than that, 1 or more: the deepest first, of them the largest."""
+        return sorted([p for p in self.deep if p.depth > depth], key=_urgency) if self.deepest > depth else []
+
+    @cached_property
+    def first(self) -> list[Part]:
+        """The deepest part, of several the largest one; nothing of an empty level."""
+        return [min(self.deep or self.all, key=_urgency)] if self.all else []
+
+    @cached_property
+    def deepest(self) -> int:
+        """The depth of the deepest."""
+        return max([p.depth for p in self.deep], default=1)
+
+    def changed(self, gone: Sequence[TableInfo], added: Sequence[TableInfo]) -> Parts:
+        """Return the parts of the same level without some tables and with others. Looked at are those that hold or meet one of them."""
+        if not gone and not added:
+            return self
+        low, high = min([t.smallest for t in (*gone, *added)]), max([t.largest for t in (*gone, *added)])
+        without = {t.number for t in gone}
+        first, end = _between(self.all, low, high)
+        fresh = grouped([*(t for p in self.all[first:end] for t in p.tables if t.number not in without), *added])
+        start = bisect_left(self.deep, self.all[first].first, key=_first_of) if first < end else 0
+        stop = bisect_right(self.deep, self.all[end - 1].first, key=_first_of) if first < end else 0
+        deep = [*self.deep[:start], *(p for p in fresh if p.depth > 1), *self.deep[stop:]]
+        return Parts([*self.all[:first], *fresh, *self.all[end:]], deep)
+
+
+def _urgency(part: Part) -> tuple[int, int, bytes]:
+    return -part.depth, -part.size, part.first
+
+
+def _first_of(part: Part) -> bytes:
+    return part.first
+
+
+def _between(parts: Sequence[Part], low: bytes, high: bytes) -> tuple[int, int]:
+    """Return the first of the parts that may have a key from low to high, both in it, and the one behind the last."""
+    return max(bisect_left(parts, low, key=_first_of) - 1, 0), bisect_right(parts, high, key=_first_of)
+
+
+def parts(level: Level) -> Parts:
+    """Return the parts of a level. O(n log n) at first; if those of the level it came of are known, for what changed."""
+    note = level.notes.get(Parts)
+    found = note.value if note else Parts([], []).changed((), level.tables)
+    for gone, added in note.changes if note else ():
+        found = found.changed(gone, added)
+    level.notes[Parts] = LevelNote(found)
+    return found
+
+
+def grouped(tables: Iterable[TableInfo]) -> list[Part]:
+    """Return the parts that tables hang together in, in key order. O(n log n)."""
     groups = list[list[TableInfo]]()
     end, inclusive = b"", False
-    for t in sorted(level.tables, key=lambda t: (t.smallest, t.number)):
+    for t in sorted(tables, key=lambda t: (t.smallest, t.number)):
         if not groups or t.smallest > end or (t.smallest == end and not inclusive):
             groups.append([])
             end, inclusive = b"", False
@@ -50,7 +115,7 @@ def place(view: TreeView, level: int, inputs: Sequence[TableInfo]) -> int:
     """Return the id of the oldest run of a level that outputs of the inputs may join: neither it nor a newer one overlaps them. 0: none."""
     chosen, covered, found = {t.number for t in inputs}, span(inputs), 0
     for run in view.level(level).runs if level else ():  # runs of level 0 are in the order of their newest entry
-        if any(t.number not in chosen and t.overlaps(*covered) for t in run.tables):
+        if any(t.number not in chosen for t in run.overlapping(*covered)):
             break
         if any(t.number not in chosen for t in run.tables):
             found = run.id
@@ -82,7 +147,9 @@ class Ucs(Parted):
         for level in view.levels:
             w = ws[min(level.number, len(ws) - 1)]
             bound *= 2 + abs(w)
-            for part in parts(level):
+            if parts(level).deepest < max(2, 2 + w):
+                continue
+            for part in parts(level).deep:
                 if part.depth >= max(2, 2 + w):
                     dense = part.size / share(view, part.tables) >= bound
                     output = min(bottom, level.number + 1) if dense else level.number
@@ -108,23 +175,21 @@ class Guards(Parted):
         for level in view.levels[1:]:
             full = level.size > capacity(view, level.number) and level.number < bottom
             output = level.number if (level.number == last and not full) or level.number == bottom else level.number + 1
-            found = sorted(parts(level), key=lambda p: (-p.depth, -p.size, p.tables[0].smallest))
-            for part in found:
-                if part.depth > most or (full and part is found[0]):
-                    why = (
-                        f"{part.depth} tables of a guard of level {level.number} overlap"
-                        if part.depth > most
-                        else f"level {level.number} is full"
-                    )
-                    plan = self.merged(view, part.tables, output, why)
-                    if plan:
-                        yield plan
+            for part in parts(level).deeper(most) or (parts(level).first if full else []):
+                why = (
+                    f"{part.depth} tables of a guard of level {level.number} overlap"
+                    if part.depth > most
+                    else f"level {level.number} is full"
+                )
+                plan = self.merged(view, part.tables, output, why)
+                if plan:
+                    yield plan
 
 
 def share(view: TreeView, tables: Sequence[TableInfo]) -> float:
     """Return the share of the tree's key range that tables cover, by the first eight bytes behind what all keys share; never 0."""
-    every = [t for level in view.levels for t in level.tables]
-    low, high = min(t.smallest for t in every), max(t.largest for t in every)
+    reached = [level.reach for level in view.levels if level.reach is not None]
+    low, high = min(first for first, _ in reached), max(last for _, last in reached)
     same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     first, last, start, end = (
         int.from_bytes(key[same : same + 8].ljust(8, b"\0"), "big")

@@ -186,6 +186,39 @@ def test_an_index_file_that_goes_while_it_is_scrubbed() -> None:
         assert 0 < asked < 8
 
 
+def test_a_file_system_that_does_not_say_how_large_an_index_file_is(caplog: pytest.LogCaptureFixture) -> None:
+    """The thread of the scrub ended there with an OSError: no file was looked at any more, and nobody was told."""
+    fs = recovery.fault(recovery.memory())
+    with with_table(fs) as db:
+        told = 0
+        for nth in range(1, 9):
+            before, passes = fs.calls("stat", "*.idx"), db.scrubber.passes
+            fs.arm("stat", "*.idx", nth, errno.EIO)
+            problems = db.scrubber.scan(Bucket(1 << 30), None)
+            fs.disarm()
+            reached = fs.calls("stat", "*.idx") - before >= nth
+            assert [".idx" in line and "Input/output error" in line for line in problems] == [True] * reached
+            assert db.scrubber.passes == passes + 1 and db.health.state == "ok"
+            told += reached
+        assert 0 < told == sum("could not read" in line for line in caplog.messages)
+
+
+def test_the_background_goes_on_behind_a_file_that_cannot_be_looked_at() -> None:
+    fs = recovery.fault(recovery.memory())
+    with_table(fs).close()
+    with lsm.open("/d", {**SMALL, "scrub": {"bytes_per_second": 1 << 30, "interval_s": 0}}, fs=fs) as db:
+        before = fs.calls("stat", "*.idx")
+        fs.arm("stat", "*.idx", 1, errno.EIO)
+        end = time.monotonic() + 60
+        while fs.calls("stat", "*.idx") < before + 5 and time.monotonic() < end:
+            time.sleep(0.001)
+        fs.disarm()
+        passes = db.scrubber.passes
+        while db.scrubber.passes < passes + 2 and time.monotonic() < end:
+            time.sleep(0.001)
+        assert db.scrubber.passes >= passes + 2
+
+
 def test_options_of_the_scrubber() -> None:
     with pytest.raises(lsm.InvalidOptions, match="bytes_per_second"):
         lsm.Options.from_dict({"scrub": {"bytes_per_second": -1}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -199,6 +200,30 @@ def test_a_wrong_arbiter_is_refused_and_the_data_are_whole(answer: Any, why: str
         assert why in report(db).refused
         assert report(db).write == before
         assert dict(db.scan()) == dict(pairs(20_000))
+
+
+class Unmade(Arbiter):
+    kind, source = "unmade", "a user"
+
+    def __init__(self) -> None:
+        raise LookupError("no settings")
+
+    def divide(self, view: MemoryView) -> Split:
+        return view.split
+
+
+@pytest.mark.parametrize("how", [{"threads": 0}, {"threads": 2}, {"threads": 1, "wal": {"sync": "interval"}}], ids=str)
+def test_an_arbiter_that_cannot_be_made_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]) -> None:
+    """The database stayed half open behind the error, with its lock held and its threads at work."""
+    monkeypatch.setitem(lsm.ARBITERS, "unmade", Unmade)
+    with lsm.open(tmp_path / "db", **how) as db:
+        put_some(db, 500)
+    before = set(threading.enumerate())
+    with pytest.raises(LookupError, match="no settings"):
+        lsm.open(tmp_path / "db", memory=2 * MB, arbiter="unmade", **how)
+    assert set(threading.enumerate()) == before
+    with lsm.open(tmp_path / "db", memory=2 * MB, **how) as db:
+        assert dict(db.scan()) == dict(pairs(500))
 
 
 def test_a_budget_on_disk_survives_reopening_with_another(tmp_path: Path) -> None:

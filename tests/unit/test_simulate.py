@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import sys
 from typing import Any
 
 import pytest
@@ -95,6 +97,33 @@ def test_a_sketch_takes_no_longer_for_more_entries_in_as_many_tables() -> None:
     )
     done = sketch(make_policy(large), large, "fillrandom", 1_500_000_000).counters
     assert done.stored_bytes > 170 << 30 and done.flushes < 400
+
+
+@pytest.mark.parametrize("layout", ["fifo", "lsm-bush", "tiering"])
+def test_a_plan_costs_no_more_in_a_tree_of_many_runs(layout: str) -> None:
+    """Function calls a flush, plans and all: beside a thousand runs as many as beside a hundred."""
+    o = lsm.Options.from_dict(
+        SIZES
+        | {"write_buffer": 1 << 20, "compaction": {"layout": layout, "size_ratio": 30, "level_base": 30 << 20, "output_bytes": 1 << 30}}
+    )
+    calls, total = list[int](), 0
+
+    def count(frame: Any, event: str, arg: Any) -> None:
+        nonlocal total
+        total += event == "call"
+
+    def step(done: int) -> None:
+        nonlocal total
+        calls.append(total)
+        total = 0
+
+    sys.setprofile(count)
+    try:
+        done = sketch(make_policy(o), o, "fillrandom", 1_000_000, value_bytes=1000, progress=step)
+    finally:
+        sys.setprofile(None)
+    assert done.counters.flushes > 900 and (layout == "tiering" or done.counters.most_runs > 700)
+    assert statistics.median(calls[-100:]) < 1.5 * statistics.median(calls[50:150])
 
 
 def study(layout: str, size_ratio: int) -> float:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsm.version import Edit, Level, Run, TableInfo, Version
+from lsm.version import KEPT_CHANGES, Edit, Level, LevelNote, Run, TableInfo, Version
 
 
 def table(number: int, smallest: bytes, largest: bytes, *, exclusive: bool = False, seq: int = 0) -> TableInfo:
@@ -75,6 +75,10 @@ def test_sharing_runs_changes_nothing(data: st.DataObject) -> None:
         v, held = after, {t.number: (lv.number, r.id, t) for lv in after.levels for r in lv.runs for t in r.tables}
         assert dict(v.tables()) == {n: t for n, (_, _, t) in held.items()}
         assert dict(v.where()) == {t.number: (lv.number, i) for lv in v.levels for i, r in enumerate(lv.runs) for t in r.tables}
+        for lv in v.levels:
+            assert (lv.size, lv.entries) == (sum(r.size for r in lv.runs), sum(r.entries for r in lv.runs))
+            assert lv.ids == [r.id for r in lv.runs] and lv.by_number == {t.number: t for r in lv.runs for t in r.tables}
+            assert lv.homes == {t.number: r.id for r in lv.runs for t in r.tables}
         low, high = sorted(data.draw(st.tuples(st.integers(0, 24), st.integers(0, 24))))
         for _, _, run in v.placed():
             span = (b"%02d" % low, b"%02d" % high, data.draw(st.booleans()))
@@ -100,6 +104,45 @@ def naive(v: Version, edit: Edit) -> Version:
     while len(levels) > 1 and not levels[-1].runs:
         levels.pop()
     return Version(tuple(levels))
+
+
+def test_places_of_few_and_of_many_runs() -> None:
+    """Where a run stands is looked for, or worked out for all, while runs come in front and go from the middle."""
+    v, number = Version(), 0
+    for _ in range(3):
+        for _ in range(20):
+            number += 1
+            v = v.apply(Edit(0, added=((1, number, table(number, b"a", b"b")),)))
+            assert v.where()[number] == (1, 0)
+        v = v.apply(Edit(0, removed=tuple(range(number - 15, number - 3))))
+        runs = v.levels[1].runs
+        assert [v.where()[r.tables[0].number] for r in reversed(runs)] == [(1, i) for i in reversed(range(len(runs)))]
+        assert v.levels[1].ids == [r.id for r in runs]
+    with pytest.raises(KeyError):
+        v.where()[number + 1]
+
+
+def test_runs_between_two_places() -> None:
+    v = made(*((level, 10 * level + i, table(10 * level + i, b"a", b"b")) for level in (0, 1, 3) for i in range(1, 4)))
+    every = [(level, i) for level, i, _ in v.placed()]
+    assert every == [(level, i) for level in (0, 1, 3) for i in range(3)]
+    for low in [(0, 0), (0, 2), (1, -1), (1, 1), (2, 0), (3, 5), (7, 0)]:
+        assert [(level, i) for level, i, _ in v.placed(low)] == [at for at in every if low <= at]
+        for high in [(0, 0), (1, -1), (1, 1), (2, 0), (3, 1), (9, 0)]:
+            assert [(level, i) for level, i, _ in v.placed(low, high)] == [at for at in every if low <= at <= high]
+
+
+def test_a_level_has_more_bytes_than_it_had_by_what_came() -> None:
+    """Sums are kept from version to version; many notes of changes that nobody asks for are let go."""
+    v = made(*((1, n, table(n, b"%02d" % n, b"%02d" % n)) for n in range(1, 10)))
+    v.levels[1].notes["who"] = LevelNote("then")
+    for n in range(KEPT_CHANGES):
+        assert len(v.levels[1].notes["who"].changes) == n
+        v = v.apply(Edit(0, removed=(n + 1,), added=((1, n + 10, table(n + 10, b"%02d" % n, b"%02d" % n)),)))
+    gone, added = v.levels[1].notes["who"].changes[0]
+    assert ([t.number for t in gone], [t.number for t in added]) == ([1], [10])
+    v = v.apply(Edit(0, removed=(KEPT_CHANGES + 1,)))
+    assert not v.levels[1].notes and v.levels[1].size == 8000
 
 
 def test_what_is_not_there_cannot_be_removed() -> None:
