@@ -194,7 +194,7 @@ class Scrubber:
             return []
         except OSError as e:
             return [self._unread(path, of_os(e))]
-        bucket.take(size)
+        bucket.take(size, self.stop_flag)
         return []
 
     def _unread(self, what: str, e: Error) -> str:
