@@ -478,9 +478,9 @@ def test_values_that_do_not_fit_into_a_buffer_together(bare: Bare) -> None:
     assert [n for _, lens in found for n in lens] == [50_000] * 5 and len(found) > 2
 
 
-@pytest.mark.parametrize("kind", ["skiplist", "vector", "hash"])
+@pytest.mark.parametrize("kind", ["btree", "skiplist", "vector", "hash"])
 def test_batches_into_a_memtable_of_thousands(kind: str) -> None:
-    """From 4096 entries on the skip list seeks the places of a batch side by side, which changes nothing but the time."""
+    """From 4096 entries on the B+-tree and the skip list seek the places of a batch side by side, which changes nothing but the time."""
     bare = Bare()
     space = CoreKeyspace(bare.db, 2, builtin_memtable(kind).address, (1 << 24, 0), 0, False)
     bare.db.write(batch(*((PUT, b"%06d" % i, b"v") for i in range(0, 10_000, 2)), space=2), False)
