@@ -282,7 +282,7 @@ class CoreKeyspace:
         return lib.lsm_put, lib.lsm_delete, lib.lsm_get, self.handle
 
     def bind(self, slow: tuple[Callable[..., Any], ...], after: Callable[[int], None]) -> tuple[Callable[..., Any], ...]:
-        """Return put, get, get_many, range, delete as built-in functions (builtins.h). slow: do the rest; after: gets a status not OK."""
+        """Return put, get, get_many, range, delete, put_many as built-ins (builtins.h). slow: do the rest; after: gets a status not OK."""
         bound: tuple[Callable[..., Any], ...] = builtins.bind(int(ffi.cast("uintptr_t", self.handle)), slow, after, self)
         return bound
 
