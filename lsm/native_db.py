@@ -230,9 +230,9 @@ class CoreKeyspace:
         out = ffi.new("lsm_mem *[]", 64)
         return [Mem(out[i]) for i in range(lib.lsm_sealed(self.handle, out, 64))]
 
-    def log_floor(self) -> int:
-        """Return the smallest log segment that memtables still need; NEWEST when none."""
-        return int(lib.lsm_keyspace_log_floor(self.handle))
+    def log_floor(self, flushed: int = 0) -> int:
+        """Return the smallest log segment that memtables, but the oldest ``flushed`` that are sealed, still need; NEWEST when none."""
+        return int(lib.lsm_keyspace_log_floor(self.handle, flushed))
 
     def memory(self) -> int:
         """Return bytes of all memtables."""
