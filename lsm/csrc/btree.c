@@ -117,8 +117,10 @@ static int is_before(const node *x, uint64_t order, unsigned at, const target *t
 
 /* The first place from `from` on that is not before t. Counts over all slots; where a writer or a split got in between that, place by place. */
 static unsigned place_of(const node *x, uint64_t order, const target *t, unsigned from) {
+    const uint64_t prefix = t->prefix;
     unsigned n = count_of(order), r = 0;
-    for (unsigned i = 0; i < SLOTS; i++) r += atomic_load_explicit(&x->prefix[i], memory_order_relaxed) < t->prefix;
+#pragma GCC unroll 14
+    for (unsigned i = 0; i < SLOTS; i++) r += atomic_load_explicit(&x->prefix[i], memory_order_relaxed) < prefix;
     if (r < from) r = from;
     if (r > n || (r > from && prefix_at(x, order, r - 1) >= t->prefix) || (r < n && prefix_at(x, order, r) < t->prefix)) {
         /* uncovered (race): a slot was filled or freed meanwhile */
