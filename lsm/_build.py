@@ -22,6 +22,7 @@ SOURCES: list[str] = [
     "arena.c",
     "block_builder.c",
     "block_iter.c",
+    "btree.c",
     "bucket.c",
     "builder.c",
     "builtins.c",

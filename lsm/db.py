@@ -481,8 +481,8 @@ class DB(Care):
         """
         swap.set_policy(self, self.spaces[keyspace], policy)
 
-    def note_counters(self, *, closed: bool = False, seq: int = 0) -> None:
-        """Bring the manifest's counters up to date before a record is written."""
+    def note_counters(self, *, closed: bool = False, seq: int = 0, space: Keyspace | None = None, flushed: int = 0) -> None:
+        """Bring the manifest's counters up to date before a record is written, of a flush of space's oldest sealed memtables, too."""
         state = self.state
         state.next_file = max(state.next_file, self.core.take_numbers(1) + 1 if not closed else state.next_file)
         state.last_seq = seq if closed else self.core.sequence()
@@ -491,7 +491,7 @@ class DB(Care):
             state.last_time = max(state.last_time, self.core.log_time())
         if not closed and not isinstance(self.manifest, manifest.Pending):
             now = self.core.log()[0]  # before the floors: a write that comes meanwhile goes there or behind
-            state.log_floor = max(state.log_floor, min([now, *(s.core.log_floor() for s in self.spaces.values())]))
+            state.log_floor = max(state.log_floor, min([now, *(s.core.log_floor(flushed * (s is space)) for s in self.spaces.values())]))
         if self.archiver is not None and not isinstance(self.manifest, manifest.Pending):
             state.unshipped = self.archiver.below(state.log_floor)
 

@@ -571,13 +571,14 @@ class Executor:
 
     def _record(self, space: Keyspace, edit: Edit, flushed: int) -> None:
         """Make an edit durable. A failure here leaves the database read-only: what is on disk is unknown."""
-        db = self.db
+        db, floor = self.db, self.db.state.log_floor
         db.state.apply(edit)
-        db.note_counters()
+        db.note_counters(space=space, flushed=flushed)
         try:
             with db.disk.calls.manifest():
                 db.manifest.commit(edit)
         except OSError as e:
+            db.state.log_floor = floor  # what was to be flushed is in the log alone
             self.manifest_failed(e)
             raise _as_error(e) from e
 

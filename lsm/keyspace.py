@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 
 class Keyspace:
-    """The data methods of one keyspace. `put`, `get`, `get_many` and `delete` are attributes: built-in functions of the extension.
+    """The data methods of one keyspace. Most are attributes: built-in functions of the extension.
 
-    put(key, value): set. delete(key): whether it exists or not. get(key, default=None, *, snapshot=None): the value or default.
+    put(key, value): set. put_many(pairs), put_many(keys, values): one atomic batch, also of a mapping or an iterable of pairs.
+    delete(key): whether it exists or not. get(key, default=None, *, snapshot=None): the value or default.
     Keys are bytes-like, up to 64 KiB, values up to 1 GiB; TooLarge and TypeError past that. Writes raise ReadOnlyError after a failure
     of the log. Any thread may call anything; a Scan belongs to one thread.
     """
@@ -45,6 +46,7 @@ class Keyspace:
     get_many: Callable[..., list[bytes | None]]
     range: Callable[..., list[tuple[bytes, bytes]]]
     delete: Callable[[bytes], None]
+    put_many: Callable[..., None]
 
     def __init__(self, db: DB, number: int, name: str, options: Options, version: Version) -> None:
         self.db, self.number, self.name, self.options = db, number, name, options
@@ -63,8 +65,9 @@ class Keyspace:
         self.served: dict[int, int] = {}
         self.step, self.flush_span, self.dropped = 0, 0, False
         self.rider: Rider | None = None
-        slow = (make_put(self), make_get(self), self._get_many, self._range, make_delete(self))
-        self.put, self.get, self.get_many, self.range, self.delete = self.core.bind(slow, lambda status: _after(self, status))
+        slow = (make_put(self), make_get(self), self._get_many, self._range, make_delete(self), self._put_many)
+        bound = self.core.bind(slow, lambda status: _after(self, status))
+        self.put, self.get, self.get_many, self.range, self.delete, self.put_many = bound
         self.managed = db.state.is_managed(number)
         if self.managed:
             self.manage()
@@ -158,16 +161,14 @@ class Keyspace:
 
     # Writing
 
-    def put_many(
+    def _put_many(
         self,
         pairs: Iterable[tuple[bytes, bytes]] | Mapping[bytes, bytes] | Sequence[bytes],
         values: Sequence[bytes] | None = None,
         *,
         sync: bool = False,
     ) -> None:
-        """Put many pairs as one atomic batch: an iterable of pairs, a mapping, or keys and values of equal length."""
-        if self.managed:
-            self._refuse()
+        """The put_many that may wait, syncs, and takes every iterable, mapping and bytes-like: one cffi call."""
         keys: Sequence[Any]
         if values is None:
             given = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
@@ -241,9 +242,9 @@ class Keyspace:
     def manage(self) -> None:
         """From now on a table writes this keyspace: writes of pairs are refused, which its indexes would not see."""
         self.managed = True
-        self.put = self.delete = self._refuse
+        self.put = self.delete = self.put_many = self._refuse
 
-    def _refuse(self, *_: Any) -> None:
+    def _refuse(self, *_: Any, **__: Any) -> None:
         raise BusyError(f"keyspace {self.name!r} belongs to a table; db.table({self.name!r}) writes it")
 
     @property

@@ -1,6 +1,6 @@
 """A memtable in Python on `sortedcontainers`: the example of a component of one's own, behind the same ops table as the native ones.
 
-Every entry crosses between C and Python, so it takes some 20 microseconds an operation where the skip list takes one: right for a first
+Every entry crosses between C and Python, so it takes some 20 microseconds an operation where the default takes one: right for a first
 try of an idea, wrong for a measurement of speed. `native_memtables.PythonMemtable` puts it (or your class) behind the ops table::
 
     ops = PythonMemtable(SortedMemtable, "sorted")

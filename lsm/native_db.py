@@ -230,9 +230,9 @@ class CoreKeyspace:
         out = ffi.new("lsm_mem *[]", 64)
         return [Mem(out[i]) for i in range(lib.lsm_sealed(self.handle, out, 64))]
 
-    def log_floor(self) -> int:
-        """Return the smallest log segment that memtables still need; NEWEST when none."""
-        return int(lib.lsm_keyspace_log_floor(self.handle))
+    def log_floor(self, flushed: int = 0) -> int:
+        """Return the smallest log segment that memtables, but the oldest ``flushed`` that are sealed, still need; NEWEST when none."""
+        return int(lib.lsm_keyspace_log_floor(self.handle, flushed))
 
     def memory(self) -> int:
         """Return bytes of all memtables."""
@@ -282,7 +282,7 @@ class CoreKeyspace:
         return lib.lsm_put, lib.lsm_delete, lib.lsm_get, self.handle
 
     def bind(self, slow: tuple[Callable[..., Any], ...], after: Callable[[int], None]) -> tuple[Callable[..., Any], ...]:
-        """Return put, get, get_many, range, delete as built-in functions (builtins.h). slow: do the rest; after: gets a status not OK."""
+        """Return put, get, get_many, range, delete, put_many as built-ins (builtins.h). slow: do the rest; after: gets a status not OK."""
         bound: tuple[Callable[..., Any], ...] = builtins.bind(int(ffi.cast("uintptr_t", self.handle)), slow, after, self)
         return bound
 

@@ -13,7 +13,7 @@ from ._native import ffi, lib
 from .memtable_python import MemtableObject
 from .memtable_twin import MAX_SEQ, Entry, order
 
-BUILT_IN = ("skiplist", "vector", "hash")
+BUILT_IN = ("btree", "skiplist", "vector", "hash")
 _ENTRY_OVERHEAD = 250  # bytes of the Python objects around an entry, about
 
 

@@ -316,7 +316,7 @@ class Options:
     max_sealed: int = 3
     threads: int = 2
     seed: int = 0
-    memtable: str = "skiplist"
+    memtable: str = "btree"
     filter_allocation: str = "uniform"
     filter_params: str = ""  # of the allocation
     memory: int = 0  # 0: none, each part has its own

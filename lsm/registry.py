@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-MEMTABLES: dict[str, int | None] = {"skiplist": None, "vector": None, "hash": None}
+MEMTABLES: dict[str, int | None] = {"btree": None, "skiplist": None, "vector": None, "hash": None}
 """Kind -> address of its lsm_memtable_ops; None: built in, found by name."""
 COMPILED: set[int] = set()
 """Addresses of the ops tables that `compile_component` loaded: C that never calls the interpreter."""

@@ -76,7 +76,7 @@ def rocksdb_settings(options: Mapping[str, Any]) -> tuple[Any, list[Knob]]:
     for ours, why in (
         ("cache.policy", "its LRU"),
         ("filter_allocation", "uniform"),
-        ("memtable", "its skip list"),
+        ("memtable", "its B+-tree"),
         ("threads", "flushes and merges always run beside"),
     ):
         told.lacking(ours, why)

@@ -35,5 +35,17 @@ static inline void *lsm_arena_alloc(lsm_arena *a, size_t n) {
     return p;
 }
 
+/* The same for memory that starts at a multiple of line, a power of two. */
+static inline void *lsm_arena_alloc_lines(lsm_arena *a, size_t n, size_t line) {
+    size_t pad = -(uintptr_t)a->at & (line - 1);
+    if (pad + n <= a->left) {
+        a->at += pad;
+        a->left -= pad;
+        return lsm_arena_alloc(a, n);
+    }
+    uint8_t *p = lsm_arena_grow(a, (n + line - 1 + 7) & ~(size_t)7);
+    return p ? p + (-(uintptr_t)p & (line - 1)) : NULL;
+}
+
 static inline size_t lsm_arena_memory(const lsm_arena *a) { return atomic_load_explicit(&a->memory, memory_order_relaxed); }
 #endif

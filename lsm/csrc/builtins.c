@@ -124,6 +124,56 @@ static PyObject *builtin_get_many(PyObject *self, PyObject *const *args, Py_ssiz
     return result || all_plain || PyErr_Occurred() ? result : call_slow(self, args, n_args, names);
 }
 
+/* Puts pairs (values NULL), or keys and values: in tuples, which hold them until the end. LSM_BUSY when one is not plain or has no other. */
+static int put_tuples(PyObject *self, PyObject *firsts, PyObject *values) {
+    const Py_ssize_t count = PyTuple_Size(firsts);
+    if (values && PyTuple_Size(values) != count) return LSM_BUSY;
+    if (count >= UINT32_MAX) return LSM_BUSY; /* uncovered (guard): 2^32 pairs in a tuple */
+    lsm_entry *entries = malloc(((size_t)count + 1) * sizeof *entries);
+    lsm_keyspace *ks = space_of(self);
+    lsm_error e = {0};
+    int status = entries ? LSM_OK : lsm_fail(&e, LSM_NOMEM, "", 0, "out of memory for a batch of %llu pairs", (unsigned long long)count);
+    for (Py_ssize_t i = 0; i < count && status == LSM_OK; i++) {
+        PyObject *key = PyTuple_GetItem(firsts, i), *value = values ? PyTuple_GetItem(values, i) : NULL;
+        if (!values) {
+            if (Py_TYPE(key) != &PyTuple_Type || PyTuple_Size(key) != 2) {
+                status = LSM_BUSY;
+                break;
+            }
+            value = PyTuple_GetItem(key, 1);
+            key = PyTuple_GetItem(key, 0);
+        }
+        Py_ssize_t kn = 0, vn = 0;
+        const uint8_t *k = plain(key, &kn), *v = plain(value, &vn);
+        if (!k || !v || kn > LSM_MAX_KEY)
+            status = LSM_BUSY; /* the slow one says what is wrong */
+        else
+            entries[i] = (lsm_entry){k, v, (uint32_t)kn, LSM_PUT, (uint64_t)vn, 0};
+    }
+    if (status == LSM_OK) {
+        PyThreadState *saved = PyEval_SaveThread();
+        status = lsm_write_entries(ks, entries, (uint32_t)count, 0, &e);
+        PyEval_RestoreThread(saved);
+    }
+    free(entries);
+    if (status < 0) lsm_remember(ks->db, &e);
+    return status;
+}
+
+static inline int is_sequence(PyObject *o) { return Py_TYPE(o) == &PyList_Type || Py_TYPE(o) == &PyTuple_Type; }
+
+static PyObject *builtin_put_many(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *names) {
+    int simple = !names && (n_args == 1 || n_args == 2) && is_sequence(args[0]) && (n_args == 1 || is_sequence(args[1]));
+    if (!simple) return call_slow(self, args, n_args, names);
+    PyObject *firsts = PySequence_Tuple(args[0]), *values = firsts && n_args == 2 ? PySequence_Tuple(args[1]) : NULL;
+    int made = firsts && (n_args == 1 || values), status = made ? put_tuples(self, firsts, values) : LSM_OK;
+    Py_XDECREF(firsts);
+    Py_XDECREF(values);
+    if (!made) return NULL;
+    if (status == LSM_OK) return Py_NewRef(Py_None);
+    return status == LSM_BUSY || status == LSM_STALLED ? call_slow(self, args, n_args, NULL) : call_after(self, status);
+}
+
 enum { RANGE_PAIRS = 64, RANGE_ROOM = 16 << 10 };
 
 /* Pairs on their way from a cursor to objects. */
@@ -242,6 +292,9 @@ static PyMethodDef methods[] = {
      "range(start=None, stop=None, *, prefix=None, reverse=False, limit=None, snapshot=None)\n--\n\nReturn the pairs with "
      "start <= key < stop as a list of (key, value), limit at most. For short ranges: much cheaper than a scan."},
     {"delete", METHOD(builtin_delete), METH_FASTCALL | METH_KEYWORDS, "delete(key)\n--\n\nDelete key, whether it exists or not."},
+    {"put_many", METHOD(builtin_put_many), METH_FASTCALL | METH_KEYWORDS,
+     "put_many(pairs, values=None, *, sync=False)\n--\n\nPut many pairs as one atomic batch: an iterable of pairs, a mapping, or keys and "
+     "values of equal length."},
 };
 
 #define N ((int)(sizeof methods / sizeof *methods))
@@ -250,7 +303,8 @@ static PyObject *bind(PyObject *module, PyObject *args) {
     (void)module;
     unsigned long long address;
     PyObject *slow[N], *after, *owner, *result = PyTuple_New(N);
-    if (!result || !PyArg_ParseTuple(args, "K(OOOOO)OO", &address, &slow[0], &slow[1], &slow[2], &slow[3], &slow[4], &after, &owner)) {
+    if (!result ||
+        !PyArg_ParseTuple(args, "K(OOOOOO)OO", &address, &slow[0], &slow[1], &slow[2], &slow[3], &slow[4], &slow[5], &after, &owner)) {
         Py_XDECREF(result);
         return NULL;
     }
@@ -271,7 +325,7 @@ static PyObject *bind(PyObject *module, PyObject *args) {
 
 static PyMethodDef bind_method = {
     "bind", bind, METH_VARARGS,
-    "bind(keyspace, (put, get, get_many, range, delete), after, owner)\n--\n\nReturn these functions of the keyspace."};
+    "bind(keyspace, (put, get, get_many, range, delete, put_many), after, owner)\n--\n\nReturn these functions of the keyspace."};
 
 int lsm_install_builtins(void) {
     PyGILState_STATE state = PyGILState_Ensure();

@@ -7,7 +7,6 @@
 static void free_db(lsm_db *db) {
     for (uint32_t i = 0; i < db->n_spaces; i++) free(db->spaces[i]);
     free(db->spaces);
-    free(db->scratch);
     free(db->dir);
     free(db->snapshots);
     free(db->dead);

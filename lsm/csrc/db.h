@@ -87,8 +87,6 @@ struct lsm_db {
     lsm_error why; /* under misc_lock */
     lsm_keyspace **spaces;
     uint32_t n_spaces; /* (w) */
-    uint8_t *scratch; /* (w) for put_many */
-    size_t scratch_cap;
     uint64_t *snapshots; /* under misc_lock: sorted, with repeats */
     uint32_t n_snapshots, cap_snapshots;
     uint64_t *dead; /* under misc_lock */
@@ -116,6 +114,8 @@ int lsm_rotate_locked(lsm_db *db, uint64_t need, lsm_error *e);
 /* write.c: as lsm_put and lsm_delete, but LSM_BUSY, and nothing done, where they might have to wait (a new log segment excepted: it is rare). */
 int lsm_put_now(lsm_keyspace *ks, const uint8_t *key, size_t kn, const uint8_t *value, size_t vn);
 int lsm_delete_now(lsm_keyspace *ks, const uint8_t *key, size_t kn);
+/* Entries of any kinds but ranges as one record, which is gathered from where they are; sets their seq. As lsm_put_many. */
+int lsm_write_entries(lsm_keyspace *ks, lsm_entry *entries, uint32_t count, int sync, lsm_error *error);
 /* read.c: a look-up by a thread that holds the interpreter's lock. let_go(arg) is called once, before the first thing that may block; by.solo is 0
  * from then on. Returns the length of the value, which is at l->value until the end, or as lsm_get. */
 typedef struct lsm_lookup {

@@ -102,8 +102,8 @@ uint64_t lsm_mem_log(const lsm_mem *m); /* smallest segment that holds any of it
 uint64_t lsm_mem_max_seq(const lsm_mem *m);
 uint64_t lsm_mem_count(const lsm_mem *m);
 size_t lsm_mem_memory(const lsm_mem *m);
-uint64_t
-lsm_keyspace_log_floor(lsm_keyspace *ks); /* smallest segment that the active and sealed memtables still need; UINT64_MAX when all empty */
+/* Smallest segment that the active and sealed memtables but the `flushed` oldest still need; UINT64_MAX when all are empty. */
+uint64_t lsm_keyspace_log_floor(lsm_keyspace *ks, uint32_t flushed);
 size_t lsm_keyspace_memory(lsm_keyspace *ks);
 
 /* Versions. runs in search order (newest first); tables of a run in key order. Drops the n_flushed oldest sealed memtables in the same step. */

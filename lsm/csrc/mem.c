@@ -99,11 +99,11 @@ uint32_t lsm_sealed(lsm_keyspace *ks, lsm_mem **out, uint32_t cap) {
     return n;
 }
 
-uint64_t lsm_keyspace_log_floor(lsm_keyspace *ks) {
+uint64_t lsm_keyspace_log_floor(lsm_keyspace *ks, uint32_t flushed) {
     pthread_mutex_lock(&ks->db->write_lock);
     lsm_super *s = ks->super;
     uint64_t floor = s ? s->active->log : UINT64_MAX;
-    for (uint32_t i = 0; s && i < s->n_sealed; i++)
+    for (uint32_t i = 0; s && i + flushed < s->n_sealed; i++) /* newest first */
         if (s->sealed[i]->log < floor) floor = s->sealed[i]->log;
     pthread_mutex_unlock(&ks->db->write_lock);
     return floor;

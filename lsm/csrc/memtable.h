@@ -1,6 +1,6 @@
 /* memtable.h: the memtable ops table: where writes live, sorted, until they are flushed.
  *
- *    add (one writer at a time) --> [ skiplist | vector | hash | yours ] --> get, iter (any number of readers, no lock)
+ *    add (one writer at a time) --> [ btree | skiplist | vector | hash | yours ] --> get, iter (any number of readers, no lock)
  *
  * Ownership: add copies key and value; pointers from get and iter live as long as the memtable, which is reference-counted by its owner (engine.h).
  * Threads: add is serialised by the caller and runs side by side with get and iter, which take no lock and see every
@@ -37,6 +37,6 @@ typedef struct lsm_memtable_ops {
     void (*near)(void *m, const uint8_t *const *keys, const size_t *lens, size_t count);
 } lsm_memtable_ops;
 
-const lsm_memtable_ops *lsm_memtable_find(const char *name); /* "skiplist", "vector", "hash"; NULL when unknown */
+const lsm_memtable_ops *lsm_memtable_find(const char *name); /* "btree", "skiplist", "vector", "hash"; NULL when unknown */
 /* cdef:end */
 #endif

@@ -9,7 +9,7 @@
 #define LSM_MEMTABLE_KINDS_H
 #include "lsm/csrc/memtable.h"
 
-extern const lsm_memtable_ops lsm_skiplist_ops, lsm_vector_ops, lsm_hash_ops;
+extern const lsm_memtable_ops lsm_btree_ops, lsm_skiplist_ops, lsm_vector_ops, lsm_hash_ops;
 
 #define LSM_MAX_SEQ ((UINT64_C(1) << 56) - 1)
 

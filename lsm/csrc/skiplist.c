@@ -1,4 +1,4 @@
-/* skiplist.c: the default memtable: a skip list (Pugh 1990) with one writer and lock-free readers, its index apart from its entries.
+/* skiplist.c: the memtable "skiplist": a skip list (Pugh 1990) with one writer and lock-free readers, its index apart from its entries.
  *
  *    tower:  | base | next | link 1 | link 2 | ... | link h      one for every third entry, in an arena of their own
  *                |                (a link is a tower and the prefix of its key)
@@ -11,24 +11,16 @@
  * Readers take link.prefix first, then link.tower, with acquire. A reader that sees a half-done change so holds a prefix >= the real one: it may stay
  * on a level that it could have walked on, which costs steps and never an answer, since the answer comes from the chain.
  *
- * Anchor. Keys often begin alike ("user0000..."), then their first 8 bytes say nothing. When the list has 256, 4096, ... entries the index is
- * built anew with prefixes that start behind the common part of the keys (keys outside of it get prefix 0 or ~0, which keeps the order) and published as
- * a whole. Readers inside the old one stay right: its towers lead to nodes of the chain, only not to all that came later.
- *
- * Filter. Most gets of a database ask the memtable for a key that it has not got. A Bloom filter of one word a key (Putze, Sanders, Singler 2007; 4 bits of a
- * 64-bit word), a 64th of the budget in size, answers nearly all of them with one look. Bits are set before the node is linked.
+ * Anchor and filter (memtable_index.h). When the list has 256, 4096, ... entries the index is built anew with prefixes that start behind the common
+ * part of the keys and published as a whole. Readers inside the old one stay right: its towers lead to nodes of the chain, only not to all that
+ * came later.
  */
 #include "lsm/csrc/arena.h"
-#include "lsm/csrc/memtable_kinds.h"
-#include <stdlib.h>
+#include "lsm/csrc/memtable_index.h"
 
 #define MAX_HEIGHT 16 /* of towers; with one in three enough for 40 million entries */
-#define ANCHOR_FIRST 256 /* entries before the first anchor */
-#define ANCHOR_GROWTH 16 /* and how many times more before the next one */
 #define NEAR_FROM 4096 /* entries below which everything is near */
 #define LANES 16 /* look-ups in flight in get_many */
-#define FILTER_SHARE 64 /* the filter's part of the budget: 16 bits a key when entries take 128 bytes */
-#define FILTER_MAX ((size_t)8 << 20) /* bytes */
 
 typedef struct node {
     _Atomic(struct node *) next;
@@ -49,8 +41,7 @@ struct tower {
 };
 
 typedef struct index_view {
-    const uint8_t *common; /* keys are expected to begin with these */
-    size_t skip; /* bytes of common */
+    lsm_anchor anchor;
     _Atomic int height; /* highest level in use */
     tower *head;
 } index_view;
@@ -65,9 +56,8 @@ typedef struct list {
     _Atomic(index_view *) view;
     _Atomic(node *) first;
     lsm_arena arena, towers;
-    uint64_t random, next_anchor, seed;
-    size_t filter_mask;
-    _Atomic uint64_t *filter; /* filter_mask + 1 words */
+    uint64_t random, next_anchor;
+    lsm_key_filter filter;
     _Atomic uint64_t count;
     finger finger;
 } list;
@@ -80,28 +70,8 @@ typedef struct target {
 
 static inline node *load_node(_Atomic(node *) *p) { return atomic_load_explicit(p, memory_order_acquire); }
 
-/* The word of a key, and in *bits its bits there. */
-static inline _Atomic uint64_t *filter_word(const list *m, const uint8_t *key, size_t n, uint64_t *bits) {
-    uint64_t h = lsm_hash_key(m->seed, key, n);
-    *bits = UINT64_C(1) << (h & 63) | UINT64_C(1) << (h >> 6 & 63) | UINT64_C(1) << (h >> 12 & 63) | UINT64_C(1) << (h >> 18 & 63);
-    return &m->filter[(h >> 24) & m->filter_mask];
-}
-
-static inline int filter_absent(const list *m, const uint8_t *key, size_t n) {
-    uint64_t bits;
-    _Atomic uint64_t *word = filter_word(m, key, n, &bits);
-    return (atomic_load_explicit(word, memory_order_relaxed) & bits) != bits;
-}
-
-static inline uint64_t view_prefix(const index_view *v, const uint8_t *key, size_t n) {
-    if (!v->skip) return lsm_prefix(key, n);
-    int c = memcmp(key, v->common, n < v->skip ? n : v->skip);
-    if (c) return c < 0 ? 0 : UINT64_MAX;
-    return n < v->skip ? 0 : lsm_prefix(key + v->skip, n - v->skip);
-}
-
 static inline target make_target(const index_view *v, const uint8_t *key, size_t n, uint64_t tag) {
-    return (target){key, n, view_prefix(v, key, n), tag};
+    return (target){key, n, lsm_anchor_prefix(&v->anchor, key, n), tag};
 }
 
 /* Whether x comes before t. */
@@ -160,8 +130,7 @@ static tower *new_tower(list *m, int height, node *base) {
 static index_view *new_view(list *m, const uint8_t *common, size_t skip) {
     index_view *v = lsm_arena_alloc(&m->towers, sizeof(*v));
     if (!v || !(v->head = new_tower(m, MAX_HEIGHT, NULL))) return NULL;
-    v->common = common;
-    v->skip = skip;
+    v->anchor = (lsm_anchor){common, skip};
     atomic_init(&v->height, 0);
     return v;
 }
@@ -180,21 +149,13 @@ static void link_tower(index_view *v, tower *w, int height, uint64_t prefix, tow
     if (height > old) atomic_store_explicit(&v->height, height, memory_order_release);
 }
 
-/* The common beginning of the keys from first to last, but leaving at least 8 bytes of the shorter to the prefix. */
-static size_t common_length(const node *first, const node *last) {
-    size_t n = first->key_len < last->key_len ? first->key_len : last->key_len, i = 0;
-    n = n > 8 ? n - 8 : 0;
-    while (i < n && first->key[i] == last->key[i]) i++;
-    return i;
-}
-
 /* Builds the index anew behind the keys' common part. Out of memory is no error: the list goes on with the index it has. */
 static void anchor(list *m) {
     const index_view *old = atomic_load_explicit(&m->view, memory_order_relaxed);
     node *first = load_node(&m->first), *last = first;
     for (node *x = first; x; x = load_node(&x->next)) last = x;
-    size_t skip = common_length(first, last);
-    if (skip == old->skip) return;
+    size_t skip = lsm_anchor_length(first->key, first->key_len, last->key, last->key_len);
+    if (skip == old->anchor.skip) return;
     index_view *v = new_view(m, first->key, skip);
     if (!v) return;
     finger f = {0};
@@ -203,7 +164,7 @@ static void anchor(list *m) {
         if (!height) continue;
         tower *w = new_tower(m, height, x);
         if (!w) return;
-        link_tower(v, w, height, view_prefix(v, x->key, x->key_len), f.towers);
+        link_tower(v, w, height, lsm_anchor_prefix(&v->anchor, x->key, x->key_len), f.towers);
     }
     f.node = last;
     m->finger = f;
@@ -214,7 +175,7 @@ static void skiplist_destroy(void *self) {
     list *m = self;
     lsm_arena_free(&m->arena);
     lsm_arena_free(&m->towers);
-    free(m->filter);
+    free(m->filter.words);
     free(m);
 }
 
@@ -224,13 +185,8 @@ static void *skiplist_create(const lsm_memtable_config *config) {
     lsm_arena_init(&m->arena, config->budget);
     lsm_arena_init(&m->towers, config->budget);
     m->random = config->seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
-    m->next_anchor = ANCHOR_FIRST;
-    m->seed = config->seed ^ UINT64_C(0xD6E8FEB86659FD93);
-    size_t words = 8;
-    while (words * 2 * sizeof(uint64_t) <= config->budget / FILTER_SHARE && words * 2 * sizeof(uint64_t) <= FILTER_MAX) words *= 2;
-    m->filter_mask = words - 1;
-    m->filter = calloc(words, sizeof(uint64_t));
-    index_view *v = m->filter ? new_view(m, NULL, 0) : NULL;
+    m->next_anchor = LSM_ANCHOR_FIRST;
+    index_view *v = lsm_key_filter_make(&m->filter, config) ? new_view(m, NULL, 0) : NULL;
     if (!v) {
         skiplist_destroy(m);
         return NULL;
@@ -268,9 +224,7 @@ static int skiplist_add(void *self, const lsm_entry *e) {
     x->value_len = (uint32_t)e->value_len;
     if (e->key_len) memcpy(x->key, e->key, e->key_len);
     if (e->value_len) memcpy(x->key + e->key_len, e->value, e->value_len);
-    uint64_t bits;
-    _Atomic uint64_t *word = filter_word(m, e->key, e->key_len, &bits);
-    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) | bits, memory_order_relaxed);
+    lsm_key_filter_set(&m->filter, e->key, e->key_len);
     target t = make_target(v, e->key, e->key_len, x->tag);
     if (!at_finger(&m->finger, &t)) search(v, &t, &m->finger.node, m->finger.towers);
     link_node(m, v, x);
@@ -281,7 +235,7 @@ static int skiplist_add(void *self, const lsm_entry *e) {
     uint64_t count = atomic_load_explicit(&m->count, memory_order_relaxed) + 1;
     atomic_store_explicit(&m->count, count, memory_order_release);
     if (count == m->next_anchor) {
-        m->next_anchor *= ANCHOR_GROWTH;
+        m->next_anchor *= LSM_ANCHOR_GROWTH;
         anchor(m);
     }
     return LSM_OK;
@@ -300,7 +254,7 @@ static inline int matches(const node *x, const target *t) { return x && x->key_l
 
 static int skiplist_get(void *self, const uint8_t *key, size_t n, uint64_t snapshot, lsm_entry *out) {
     list *m = self;
-    if (filter_absent(m, key, n)) return LSM_NOT_FOUND;
+    if (lsm_key_filter_absent(&m->filter, key, n)) return LSM_NOT_FOUND;
     const index_view *v = atomic_load_explicit(&m->view, memory_order_acquire);
     target t = make_target(v, key, n, lsm_seek_tag(snapshot));
     node *last, *x = search(v, &t, &last, NULL);
@@ -363,7 +317,7 @@ static void search_many(list *m, const uint8_t *const *keys, const size_t *lens,
     while (active || begun < count) {
         for (; active < LANES && begun < count; begun++) {
             if (found) found[begun] = 0;
-            if (found && filter_absent(m, keys[begun], lens[begun])) continue;
+            if (found && lsm_key_filter_absent(&m->filter, keys[begun], lens[begun])) continue;
             lanes[active] = (lane){make_target(v, keys[begun], lens[begun], tag), v->head, NULL, NULL, height, begun};
             if (!height) lanes[active].n = load_node(&v->head->next);
             active++;
@@ -389,10 +343,7 @@ static void skiplist_near(void *self, const uint8_t *const *keys, const size_t *
     list *m = self;
     if (atomic_load_explicit(&m->count, memory_order_relaxed) < NEAR_FROM) return;
     search_many(m, keys, lens, count, UINT64_MAX, NULL, NULL);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t bits;
-        __builtin_prefetch(filter_word(m, keys[i], lens[i], &bits), 1);
-    }
+    for (size_t i = 0; i < count; i++) lsm_key_filter_near(&m->filter, keys[i], lens[i]);
 }
 
 typedef struct skiplist_iter {
@@ -469,7 +420,7 @@ static lsm_iter *skiplist_iter_new(void *self) {
 
 static size_t skiplist_memory(void *self) {
     list *m = self;
-    return sizeof(*m) + (m->filter_mask + 1) * sizeof(uint64_t) + lsm_arena_memory(&m->arena) + lsm_arena_memory(&m->towers);
+    return sizeof(*m) + lsm_key_filter_memory(&m->filter) + lsm_arena_memory(&m->arena) + lsm_arena_memory(&m->towers);
 }
 static uint64_t skiplist_count(void *self) { return atomic_load_explicit(&((list *)self)->count, memory_order_acquire); }
 static void skiplist_seal(void *self) { (void)self; } /* sorted at any time */

@@ -14,15 +14,6 @@ lsm_record *lsm_record_new(lsm_arena *a, const lsm_entry *e, size_t before) {
     return r;
 }
 
-void lsm_record_entry(const lsm_record *r, lsm_entry *out) {
-    out->key = r->key;
-    out->value = r->key + r->key_len;
-    out->key_len = r->key_len;
-    out->kind = r->tag & 0xff;
-    out->value_len = r->value_len;
-    out->seq = r->tag >> 8;
-}
-
 static int after(const lsm_slot *a, const lsm_slot *b) {
     if (a->prefix != b->prefix) return a->prefix > b->prefix;
     int c = lsm_compare_keys(a->record->key, a->record->key_len, b->record->key, b->record->key_len);

@@ -25,7 +25,15 @@ typedef struct lsm_slot {
 
 lsm_record *lsm_record_new(lsm_arena *a, const lsm_entry *e,
                            size_t before); /* NULL: out of memory. before: bytes left free in front, a multiple of 8 */
-void lsm_record_entry(const lsm_record *r, lsm_entry *out);
+
+static inline void lsm_record_entry(const lsm_record *r, lsm_entry *out) {
+    out->key = r->key;
+    out->value = r->key + r->key_len;
+    out->key_len = r->key_len;
+    out->kind = r->tag & 0xff;
+    out->value_len = r->value_len;
+    out->seq = r->tag >> 8;
+}
 
 static inline lsm_slot lsm_slot_of(const lsm_record *r) { return (lsm_slot){lsm_prefix(r->key, r->key_len), r}; }
 

@@ -272,25 +272,52 @@ static int seal_full(lsm_db *db, int rotate) {
     return sealed;
 }
 
-/* The write lock is held and let go. The batch has been checked. */
-static int commit_locked(lsm_db *db, const uint8_t *batch, size_t n, uint32_t count, uint64_t user_bytes, int sync, lsm_error *e) {
+/* Operations that have been checked: their record, and where they are applied from, the record or the entries. */
+typedef struct writes {
+    const rec_slice *parts;
+    size_t n_parts, bytes; /* of the record */
+    uint64_t user_bytes;
+    uint32_t count;
+    lsm_keyspace *ks; /* of the entries; NULL: the record is one part */
+    lsm_entry *entries;
+} writes;
+
+static int apply_entries(const writes *w, uint64_t seq, uint64_t log) {
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (i % NEAR == 0 && w->ks->config.memtable->near) {
+            const uint8_t *keys[NEAR];
+            size_t lens[NEAR];
+            uint32_t n = w->count - i < NEAR ? w->count - i : NEAR;
+            for (uint32_t j = 0; j < n; j++) keys[j] = w->entries[i + j].key, lens[j] = w->entries[i + j].key_len;
+            w->ks->config.memtable->near(w->ks->super->active->impl, keys, lens, n);
+        }
+        w->entries[i].seq = seq + i;
+        if (apply(w->ks, &w->entries[i], log) != LSM_OK) return LSM_NOMEM;
+    }
+    return LSM_OK;
+}
+
+/* The write lock is held and let go. */
+static int commit_locked(lsm_db *db, const writes *w, int sync, lsm_error *e) {
     uint64_t seq = atomic_load(&db->last) + 1, lsn = 0;
-    rec_slice part = {batch, n};
-    int sealed = 0, status = append_log(db, seq, &part, 1, n, &lsn, e);
-    if (status == LSM_OK && apply_batch(db, batch, n, seq, db->wal ? db->wal_ops->number(db->wal) : 0, 0) != LSM_OK) {
-        lsm_db_poison(db, LSM_NOMEM, "out of memory after a batch was logged");
-        status = lsm_fail(e, LSM_NOMEM, "", 0, "out of memory");
+    int sealed = 0, status = append_log(db, seq, w->parts, w->n_parts, w->bytes, &lsn, e);
+    if (status == LSM_OK) {
+        uint64_t log = db->wal ? db->wal_ops->number(db->wal) : 0;
+        if ((w->ks ? apply_entries(w, seq, log) : apply_batch(db, w->parts->data, w->bytes, seq, log, 0)) != LSM_OK) {
+            lsm_db_poison(db, LSM_NOMEM, "out of memory after a batch was logged");
+            status = lsm_fail(e, LSM_NOMEM, "", 0, "out of memory");
+        }
     }
     if (status == LSM_OK) {
-        after_apply(db, seq + count - 1);
+        after_apply(db, seq + w->count - 1);
         sealed = seal_full(db, 1);
     }
     rec_wal *wal = to_settle(db, status, sync);
     pthread_mutex_unlock(&db->write_lock);
     if (status == LSM_OK) {
         lsm_tally(db->env->ledger, LSM_N_BATCH, 1);
-        lsm_tally(db->env->ledger, LSM_N_USER_BYTES, user_bytes);
-        status = settle(db, wal, seq + count - 1, lsn, sync, e);
+        lsm_tally(db->env->ledger, LSM_N_USER_BYTES, w->user_bytes);
+        status = settle(db, wal, seq + w->count - 1, lsn, sync, e);
     }
     return status == LSM_OK && sealed ? LSM_SEALED : status;
 }
@@ -311,14 +338,16 @@ static int admit_all(lsm_db *db, size_t n) {
 
 int lsm_write(lsm_db *db, const uint8_t *batch, size_t n, int sync, lsm_error *error) {
     if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
-    uint32_t count;
+    uint32_t count = 0;
     uint64_t user_bytes = 0;
     int status = admit_all(db, n);
     if (status == LSM_OK) {
         pthread_mutex_lock(&db->write_lock);
         status = atomic_load(&db->poison) ? read_only(db, error) : check_batch(db, batch, n, 1, &count, &user_bytes, error);
+        rec_slice part = {batch, n};
+        writes w = {&part, 1, n, user_bytes, count, NULL, NULL};
         if (status == LSM_OK && count)
-            status = commit_locked(db, batch, n, count, user_bytes, sync, error);
+            status = commit_locked(db, &w, sync, error);
         else
             pthread_mutex_unlock(&db->write_lock);
     }
@@ -326,64 +355,85 @@ int lsm_write(lsm_db *db, const uint8_t *batch, size_t n, int sync, lsm_error *e
     return status;
 }
 
-/* Puts a payload together in the scratch buffer. The write lock is held. */
-static int pack_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *kl, const uint8_t *values, const uint32_t *vl,
-                     size_t *n, lsm_error *e) {
+/* Bytes of the record of these entries, and of the user's in them. */
+static int measure_entries(const lsm_entry *entries, uint32_t count, uint64_t *bytes, uint64_t *keys, uint64_t *user_bytes, lsm_error *e) {
+    for (uint32_t i = 0; i < count; i++) {
+        const lsm_entry *x = &entries[i];
+        if (x->key_len > LSM_MAX_KEY || x->value_len > LSM_MAX_VALUE)
+            return lsm_fail(e, LSM_TOO_BIG, "", i, x->key_len > LSM_MAX_KEY ? "key" : "value");
+        *keys += x->key_len;
+        *user_bytes += x->key_len + x->value_len;
+    }
+    *bytes = 4 + (uint64_t)count * LSM_OP_HEADER + *user_bytes;
+    return *bytes > LSM_MAX_BATCH ? lsm_fail(e, LSM_TOO_BIG, "", 0, "batch") : LSM_OK;
+}
+
+/* The record of entries as slices: of heads and keys, which are written one after another to `to`, and of the values where they are. */
+static size_t slice_entries(uint32_t id, const lsm_entry *entries, uint32_t count, uint8_t *to, rec_slice *parts) {
+    size_t n = 0;
+    const uint8_t *from = to;
+    lsm_put32(to, count);
+    to += 4;
+    for (uint32_t i = 0; i < count; i++) {
+        const lsm_entry *x = &entries[i];
+        to[0] = (uint8_t)x->kind;
+        lsm_put32(to + 1, id);
+        lsm_put32(to + 5, x->key_len);
+        lsm_put64(to + 9, x->value_len);
+        to += LSM_OP_HEADER;
+        if (x->key_len) memcpy(to, x->key, x->key_len);
+        to += x->key_len;
+        if (!x->value_len) continue;
+        parts[n++] = (rec_slice){from, (size_t)(to - from)};
+        parts[n++] = (rec_slice){x->value, x->value_len};
+        from = to;
+    }
+    parts[n++] = (rec_slice){from, (size_t)(to - from)};
+    return n;
+}
+
+int lsm_write_entries(lsm_keyspace *ks, lsm_entry *entries, uint32_t count, int sync, lsm_error *error) {
     lsm_db *db = ks->db;
-    uint64_t total = 4;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t v = vl ? vl[i] : 0;
-        if (kl[i] > LSM_MAX_KEY || v > LSM_MAX_VALUE) return lsm_fail(e, LSM_TOO_BIG, "", i, kl[i] > LSM_MAX_KEY ? "key" : "value");
-        total += LSM_OP_HEADER + (uint64_t)kl[i] + v;
+    if (!count) return LSM_OK;
+    uint64_t bytes = 0, keys = 0, user_bytes = 0;
+    int status = measure_entries(entries, count, &bytes, &keys, &user_bytes, error);
+    if (status == LSM_OK) status = admission(ks, user_bytes);
+    if (status != LSM_OK) return status;
+    size_t n_parts = 2 * (size_t)count + 1;
+    rec_slice *parts = malloc(n_parts * sizeof *parts + 4 + (size_t)count * LSM_OP_HEADER + keys);
+    if (!parts) return lsm_fail(error, LSM_NOMEM, "", 0, "out of memory for a batch of %llu bytes", (unsigned long long)bytes);
+    writes w = {.parts = parts, .bytes = bytes, .user_bytes = user_bytes, .count = count, .ks = ks, .entries = entries};
+    w.n_parts = slice_entries(ks->config.id, entries, count, (uint8_t *)(parts + n_parts), parts);
+    status = lsm_enter(db) == LSM_OK ? LSM_OK : lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+    if (status == LSM_OK) {
+        pthread_mutex_lock(&db->write_lock);
+        if (atomic_load(&db->poison))
+            status = read_only(db, error);
+        else if (ks->dropped)
+            status = lsm_fail(error, LSM_CLOSED, "", 0, "the keyspace is dropped");
+        if (status == LSM_OK)
+            status = commit_locked(db, &w, sync, error);
+        else
+            pthread_mutex_unlock(&db->write_lock);
+        lsm_leave(db);
     }
-    if (total > LSM_MAX_BATCH) return lsm_fail(e, LSM_TOO_BIG, "", 0, "batch");
-    if (db->scratch_cap < total) {
-        free(db->scratch);
-        db->scratch = malloc(total);
-        db->scratch_cap = db->scratch ? total : 0;
-        if (!db->scratch) return lsm_fail(e, LSM_NOMEM, "", 0, "out of memory for a batch of %llu bytes", (unsigned long long)total);
-    }
-    uint8_t *p = db->scratch;
-    lsm_put32(p, count);
-    p += 4;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t v = vl ? vl[i] : 0;
-        p[0] = vl ? LSM_PUT : LSM_DELETE;
-        lsm_put32(p + 1, ks->config.id);
-        lsm_put32(p + 5, kl[i]);
-        lsm_put64(p + 9, v);
-        if (kl[i]) memcpy(p + LSM_OP_HEADER, keys, kl[i]);
-        if (v) memcpy(p + LSM_OP_HEADER + kl[i], values, v);
-        p += LSM_OP_HEADER + kl[i] + v;
-        if (kl[i]) keys += kl[i]; /* they may be NULL when all are empty */
-        if (v) values += v;
-    }
-    *n = total;
-    return LSM_OK;
+    free(parts);
+    return status;
 }
 
 int lsm_put_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, const uint32_t *key_lens, const uint8_t *values,
                  const uint32_t *value_lens, int sync, lsm_error *error) {
-    lsm_db *db = ks->db;
     if (!count) return LSM_OK;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) bytes += (uint64_t)key_lens[i] + (value_lens ? value_lens[i] : 0);
-    int status = admission(ks, bytes);
-    if (status != LSM_OK) return status;
-    if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
-    size_t n = 0;
-    pthread_mutex_lock(&db->write_lock);
-    if (atomic_load(&db->poison))
-        status = read_only(db, error);
-    else if (ks->dropped)
-        status = lsm_fail(error, LSM_CLOSED, "", 0, "the keyspace is dropped");
-    else
-        status = pack_many(ks, count, keys, key_lens, values, value_lens, &n, error);
-    if (status == LSM_OK)
-        status = commit_locked(db, db->scratch, n, count, n - 4 - (uint64_t)count * LSM_OP_HEADER, sync, error);
-    else
-        pthread_mutex_unlock(&db->write_lock);
-    lsm_leave(db);
+    lsm_entry *entries = malloc((size_t)count * sizeof *entries);
+    if (!entries) return lsm_fail(error, LSM_NOMEM, "", 0, "out of memory for a batch of %u operations", count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t v = value_lens ? value_lens[i] : 0;
+        entries[i] = (lsm_entry){keys, values, key_lens[i], value_lens ? LSM_PUT : LSM_DELETE, v, 0};
+        if (key_lens[i]) keys += key_lens[i]; /* they may be NULL when all are empty */
+        if (v) values += v;
+    }
+    int status = lsm_write_entries(ks, entries, count, sync, error);
+    free(entries);
     return status;
 }
 

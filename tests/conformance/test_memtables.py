@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lsm.memtable_python import SortedMemtable
 from lsm.memtable_twin import DELETE, MAX_SEQ, MERGE, PUT, Entry, MemtableTwin, order
-from lsm.native_memtables import BUILT_IN, Memtable, MemtableOps, PythonMemtable, builtin_memtable
+from lsm.native_memtables import BUILT_IN, Cursor, Memtable, MemtableOps, PythonMemtable, builtin_memtable
 
 OPS: dict[str, MemtableOps] = {name: builtin_memtable(name) for name in BUILT_IN}
 OPS["python"] = PythonMemtable(SortedMemtable, "sorted")
@@ -20,7 +20,7 @@ ALL = pytest.mark.parametrize("kind", OPS)
 
 KEYS = st.one_of(
     st.binary(max_size=3),
-    st.integers(0, 400).map(lambda i: b"user%016d" % i),  # alike at the start: the anchor of the skip list
+    st.integers(0, 400).map(lambda i: b"user%016d" % i),  # alike at the start: the anchor of the index
     st.integers(0, 40).map(lambda i: b"\xff" * i),
     st.binary(min_size=7, max_size=9),
 )
@@ -83,7 +83,7 @@ def test_answers_like_the_twin(kind: str, data: list[tuple[bytes, int, bytes]], 
 @ALL
 @pytest.mark.parametrize("shape", ["random", "ascending", "descending", "shared start", "one key"])
 def test_thousands_of_entries(kind: str, shape: str, new: Callable[..., Memtable]) -> None:
-    """Enough to fold the vector's runs twice, to grow the hash table, to anchor the skip list anew. random.Random(5) repeats it."""
+    """Enough to fold the vector's runs twice, to grow the hash table, to anchor the indexes anew. random.Random(5) repeats it."""
     rng, n = random.Random(5), 5000 if kind != "python" else 600
     keys = {
         "random": lambda i: rng.randbytes(rng.randrange(1, 24)),
@@ -128,6 +128,77 @@ def test_a_huge_value_and_an_empty_one(kind: str, new: Callable[..., Memtable]) 
 
 
 @ALL
+@pytest.mark.parametrize("order_seed", range(4))
+def test_iterators_that_stand_while_writes_go_on(kind: str, order_seed: int, new: Callable[..., Memtable]) -> None:
+    """They go on in order, with all that was there when they were placed, whichever way they turn. random.Random(order_seed) repeats it."""
+    rng, n = random.Random(order_seed), 3000 if kind != "python" else 300
+    native, twin = new(kind, budget=1 << 20, seed=order_seed), MemtableTwin()
+    standing: list[tuple[Cursor, Entry, list[Entry]]] = []
+    for i in range(n):
+        key = b"key%06d" % (rng.randrange(n // 4) if order_seed != 3 else n - i)
+        entry = Entry(key, i + 1, PUT, b"")
+        native.add(entry)
+        twin.add(entry)
+        if i % 100 == 0:
+            cursor = native.cursor()
+            at = cursor.seek(rng.choice(list(twin)).key)
+            assert at is not None
+            standing.append((cursor, at, list(twin)))
+        cursor, at, there = standing[rng.randrange(len(standing))]
+        moved = cursor.next() if rng.random() < 0.8 else cursor.prev()
+        if moved is None:  # at an end: from the front again
+            moved = cursor.first()
+            assert moved is not None
+        else:
+            low, high = sorted((order(at), order(moved)))
+            assert low < high and not [e for e in there if low < order(e) < high], f"from {at} to {moved}"
+        standing[[c for c, _, _ in standing].index(cursor)] = (cursor, moved, there)
+    for cursor, _, _ in standing:
+        cursor.close()
+
+
+@pytest.mark.parametrize("keys", ["%08d", "the same beginning of all/%08d", "one key"])
+@pytest.mark.parametrize("ascending", [True, False])
+@pytest.mark.threads
+def test_readers_beside_splits(keys: str, ascending: bool, new: Callable[..., Memtable]) -> None:
+    """Of the B+-tree: get, get_many and scans both ways see all whose add had returned, while nodes are split under them."""
+    native, n, wrong = new("btree", budget=1 << 22), 6000, []
+    order_of = list(range(n)) if ascending else random.Random(7).sample(range(n), n)
+    entries = [Entry((keys % i if "%" in keys else keys).encode(), i + 1, PUT, b"") for i in order_of]
+    done = 0
+
+    def read(seed: int) -> None:
+        pick = random.Random(seed)
+        while done < n and not wrong:
+            sure = done
+            some = [entries[pick.randrange(sure)] for _ in range(20 if sure else 0)]
+            wrong.extend(e for e in some if native.get(e.key, e.seq) != e)
+            wrong.extend(
+                e for e, found in zip(some, native.get_many([e.key for e in some]), strict=True) if found is None or found.key != e.key
+            )
+            cursor = native.cursor()
+            for first, step in ((cursor.first, cursor.next), (cursor.last, cursor.prev)):
+                seen, entry = [], first()
+                while entry is not None:
+                    seen.append(entry)
+                    entry = step()
+                ordered = sorted({*seen}, key=order, reverse=step == cursor.prev)
+                if seen != ordered or not {*entries[:sure]} <= {*seen}:
+                    wrong.append(f"{len(seen)} seen, {len(ordered)} different, {sure} sure")
+            cursor.close()
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+    for i, entry in enumerate(entries):
+        native.add(entry)
+        done = i + 1
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@ALL
 @pytest.mark.threads
 def test_readers_beside_a_writer(kind: str, new: Callable[..., Memtable]) -> None:
     """A reader sees everything whose add had returned, in order, while the writer goes on."""
@@ -169,8 +240,8 @@ def test_readers_beside_a_writer(kind: str, new: Callable[..., Memtable]) -> Non
 
 
 def test_unknown_kind_names_what_is_allowed() -> None:
-    with pytest.raises(ValueError, match="'btree'; allowed: skiplist, vector, hash"):
-        builtin_memtable("btree")
+    with pytest.raises(ValueError, match="'heap'; allowed: btree, skiplist, vector, hash"):
+        builtin_memtable("heap")
 
 
 def test_an_exception_in_a_python_memtable_is_a_status() -> None:
@@ -245,7 +316,7 @@ def test_versions_of_one_key_that_come_in_any_order(kind: str, order_seed: int, 
 
 @ALL
 def test_keys_shorter_than_what_all_others_share(kind: str, new: Callable[..., Memtable]) -> None:
-    """The index of the skip list is built behind the common part."""
+    """The index of a sorted memtable is built behind the common part."""
     native, twin = new(kind, budget=1 << 18, seed=1), MemtableTwin()
     for i in range(600):
         entry = Entry(b"a long start of keys/%06d" % (i * 7 % 600), i + 1, PUT, b"")

@@ -86,6 +86,52 @@ def test_a_log_is_kept_for_every_keyspace(mode: str) -> None:
             assert all_of(after)["other"] == {b"held": b"v"}
 
 
+@pytest.mark.parametrize("sync", ["os", "none", "every", "group"])
+def test_a_log_goes_with_the_flush_of_what_it_holds(sync: str) -> None:
+    """Not with the flush after that: it would take its room until then, for good when nothing is written any more."""
+    fs = recovery.memory()
+    with opened(fs, sync) as db:
+        other = db.keyspace("other")
+        for i in range(5):
+            db.put(b"%d" % i, bytes(1000))
+            db.flush()
+            assert recovery.log_numbers(fs, "/db") == [db.core.log()[0]]
+        other.put(b"held", b"v")
+        first = db.core.log()[0]
+        for i in range(5, 8):
+            db.put(b"%d" % i, bytes(1000))
+            db.default.flush()
+            assert recovery.log_numbers(fs, "/db")[0] == first
+        other.flush()
+        assert recovery.log_numbers(fs, "/db") == [db.core.log()[0]]
+        for mode, seed in (("process", 0), ("power", 0), *(("random", n) for n in range(10))):
+            with opened(fs.crash_clone(mode, seed), sync) as after:
+                assert all_of(after) == all_of(db), (mode, seed)
+
+
+def test_the_log_stays_where_a_flush_cannot_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    fs = recovery.memory()
+    with opened(fs) as db:
+        db.put(b"1", b"v")
+        floor = db.state.log_floor
+        with monkeypatch.context() as patch:
+            patch.setattr(db.manifest, "commit", refuse)
+            with pytest.raises(lsm.IOFailure):
+                db.flush()
+        assert db.state.log_floor == floor and all_of(db)["default"] == {b"1": b"v"}
+        db.sweep(logs=True)
+        with opened(fs.crash_clone("power")) as after:
+            assert all_of(after) == all_of(db)
+        assert db.resume()
+        db.put(b"2", b"v")
+        with opened(fs.crash_clone("power")) as after:
+            assert all_of(after) == all_of(db) == {"default": {b"1": b"v", b"2": b"v"}}
+
+
+def refuse(*_: Any, **__: Any) -> None:
+    raise OSError(5, "refused")
+
+
 def test_a_log_goes_only_when_a_record_says_that_it_is_not_needed() -> None:
     """The flush that made the oldest segments useless was recorded while they were still in use."""
     fs = recovery.memory()

@@ -87,7 +87,7 @@ def walk(db: lsm.DB, how: dict[str, Any], seq: int, state: dict[bytes, bytes]) -
 @given(
     steps=st.lists(STEP, max_size=50),
     walks=st.lists(WALK, min_size=1, max_size=6),
-    memtable=st.sampled_from(["skiplist", "vector", "hash"]),
+    memtable=st.sampled_from(["btree", "skiplist", "vector", "hash"]),
 )
 def test_any_walk_agrees_with_the_model(steps: list[tuple[Any, ...]], walks: list[dict[str, Any]], memtable: str) -> None:
     tree = {"layout": "tiering", "size_ratio": 3, "output_bytes": 1024, "l0_trigger": 3, "level_base": 4096}

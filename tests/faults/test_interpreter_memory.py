@@ -67,6 +67,8 @@ CALLS: dict[str, Callable[[lsm.DB], Any]] = {
     "delete": lambda db: db.delete(b"none"),
     "get_many": lambda db: db.get_many(KEYS),
     "get_many in slow ways": lambda db: db.get_many([*KEYS, memoryview(b"100")]),
+    "put_many": lambda db: db.put_many([(b"007", b"v" * 200), (b"014", b"")]),
+    "put_many of keys and values": lambda db: db.put_many([b"007", b"014"], [b"v" * 200, b""]),
     "range": lambda db: db.range(b"010", b"100"),
     "range of long values": lambda db: db.range(b"250", None, limit=40),
 }
@@ -125,7 +127,7 @@ def test_binding_functions(db: lsm.DB) -> None:
     core = db.keyspace("default").core
 
     def bind() -> list[str]:
-        bound = core.bind((print,) * 5, print), native_typed.bind_keys(keys.Desc, print, print)
+        bound = core.bind((print,) * 6, print), native_typed.bind_keys(keys.Desc, print, print)
         return [f.__name__ for fs in (*bound, native_typed.bind_records(print, *(print,) * 7)) for f in fs]
 
     assert sweep(bind) > 0
@@ -137,13 +139,15 @@ def test_calls_that_are_left_to_python(db: lsm.DB) -> None:
     def slow(*args: Any, **named: Any) -> int:
         return len(args) + len(named)
 
-    put, get, get_many, range_, delete = db.keyspace("default").core.bind((slow,) * 5, print)
+    put, get, get_many, range_, delete, put_many = db.keyspace("default").core.bind((slow,) * 6, print)
     bound = native_typed.bind_keys(keys.Desc, slow, slow), native_typed.bind_records(slow, *(slow,) * 7)
     for call in (
         lambda: get(VIEW, 1),
         lambda: get(VIEW, default=None),
         lambda: put(*HUGE),
         lambda: delete(key=b"1"),
+        lambda: put_many([(b"1", VIEW)] * 5),
+        lambda: put_many(keys=[b"1"]),
         lambda: get_many([VIEW] * 30),
         lambda: range_(*HUGE, limit=5),
         lambda: bound[0][0](*HUGE),

@@ -350,7 +350,7 @@ def _reads(_audit: Audit) -> Any:
 
 
 STORIES: dict[str, Story] = {
-    **{f"memtable {kind}": _memtable(kind, n) for kind, n in (("skiplist", 300), ("hash", 700), ("vector", 2700))},
+    **{f"memtable {kind}": _memtable(kind, n) for kind, n in (("btree", 300), ("skiplist", 300), ("hash", 700), ("vector", 2700))},
     "table": _table(block_size=500, restart_interval=40, hash_index=True, filter="bloom", range_filter="surf"),
     "table, two levels": _table(block_size=300, index_kind=TWO_LEVEL, codec="zstd"),
     "table, mapped": _table(block_size=2000, mapped=True, search="learned"),

@@ -1,4 +1,4 @@
-"""put, get, get_many and delete as built-in functions: what they take, what they hand on, and that they neither leak nor block."""
+"""put, put_many, get, get_many, delete as built-in functions: what they take and hand on, and that they neither leak nor block."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import inspect
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ def test_they_are_functions_of_the_interpreter_with_signatures(db: lsm.DB) -> No
         "get": "(key, default=None, *, snapshot=None)",
         "get_many": "(keys, *, snapshot=None)",
         "delete": "(key)",
+        "put_many": "(pairs, values=None, *, sync=False)",
     }.items():
         function = getattr(db, name)
         assert inspect.isbuiltin(function)
@@ -87,6 +89,61 @@ def test_many_keys_from_every_source(db: lsm.DB) -> None:
     assert db.get_many(tuple(keys[:100])) == half[:100]
     assert db.get_many(iter_keys := dict.fromkeys(keys[:10], 1).keys()) == half[: len(iter_keys)]
     assert db.get_many([]) == []
+
+
+PAIRS = [(b"%04d" % (i * 7919 % 3000), b"v" * (i % 400)) for i in range(6000)]  # each key twice, some values empty
+
+
+@pytest.mark.parametrize("sync", ["os", "none", "group"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda pairs: (pairs,),
+        lambda pairs: (tuple(pairs),),
+        lambda pairs: (iter(pairs),),
+        lambda pairs: ([[*p] for p in pairs],),
+        lambda pairs: ([(bytearray(k), v) for k, v in pairs],),
+        lambda pairs: ([k for k, _ in pairs], [v for _, v in pairs]),
+        lambda pairs: (tuple(k for k, _ in pairs), [memoryview(v) for _, v in pairs]),
+    ],
+)
+def test_many_pairs_in_every_form(form: Callable[[Any], tuple[Any, ...]], sync: str) -> None:
+    """In the log, in the ledger and in the tree is the same, whichever way it went."""
+    fs = recovery.memory()
+    with lsm.open("/d", fs=fs, threads=0, wal={"sync": sync}) as db:
+        for i in range(0, len(PAIRS), 1500):
+            db.put_many(*form(PAIRS[i : i + 1500]))
+        db.put_many(*form([]))
+        db.put_many(*form([(b"", b"of the empty key"), (b"k" * 65536, bytes(2 << 20))]), sync=True)
+        want = sorted({**dict(PAIRS), b"": b"of the empty key", b"k" * 65536: bytes(2 << 20)}.items())
+        assert db.range() == want
+        writes = db.ledger.sum()[1]
+        assert writes["batches"] == 5 and writes["user_bytes"] == sum(len(k) + len(v) for k, v in PAIRS) + 16 + 65536 + (2 << 20)
+    with lsm.open("/d", fs=fs, threads=0) as db:
+        assert db.range() == want
+
+
+def test_many_pairs_that_are_refused_leave_nothing(db: lsm.DB) -> None:
+    for args, error in (
+        (([(b"a", b"1"), (b"b",)],), TypeError),
+        (([(b"a", b"1"), (b"b", "2")],), TypeError),
+        (([(b"a", b"1"), b"ab"],), TypeError),
+        (([b"a", b"b"], [b"1"]), ValueError),
+        (([b"a", "b"], [b"1", b"2"]), TypeError),
+        (([(b"a", b"1"), (b"b" * 65537, b"2")],), lsm.TooLarge),
+        ((7,), TypeError),
+    ):
+        with pytest.raises(error):
+            db.put_many(*args)
+    assert db.range() == []
+
+
+def test_many_pairs_wait_for_room_and_start_flushes() -> None:
+    with lsm.open("/d", fs=recovery.memory(), write_buffer=1 << 16) as db:
+        for i in range(300):
+            db.put_many([(b"%06d" % (i * 20 + j), b"v" * 100) for j in range(20)])
+        db.flush()
+        assert len(db.range()) == 6000 and db.default.version.levels
 
 
 def test_what_is_not_cached_is_read_and_counted_once() -> None:
@@ -182,14 +239,20 @@ def test_readers_and_writers_beside_flushes_drops_and_close() -> None:
     for t in readers:
         t.join()
     assert not wrong
-    for call in (lambda: db.get(b"k"), lambda: db.put(b"k", b"v"), lambda: db.delete(b"k"), lambda: db.get_many([b"k"])):
+    for call in (
+        lambda: db.get(b"k"),
+        lambda: db.put(b"k", b"v"),
+        lambda: db.delete(b"k"),
+        lambda: db.get_many([b"k"]),
+        lambda: db.put_many([(b"k", b"v")]),
+    ):
         with pytest.raises(lsm.ClosedError):
             call()
 
 
 def test_references_are_given_back(db: lsm.DB) -> None:
     key, value, default = b"a key that nobody else has", b"its value", object()
-    keys = [key] * 10
+    keys, pairs = [key] * 10, [(key, value)] * 10
     db.put(key, value)
     db.flush()
     db.get(key)
@@ -200,6 +263,8 @@ def test_references_are_given_back(db: lsm.DB) -> None:
         db.get(b"x", default)
         db.get_many(keys)
         db.delete(b"y")
+        db.put_many(pairs)
+        db.put_many(keys, [value] * 10)
     now = [sys.getrefcount(o) for o in (key, value, default, None, keys)]
     assert all(abs(a - b) < 50 for a, b in zip(counts, now, strict=True))
 

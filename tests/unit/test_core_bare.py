@@ -453,11 +453,11 @@ def test_accesses_are_recorded_up_to_a_limit() -> None:
 
 
 def test_nothing_is_counted_without_a_ledger(bare: Bare) -> None:
-    put, get, get_many, range_, delete = bare.space.bind((print,) * 5, lambda status: status)
+    put, get, get_many, range_, delete, put_many = bare.space.bind((print,) * 6, lambda status: status)
     bare.lab.env.handle.ledger = NULL
-    assert bare.put(b"a") == 0 and put(b"b", b"1") is None and delete(b"c") is None
+    assert bare.put(b"a") == 0 and put_many([(b"b", b"1")]) is None and put(b"d", b"") is None and delete(b"c") is None
     assert (get(b"a"), get(b"x"), bare.get(b"b"), get_many([b"a", b"x"])) == (b"v", None, b"1", [b"v", None])
-    assert range_() == [(b"a", b"v"), (b"b", b"1")] and scanned(bare.space)[0] == 2
+    assert range_() == [(b"a", b"v"), (b"b", b"1"), (b"d", b"")] and scanned(bare.space)[0] == 3
     settings = bare.lab.settings()
     bare.lab.env.handle.cache = (kept := Cache(1 << 16, 1, 400, eviction.ops_address("lru"), "", 0)).handle
     bare.lab.build(settings, [Entry(b"t", 1, PUT, b"of a table")])
@@ -478,9 +478,9 @@ def test_values_that_do_not_fit_into_a_buffer_together(bare: Bare) -> None:
     assert [n for _, lens in found for n in lens] == [50_000] * 5 and len(found) > 2
 
 
-@pytest.mark.parametrize("kind", ["skiplist", "vector", "hash"])
+@pytest.mark.parametrize("kind", ["btree", "skiplist", "vector", "hash"])
 def test_batches_into_a_memtable_of_thousands(kind: str) -> None:
-    """From 4096 entries on the skip list seeks the places of a batch side by side, which changes nothing but the time."""
+    """From 4096 entries on the B+-tree and the skip list seek the places of a batch side by side, which changes nothing but the time."""
     bare = Bare()
     space = CoreKeyspace(bare.db, 2, builtin_memtable(kind).address, (1 << 24, 0), 0, False)
     bare.db.write(batch(*((PUT, b"%06d" % i, b"v") for i in range(0, 10_000, 2)), space=2), False)
@@ -502,7 +502,7 @@ def test_the_last_entries_before_a_memtable_is_full() -> None:
     db = CoreDB(lab.env, "/d", recovery.wal_ops_address(), {}, 1, 0, True)
     space = CoreKeyspace(db, 1, builtin_memtable("skiplist").address, (1 << 24, 3), 0, False)
     left: list[tuple[Any, ...]] = []
-    put, _, _, _, delete = space.bind((lambda *args: left.append(args),) * 5, print)
+    put, _, _, _, delete, _ = space.bind((lambda *args: left.append(args),) * 6, print)
     for i in range(4):
         put(b"%d" % i, b"")
     assert left == [(b"2", b""), (b"3", b"")] and space.sealed_count() == 0

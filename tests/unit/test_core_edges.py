@@ -71,7 +71,7 @@ def test_a_closed_database_refuses_every_call() -> None:
 
 def test_a_dropped_keyspace_refuses_its_calls(db: lsm.DB) -> None:
     db.keyspace("default").core.drop()
-    assert lib.lsm_keyspace_log_floor(db.keyspace("default").core.handle) == 2**64 - 1
+    assert lib.lsm_keyspace_log_floor(db.keyspace("default").core.handle, 0) == 2**64 - 1
     assert (db.keyspace("default").core.memory(), db.keyspace("default").core.sealed_count()) == (0, 0)
     refused = calls(db)
     for name in ("put", "delete", "get", "get_many", "put_many", "cursor", "seal", "publish"):

@@ -62,7 +62,7 @@ def test_changed_values_survive() -> None:
         ({"threads": True}, ["threads", "True"]),
         ({"seed": "7"}, ["seed", "'7'"]),
         ({"stalls": {"slowdown_runs": 9, "stop_runs": 8}}, ["stalls.stop_runs", "from 9"]),
-        ({"memtable": "btree"}, ["memtable", "skiplist"]),
+        ({"memtable": "heap"}, ["memtable", "skiplist"]),
         ({"filter_allocation": "fair"}, ["filter_allocation", "monkey"]),
     ],
 )

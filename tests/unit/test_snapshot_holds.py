@@ -89,7 +89,7 @@ def test_compaction_drops_old_versions_only_when_nobody_holds_them() -> None:
         assert db.get(b"k") == b"new"
 
 
-@pytest.mark.parametrize("memtable", ["skiplist", "vector", "hash"])
+@pytest.mark.parametrize("memtable", ["btree", "skiplist", "vector", "hash"])
 def test_a_snapshot_over_a_memtable(memtable: str) -> None:
     """One key or many, active memtable or sealed: what was there, whatever came behind."""
     with lsm.open("/db", fs=recovery.memory(), threads=0, memtable=memtable, cache={"capacity": 1 << 14}) as db:
