@@ -105,12 +105,19 @@ static int64_t look_up_shared(lsm_lookup *l, const uint8_t *key, size_t n, uint6
 static void end_shared(lsm_lookup *l) {
     if (!l->super) return;
     lsm_unpin(&l->pin);
+    lsm_reader_give_back(&l->by);
     lsm_super_unref(l->super);
     lsm_leave(l->ks->db);
 }
 
 static inline void end_solo(lsm_db *db) {
     atomic_store_explicit(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1, memory_order_release);
+}
+
+/* Cached blocks are lent to the look-up from now on, unless a component may call out: nothing may take long while they are. */
+static inline void borrow(lsm_reader *by, const lsm_keyspace *ks, lsm_block **room, uint32_t cap) {
+    by->lent = room;
+    by->cap_lent = ks->config.calls_out ? 0 : cap;
 }
 
 /* What the look-up has seen must outlive the solo section. */
@@ -127,7 +134,8 @@ static void become_shared(lsm_reader *by) {
 /* Takes the superversion: solo, or (shared: because it may take long or calls out) the lock let go. LSM_CLOSED when there is none. */
 static int begin_solo(lsm_lookup *l, lsm_keyspace *ks, int shared, void (*let_go)(void *), void *arg) {
     lsm_db *db = ks->db;
-    *l = (lsm_lookup){.by = {1, become_shared}, .ks = ks, .let_go = let_go, .arg = arg};
+    l->by = (lsm_reader){.solo = 1, .blocks = become_shared};
+    l->ks = ks, l->super = NULL, l->pin.block = NULL, l->let_go = let_go, l->arg = arg;
     if (!shared && !ks->config.calls_out) { /* who calls out may let the lock go, and another look-up in */
         atomic_store(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1); /* before the superversion is read */
         l->super = atomic_load(&ks->super);
@@ -143,13 +151,19 @@ static int begin_solo(lsm_lookup *l, lsm_keyspace *ks, int shared, void (*let_go
 }
 
 int64_t lsm_lookup_solo(lsm_lookup *l, lsm_keyspace *ks, const uint8_t *key, size_t n, void (*let_go)(void *), void *arg) {
-    if (begin_solo(l, ks, 0, let_go, arg) == LSM_OK) return look_up(l, key, n, UINT64_MAX);
+    if (begin_solo(l, ks, 0, let_go, arg) == LSM_OK) {
+        borrow(&l->by, ks, l->lent, LSM_LENT_MAX);
+        int64_t result = look_up(l, key, n, UINT64_MAX);
+        if (!l->by.solo) lsm_reader_keep(&l->by); /* the caller waits for the lock now */
+        return result;
+    }
     return closed(ks->db, atomic_load(&ks->db->closed) ? "the database" : "the keyspace");
 }
 
 void lsm_lookup_end(lsm_lookup *l) {
     if (l->by.solo) {
         lsm_unpin(&l->pin);
+        lsm_reader_give_back(&l->by);
         end_solo(l->ks->db);
     } else {
         end_shared(l);
@@ -157,7 +171,10 @@ void lsm_lookup_end(lsm_lookup *l) {
 }
 
 int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed) {
-    lsm_lookup l = {.ks = ks};
+    lsm_lookup l;
+    l.by = (lsm_reader){0};
+    l.ks = ks, l.super = NULL, l.pin.block = NULL;
+    borrow(&l.by, ks, l.lent, LSM_LENT_MAX);
     int64_t result = look_up_shared(&l, key, n, snapshot);
     if (result > 0 && (uint64_t)result <= cap)
         memcpy(out, l.value, (size_t)result);
@@ -223,7 +240,7 @@ static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const ui
     for (uint32_t k = 0; k < n; k++) lsm_table_near(tables[which[k]], ordinals[k]);
     lsm_held held[GROUP];
     int status = LSM_OK;
-    for (uint32_t k = 0; k < n; k++) held[k].data = NULL;
+    for (uint32_t k = 0; k < n; k++) held[k].view.data = NULL;
     for (uint32_t k = 0; k < n && status == LSM_OK; k++) {
         uint32_t i = which[k];
         status = lsm_table_hold(tables[i], ordinals[k], g->keys[i], g->lens[i], r->level, by, &held[k], e);
@@ -236,7 +253,7 @@ static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const ui
         if (status == LSM_OK) group_answer(g, i);
     }
     for (uint32_t k = 0; k < n; k++)
-        if (held[k].data) lsm_unpin(&held[k].pin);
+        if (held[k].view.data) lsm_unpin(&held[k].pin);
     return status < 0 ? status : LSM_OK;
 }
 
@@ -268,8 +285,9 @@ static void group_begin(group *g, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) g->f[i].pin.block = NULL;
 }
 
-static void group_end(group *g) {
+static void group_end(group *g, lsm_reader *by) {
     for (uint32_t i = 0; i < g->n; i++) lsm_unpin(&g->f[i].pin);
+    lsm_reader_give_back(by);
 }
 
 /* Copies the answers out in order. Returns how many fit. */
@@ -303,15 +321,18 @@ int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
     if (snapshot > visible) snapshot = visible;
     size_t used = 0;
     group g;
+    lsm_block *lent[2 * GROUP];
+    lsm_reader by = {0};
+    borrow(&by, ks, lent, 2 * GROUP);
     while (s && answered < count) {
         group_begin(&g, count - answered < GROUP ? (uint32_t)(count - answered) : GROUP);
         for (uint32_t i = 0; i < g.n; i++) {
             g.keys[i] = keys;
             keys += g.lens[i] = key_lens[answered + i];
         }
-        int status = group_ask(&g, s, snapshot, NULL, error);
+        int status = group_ask(&g, s, snapshot, &by, error);
         uint32_t copied = status < 0 ? 0 : group_copy(&g, out, cap, &used, lens + answered, needed, &hits);
-        group_end(&g);
+        group_end(&g, &by);
         if (status < 0)
             answered = status;
         else
@@ -330,7 +351,10 @@ static int each_group(lsm_lookup *l, group *g, uint32_t from, uint64_t snapshot,
     uint64_t hits = 0;
     int status = group_ask(g, l->super, snapshot, &l->by, e), held = l->by.solo;
     if (status == LSM_OK) {
-        if (!held) to->take_back(l->arg);
+        if (!held) {
+            lsm_reader_keep(&l->by);
+            to->take_back(l->arg);
+        }
         for (uint32_t i = 0; i < g->n && status == LSM_OK; i++) {
             int hit = is_there(g, i);
             hits += hit;
@@ -338,7 +362,7 @@ static int each_group(lsm_lookup *l, group *g, uint32_t from, uint64_t snapshot,
         }
         if (!held) l->let_go(l->arg);
     }
-    group_end(g);
+    group_end(g, &l->by);
     lsm_reader_tally(&l->by, l->ks->db->env->ledger, LSM_N_GET_HIT, hits);
     lsm_reader_tally(&l->by, l->ks->db->env->ledger, LSM_N_GET, g->n - hits);
     return status;
@@ -349,6 +373,8 @@ int lsm_get_each(lsm_keyspace *ks, uint32_t count, const uint8_t *const *keys, c
     int status = begin_solo(&l, ks, count > SOLO_MAX, to->let_go, to->arg);
     uint64_t snapshot = atomic_load_explicit(&ks->db->visible, memory_order_acquire);
     group g;
+    lsm_block *lent[2 * GROUP];
+    borrow(&l.by, ks, lent, 2 * GROUP);
     if (status != LSM_OK) lsm_fail(e, LSM_CLOSED, "", 0, "the database is closed");
     for (uint32_t at = 0; at < count && status == LSM_OK; at += g.n) {
         group_begin(&g, count - at < GROUP ? count - at : GROUP);

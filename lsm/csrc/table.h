@@ -149,9 +149,13 @@ int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, 
 uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n);
 void lsm_table_near(const lsm_table *t, uint32_t ordinal);
 typedef struct lsm_held { /* a block between the steps; whoever holds it gives it to get_aimed, or unpins it */
-    const uint8_t *data; /* NULL: nothing is held */
-    uint32_t size;
-    lsm_pin pin;
+    struct lsm_block_view {
+        const uint8_t *data; /* NULL: nothing is held */
+        uint32_t limit; /* end of the entries */
+        uint32_t n_restarts, n_buckets;
+    } view;
+    uint32_t aim; /* where the key is looked for in it (block.h) */
+    lsm_pin pin; /* empty when the block is lent to the reader */
 } lsm_held;
 int lsm_table_hold(lsm_table *t, uint32_t ordinal, const uint8_t *key, size_t n, int level, lsm_reader *by, lsm_held *out,
                    lsm_error *error);
