@@ -14,8 +14,16 @@
 #define LSM_READER_H
 #include "lsm/csrc/ledger.h"
 
+typedef struct lsm_gathered { /* counts of cached blocks at a level */
+    int level;
+    uint32_t count;
+    uint64_t bytes;
+} lsm_gathered;
+
 typedef struct lsm_reader {
     int solo;
+    int gathers; /* counts of hits wait for lsm_reader_settle, so that a batch counts once a level */
+    lsm_gathered hits;
     uint32_t n_lent, n_kept, cap_lent; /* the first n_kept of n_lent blocks have a reference each */
     void (*blocks)(struct lsm_reader *by); /* ends solo */
     struct lsm_block **lent; /* room for cap_lent; none: every block comes with a reference */
@@ -38,6 +46,31 @@ static inline void lsm_reader_count(const lsm_reader *by, lsm_ledger *l, int op,
         lsm_count_solo(l, op, level, component, cause, bytes);
     else
         lsm_count(l, op, level, component, cause, bytes);
+}
+
+static inline void lsm_reader_count_many(const lsm_reader *by, lsm_ledger *l, int op, int level, int component, int cause, uint32_t count) {
+    if (by && by->solo)
+        for (uint32_t i = 0; i < count; i++) lsm_count_solo(l, op, level, component, cause, 0);
+    else
+        lsm_count_many(l, op, level, component, cause, count, 0);
+}
+
+static inline void lsm_reader_settle(lsm_reader *by, lsm_ledger *l) {
+    lsm_count_many(l, LSM_OP_HIT, by->hits.level, LSM_C_DATA, LSM_BY_GET, by->hits.count, by->hits.bytes);
+    by->hits.count = 0;
+    by->hits.bytes = 0;
+}
+
+/* A look-up's data block was in the cache. */
+static inline void lsm_reader_hit(lsm_reader *by, lsm_ledger *l, int level, uint64_t bytes) {
+    if (!by || !by->gathers || by->solo) {
+        lsm_reader_count(by, l, LSM_OP_HIT, level, LSM_C_DATA, LSM_BY_GET, bytes);
+        return;
+    }
+    if (by->hits.level != level) lsm_reader_settle(by, l);
+    by->hits.level = level;
+    by->hits.count++;
+    by->hits.bytes += bytes;
 }
 
 static inline void lsm_reader_tally(const lsm_reader *by, lsm_ledger *l, int counter, uint64_t n) {

@@ -139,6 +139,8 @@ void lsm_builder_abandon(lsm_builder *b); /* unlinks the file and frees b */
 
 /* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. by: see reader.h, may be NULL. */
 int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_reader *by);
+/* The same of n hashes at once: out[i] is 1 or 0. */
+void lsm_table_may_contain_many(lsm_table *t, const uint64_t *hashes, uint32_t n, uint8_t *out, int level, const lsm_reader *by);
 int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out,
                              lsm_pin *pin, lsm_error *error);
 int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,

@@ -193,6 +193,16 @@ int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_read
     return maybe;
 }
 
+void lsm_table_may_contain_many(lsm_table *t, const uint64_t *hashes, uint32_t n, uint8_t *out, int level, const lsm_reader *by) {
+    memset(out, 1, n);
+    if (!t->filter_bytes || !n) return;
+    t->filter->may_contain_many(t->filter_bytes, t->footer.filter.size, hashes, n, out);
+    uint32_t maybe = 0;
+    for (uint32_t i = 0; i < n; i++) maybe += out[i];
+    lsm_reader_count_many(by, t->env->ledger, LSM_OP_PROBE, level, LSM_C_FILTER, LSM_BY_GET, maybe);
+    lsm_reader_count_many(by, t->env->ledger, LSM_OP_SKIP, level, LSM_C_FILTER, LSM_BY_GET, n - maybe);
+}
+
 uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n) {
     if (!t->cells) return LSM_NO_ORDINAL;
     uint32_t i = lsm_table_find(t, key, n);
@@ -217,7 +227,7 @@ static int get_block(lsm_table *t, const lsm_index_part *part, uint32_t i, const
     else if (t->map || !t->cells)
         status = lsm_read_block(t, part->handles[i], i, why, &data, &size, &out->pin, e);
     else if (look_up(t, (lsm_handle){0}, i, by, &data, &size, &out->pin)) /* what is cached needs no handle */
-        lsm_reader_count(by, t->env->ledger, LSM_OP_HIT, level, LSM_C_DATA, LSM_BY_GET, size);
+        lsm_reader_hit(by, t->env->ledger, level, size);
     else
         status = read_stored(t, part->handles[i], i, why, &data, &size, &out->pin, e);
     if (status == LSM_OK && lsm_block_view_init(&out->view, data, size) != LSM_OK) {
