@@ -87,8 +87,8 @@ static inline void decode(lsm_block_iter *it, uint32_t at) {
         it->e.key = p;
     } else {
         if (!grow_key(it, n)) return;
-        if (it->e.key != it->buf) memcpy(it->buf, it->e.key, shared);
-        memcpy(it->buf + shared, p, unshared);
+        if (it->e.key != it->buf) lsm_copy_short(it->buf, it->e.key, shared);
+        lsm_copy_short(it->buf + shared, p, unshared);
         it->e.key = it->buf;
     }
     p += unshared;
