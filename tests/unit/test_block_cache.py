@@ -376,6 +376,20 @@ def test_blocks_that_a_batch_holds_may_be_evicted_by_it(tables: int, layout: str
             assert after.cache["misses"] == after.counts(op="read", cause="get")
 
 
+def test_what_is_lent_outlives_its_eviction() -> None:
+    """The first block of a batch is cached, and gone before it is looked into; all are alike in size, so another takes its memory."""
+    table = {"block_size": 512, "filter": "none"}
+    with lsm.open("/d", fs=recovery.memory(), threads=0, cache={"capacity": 1_300, "shards": 1}, table=table) as db:
+        db.put_many([(key(i), b"%06d" % i * 10) for i in range(KEYS)])
+        db.flush()
+        for first in range(0, KEYS, 50):
+            some = [first, *((first + 40 * i) % KEYS for i in range(1, 30))]
+            before = db.stats().cache["hits"]
+            assert db.get(key(first)) == b"%06d" % first * 10
+            assert db.get_many([key(i) for i in some]) == [b"%06d" % i * 10 for i in some]
+            assert db.stats().cache["hits"] > before
+
+
 @pytest.mark.threads
 @pytest.mark.parametrize("many", [False, True], ids=["get", "get_many"])
 @pytest.mark.parametrize("policy", sorted(set(eviction.POLICIES) - set(eviction.BOUNDS)))
