@@ -21,6 +21,7 @@ HEADERS = [
 SOURCES: list[str] = [
     "arena.c",
     "block_builder.c",
+    "block_get.c",
     "block_iter.c",
     "btree.c",
     "bucket.c",

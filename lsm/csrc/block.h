@@ -9,7 +9,7 @@
  */
 #ifndef LSM_BLOCK_H
 #define LSM_BLOCK_H
-#include "lsm/csrc/types.h"
+#include "lsm/csrc/table.h"
 
 #define LSM_BUCKET_NONE 255
 #define LSM_BUCKET_MANY 254
@@ -31,11 +31,7 @@ size_t lsm_block_builder_size(const lsm_block_builder *b);
 int lsm_block_builder_finish(lsm_block_builder *b); /* data, n hold the block until reset; LSM_NOMEM */
 void lsm_block_builder_reset(lsm_block_builder *b);
 
-typedef struct lsm_block_view {
-    const uint8_t *data;
-    uint32_t limit; /* end of the entries */
-    uint32_t n_restarts, n_buckets;
-} lsm_block_view;
+typedef struct lsm_block_view lsm_block_view; /* table.h */
 
 /* LSM_CORRUPT when the tail makes no sense. */
 int lsm_block_view_init(lsm_block_view *v, const uint8_t *data, size_t n);
@@ -69,8 +65,9 @@ void lsm_block_seek(lsm_block_iter *it, const uint8_t *key, size_t n, uint64_t s
 void lsm_block_next(lsm_block_iter *it);
 void lsm_block_prev(lsm_block_iter *it);
 uint32_t lsm_block_hash(const uint8_t *key, size_t n);
-/* Like seek, by the hash index where it can tell; returns 0 when the block surely does not hold the key. */
-int lsm_block_seek_exact(lsm_block_iter *it, const uint8_t *key, size_t n, uint64_t seq);
-/* Asks for the lines that seek_exact will read: those of the interval that the hash index names, or else those of all restarts. */
-void lsm_block_near(const uint8_t *data, size_t size, const uint8_t *key, size_t n);
+/* block_get.c: one key without an iterator. aim says where to look, and asks for those lines: the restart that the hash index names,
+ * LSM_BUCKET_NONE when the block surely does not hold the key, LSM_BUCKET_MANY when it cannot tell. find: the newest entry of key with a
+ * sequence number <= seq: LSM_OK (out->key is the key given, out->value lies in the block), LSM_NOT_FOUND or LSM_CORRUPT. */
+uint32_t lsm_block_aim(const lsm_block_view *v, const uint8_t *key, size_t n);
+int lsm_block_find(const lsm_block_view *v, uint32_t aim, const uint8_t *key, size_t n, uint64_t seq, lsm_entry *out);
 #endif

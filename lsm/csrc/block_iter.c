@@ -87,8 +87,8 @@ static inline void decode(lsm_block_iter *it, uint32_t at) {
         it->e.key = p;
     } else {
         if (!grow_key(it, n)) return;
-        if (it->e.key != it->buf) memcpy(it->buf, it->e.key, shared);
-        memcpy(it->buf + shared, p, unshared);
+        if (it->e.key != it->buf) lsm_copy_short(it->buf, it->e.key, shared);
+        lsm_copy_short(it->buf + shared, p, unshared);
         it->e.key = it->buf;
     }
     p += unshared;
@@ -162,36 +162,6 @@ void lsm_block_seek(lsm_block_iter *it, const uint8_t *key, size_t n, uint64_t s
     }
     go_restart(it, (uint32_t)restart);
     while (it->valid && compare_to(&it->e, key, n, seq) < 0) step(it);
-}
-
-int lsm_block_seek_exact(lsm_block_iter *it, const uint8_t *key, size_t n, uint64_t seq) {
-    if (it->v.n_buckets) {
-        const uint8_t *buckets = it->v.data + it->v.limit + 4 * (size_t)it->v.n_restarts;
-        uint8_t b = buckets[lsm_block_hash(key, n) % it->v.n_buckets];
-        if (b == LSM_BUCKET_NONE) return 0;
-        if (b < it->v.n_restarts && b != LSM_BUCKET_MANY) {
-            go_restart(it, b);
-            while (it->valid && compare_to(&it->e, key, n, seq) < 0) step(it);
-            return 1;
-        }
-    }
-    lsm_block_seek(it, key, n, seq);
-    return 1;
-}
-
-enum { LINE = 64, NEAR_LINES = 8, NEAR_RESTARTS = 16 };
-
-void lsm_block_near(const uint8_t *data, size_t size, const uint8_t *key, size_t n) {
-    lsm_block_view v;
-    if (lsm_block_view_init(&v, data, size) != LSM_OK) return; /* who reads it says so */
-    const uint8_t *restarts = data + v.limit, *buckets = restarts + 4 * (size_t)v.n_restarts;
-    uint8_t b = v.n_buckets ? buckets[lsm_block_hash(key, n) % v.n_buckets] : LSM_BUCKET_MANY;
-    if (b < v.n_restarts && b != LSM_BUCKET_MANY) {
-        const uint8_t *at = data + lsm_get32(restarts + 4 * (size_t)b); /* asking for a line harms nobody, wherever it is */
-        for (int i = 0; i < NEAR_LINES; i++) __builtin_prefetch(at + i * LINE);
-    } else if (b != LSM_BUCKET_NONE && v.n_restarts <= NEAR_RESTARTS) {
-        for (uint32_t i = 0; i < v.n_restarts; i++) __builtin_prefetch(data + lsm_get32(restarts + 4 * (size_t)i));
-    }
 }
 
 /* Remembers the current entry among those of the interval. */

@@ -28,6 +28,7 @@ typedef struct shard {
     uint32_t *table, *free_slots;
     slot *at;
     void *policy;
+    evi_layout layout; /* of the policy, where it tells */
     lsm_block *left, *leaving; /* out of their cells, and maybe seen by a look-up: since the turns below; later */
     uint64_t turns[LSM_STRIPES];
     char pad[64];
@@ -96,6 +97,7 @@ static int shard_init(shard *s, const lsm_cache *c, uint64_t capacity, uint32_t 
     evi_config config = {.capacity = capacity, .slots = s->slots, .seed = seed, .params = params ? params : ""};
     s->policy = c->ops->create(&config);
     if (!s->table || !s->free_slots || !s->at || !s->policy) return -1;
+    if (c->ops->layout) c->ops->layout(s->policy, &s->layout);
     for (uint32_t i = 0; i < s->slots; i++) s->free_slots[i] = s->slots - 1 - i;
     s->n_free = s->slots;
     return pthread_mutex_init(&s->lock, NULL) ? -1 : 0; /* uncovered (system): a mutex needs nothing that could be missing here */
@@ -246,13 +248,34 @@ static inline uint32_t find(const shard *s, uint64_t uid, uint64_t key, uint64_t
     return at && s->at[at - 1].block->uid == uid ? at - 1 : NO_SLOT;
 }
 
-/* Tells the policies what was hit inside a stripe, in its order, a shard at a time. */
-static void tell(lsm_cache *c, lsm_stripe *q) {
-    uint32_t n = atomic_load_explicit(&q->n, memory_order_relaxed);
+static void lock(shard *s, lsm_reader *by) {
+    if (!pthread_mutex_trylock(&s->lock)) return;
+    lsm_reader_blocks(by);
+    pthread_mutex_lock(&s->lock);
+}
+
+/* Asks for what telling will read: the slots, and the policies' own nodes where they say where these are. */
+static void reach(const lsm_cache *c, const lsm_stripe *q, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        const shard *s = &c->shards[q->at[i].shard];
+        __builtin_prefetch(&s->at[q->at[i].slot]);
+        if (s->layout.nodes) __builtin_prefetch(s->layout.nodes + q->at[i].slot * s->layout.stride);
+    }
+}
+
+/* Tells the policies what was hit inside a stripe, in its order, a shard at a time. Not wait: shards that are locked are told another time. */
+static void tell(lsm_cache *c, lsm_stripe *q, int wait, lsm_reader *by) {
+    uint32_t n = lsm_stripe_noted(q), left = 0;
+    reach(c, q, n);
     for (uint32_t i = 0; i < n; i++) {
         if (!q->at[i].block) continue;
         shard *s = &c->shards[q->at[i].shard];
-        pthread_mutex_lock(&s->lock);
+        if (wait) {
+            lock(s, by);
+        } else if (pthread_mutex_trylock(&s->lock)) {
+            q->at[left++] = q->at[i]; /* uncovered (race): another thread has the shard at this moment */
+            continue; /* uncovered (race): likewise */
+        }
         for (uint32_t k = i; k < n; k++) {
             lsm_late *hit = &q->at[k];
             if (!hit->block || &c->shards[hit->shard] != s) continue;
@@ -262,51 +285,84 @@ static void tell(lsm_cache *c, lsm_stripe *q) {
         sweep(c, s);
         pthread_mutex_unlock(&s->lock);
     }
-    atomic_store_explicit(&q->n, 0, memory_order_relaxed);
+    atomic_store_explicit(&q->n, left, memory_order_relaxed);
 }
 
-static void settle(lsm_cache *c, lsm_stripe *q) {
-    if (!atomic_load_explicit(&q->n, memory_order_relaxed) || !lsm_stripe_enter(q)) return;
-    tell(c, q);
+static void settle(lsm_cache *c, lsm_stripe *q, lsm_reader *by) {
+    if (!lsm_stripe_noted(q) || !lsm_stripe_enter(q)) return;
+    tell(c, q, 1, by);
     lsm_stripe_leave(q);
 }
 
-static inline void settle_mine(lsm_cache *c) { settle(c, lsm_stripe_mine(c->stripes)); }
+static inline void settle_mine(lsm_cache *c, lsm_reader *by) { settle(c, lsm_stripe_mine(c->stripes), by); }
 
 static void settle_all(lsm_cache *c) {
-    for (int i = 0; i < LSM_STRIPES; i++) settle(c, &c->stripes[i]);
+    for (int i = 0; i < LSM_STRIPES; i++) settle(c, &c->stripes[i], NULL);
 }
 
-/* A hit without the lock, or NULL: a miss, or another thread is inside the stripe. */
+/* The block of a cell whose stripe the thread is inside of, noted as hit. NULL: a miss, or no room for the note. */
+static inline lsm_block *note_cell(lsm_cache *c, lsm_stripe *q, uint64_t hash, lsm_cell *cell) {
+    lsm_block *b = atomic_load(&cell->block);
+    if (!b || lsm_stripe_noted(q) == LSM_LATE) return NULL;
+    lsm_stripe_note(q, (lsm_late){(uint32_t)(shard_of(c, hash) - c->shards), atomic_load_explicit(&cell->slot, memory_order_relaxed), b});
+    return b;
+}
+
+/* A hit without the lock and with a reference, or NULL: also when another thread is inside the stripe. */
 static lsm_block *look_in_cell(lsm_cache *c, uint64_t hash, lsm_cell *cell) {
     lsm_stripe *q = lsm_stripe_mine(c->stripes);
     if (!lsm_stripe_enter(q)) return NULL;
-    lsm_block *b = atomic_load(&cell->block);
+    lsm_block *b = note_cell(c, q, hash, cell);
     if (b) {
         lsm_cell_prefetch(cell);
         atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-        uint32_t slot = atomic_load_explicit(&cell->slot, memory_order_relaxed);
-        if (lsm_stripe_note(q, (lsm_late){(uint32_t)(shard_of(c, hash) - c->shards), slot, b})) tell(c, q);
+        if (lsm_stripe_noted(q) >= LSM_LATE_TELL) tell(c, q, 1, NULL);
     }
     lsm_stripe_leave(q);
     return b;
 }
 
-lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by) {
-    uint64_t key = key_of(uid, number), hash = mix(key);
-    if (__builtin_expect(atomic_load_explicit(&c->recording, memory_order_relaxed), 0)) note_access(c, key);
-    shard *s = shard_of(c, hash);
-    lsm_block *b = cell && !(by && by->solo) ? look_in_cell(c, hash, cell) : NULL;
-    if (b) return b;
-    settle_mine(c);
-    if (pthread_mutex_trylock(&s->lock)) {
-        lsm_reader_blocks(by);
-        pthread_mutex_lock(&s->lock);
+/* The same, but lent: the reader is inside the stripe from the first time on. */
+static lsm_block *lend(lsm_cache *c, uint64_t hash, lsm_cell *cell, lsm_reader *by) {
+    if (!by->lender) {
+        lsm_stripe *q = lsm_stripe_mine(c->stripes);
+        if (!lsm_stripe_enter(q)) return NULL;
+        by->lender = c;
+        by->stripe = q;
     }
+    lsm_block *b = note_cell(c, by->stripe, hash, cell);
+    if (!b) return NULL;
+    lsm_cell_prefetch(cell);
+    return by->lent[by->n_lent++] = b;
+}
+
+void lsm_reader_keep(lsm_reader *by) {
+    for (; by->n_kept < by->n_lent; by->n_kept++) atomic_fetch_add_explicit(&by->lent[by->n_kept]->refs, 1, memory_order_relaxed);
+    if (by->lender) lsm_stripe_leave(by->stripe);
+    by->lender = NULL;
+}
+
+void lsm_reader_give_back(lsm_reader *by) {
+    if (by->lender) {
+        if (lsm_stripe_noted(by->stripe) >= LSM_LATE_TELL) tell(by->lender, by->stripe, 0, NULL);
+        lsm_stripe_leave(by->stripe);
+        by->lender = NULL;
+    }
+    for (uint32_t i = 0; i < by->n_kept; i++) lsm_block_release(by->lent[i]);
+    by->n_lent = by->n_kept = 0;
+}
+
+/* With the lock, and a reference. */
+static lsm_block *look_in_shard(lsm_cache *c, uint64_t uid, uint64_t key, uint64_t hash, lsm_cell *cell, lsm_reader *by) {
+    shard *s = shard_of(c, hash);
+    lsm_block *b = NULL;
+    if (by && by->lender == c) lsm_reader_keep(by); /* it has hits to be told first */
+    settle_mine(c, by);
+    lock(s, by);
     uint32_t slot = find(s, uid, key, hash, cell);
     if (slot != NO_SLOT) {
         if (cell) lsm_cell_prefetch(cell);
-        b = cell ? atomic_load_explicit(&cell->block, memory_order_relaxed) : s->at[slot].block;
+        b = s->at[slot].block;
         c->ops->hit(s->policy, slot);
         atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
         s->hits++;
@@ -315,6 +371,19 @@ lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
     }
     pthread_mutex_unlock(&s->lock);
     return b;
+}
+
+lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by, int *lent) {
+    uint64_t key = key_of(uid, number), hash = mix(key);
+    if (__builtin_expect(atomic_load_explicit(&c->recording, memory_order_relaxed), 0)) {
+        lsm_reader_blocks(by);
+        note_access(c, key);
+    }
+    *lent = cell && by && by->n_lent < by->cap_lent;
+    lsm_block *b = *lent ? lend(c, hash, cell, by) : cell ? look_in_cell(c, hash, cell) : NULL;
+    if (b) return b;
+    *lent = 0;
+    return look_in_shard(c, uid, key, hash, cell, by);
 }
 
 static void place(lsm_cache *c, shard *s, uint64_t uid, uint64_t key, uint64_t hash, lsm_cell *cell, lsm_block *b) {
@@ -341,7 +410,7 @@ lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cel
     uint64_t key = key_of(uid, number), hash = mix(key), need = charge_of(b);
     shard *s = shard_of(c, hash);
     lsm_block *use = b;
-    settle_mine(c);
+    settle_mine(c, NULL);
     pthread_mutex_lock(&s->lock);
     uint32_t slot = find(s, uid, key, hash, cell);
     if (slot != NO_SLOT) {
@@ -365,7 +434,7 @@ static void erase(lsm_cache *c, shard *s, uint32_t slot) {
 }
 
 void lsm_cache_erase(lsm_cache *c, uint64_t uid, lsm_cell *cells, uint32_t n_cells) {
-    settle_mine(c);
+    settle_mine(c, NULL);
     for (uint32_t i = 0; i < n_cells; i++) {
         shard *s = shard_of(c, mix(key_of(uid, i)));
         pthread_mutex_lock(&s->lock);

@@ -5,7 +5,8 @@
  *
  * A block is known by its owner and a number below 2^40: its ordinal where the owner keeps cells, else its offset; the policy's key is uid << 40 | number.
  *
- * Ownership: a block is reference-counted; the cache holds one reference while resident, every look-up gives one to the caller, who releases it.
+ * Ownership: a block is reference-counted; the cache holds one reference while resident, every look-up gives one to the caller, who releases it,
+ * or lends the block (reader.h).
  * A block evicted while in use lives until its last release. Blocks of a large cache lie in huge pages (pages.h), others on the heap.
  * Threads: everything may be called by any thread. No lock is held across I/O. A look-up by cell that hits takes no lock (late.h); the others
  * take that of the shard. A thread's late hits reach the policy before whatever else it does, so that one thread alone sees the order it made.
@@ -51,22 +52,22 @@ struct lsm_block {
 /* The owner's own way to a block; zeroed at first. Written under the lock of the block's shard; read under it, or inside a stripe (late.h). */
 typedef struct lsm_cell {
     _Atomic(lsm_block *) block; /* NULL: not in the cache */
-    _Atomic uint32_t size; /* of the block */
+    _Atomic uint32_t size; /* of the block: the same whenever it is there */
     _Atomic uint32_t slot;
 } lsm_cell;
 
-/* Brings the block of a cell near, if it is there: its head and its end, where the restarts of a data block are. No lock: it may be gone by now. */
+/* Brings the end of a cell's block near, where the restarts of a data block are, if it is there. No lock: it may be gone by now. */
 static inline void lsm_cell_prefetch(const lsm_cell *cell) {
     const lsm_block *b = atomic_load_explicit(&cell->block, memory_order_relaxed);
     uintptr_t end = (uintptr_t)b + sizeof *b + atomic_load_explicit(&cell->size, memory_order_relaxed);
-    __builtin_prefetch(b);
     __builtin_prefetch((const void *)(end - 1));
     __builtin_prefetch((const void *)(end - 65));
 }
 
 lsm_block *lsm_block_alloc(lsm_cache *c, size_t size); /* for c, which may be NULL; refs = 1; NULL: out of memory */
-/* The block, with a reference for the caller, or NULL on a miss. by (may be NULL) is asked before the thread waits for a lock. */
-lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by);
+/* The block, or NULL on a miss. With a reference for the caller, unless *lent: then it lives until by gives back what it was lent. by (may be NULL) is
+ * asked before the thread waits for a lock. */
+lsm_block *lsm_cache_lookup(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_reader *by, int *lent);
 /* Offers a block just read. Returns the one to use, with a reference for the caller, in place of b: b itself, or the one another thread put first. */
 lsm_block *lsm_cache_insert(lsm_cache *c, uint64_t uid, uint64_t number, lsm_cell *cell, lsm_block *b);
 /* All blocks of a dead owner: those of its cells, or, where it has none, what a walk over all slots finds. */

@@ -37,7 +37,7 @@ static int keep(uint8_t **to, size_t *cap, const uint8_t *from, size_t n) {
         *to = more;
         *cap = n * 2 + 64;
     }
-    if (n) memcpy(*to, from, n);
+    lsm_copy_short(*to, from, n);
     return LSM_OK;
 }
 
@@ -171,7 +171,7 @@ static void place(lsm_cursor *c) {
 }
 
 static inline int is_last(const lsm_cursor *c, const lsm_entry *e) {
-    return c->has_last && c->last_len == e->key_len && !memcmp(c->last, e->key, e->key_len);
+    return c->has_last && lsm_same_key(c->last, c->last_len, e->key, e->key_len);
 }
 
 /* Finds the next pair in direction forward into shown (which points into the iterator's entry). 1, 0 at the end, or an error. */
@@ -260,7 +260,7 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
             status = n ? 0 : LSM_SHORT;
             break;
         }
-        if (kn) memcpy(out + at, c->shown.key, kn);
+        lsm_copy_short(out + at, c->shown.key, kn);
         if (vn) memcpy(out + at + kn, c->shown.value, vn);
         at += kn + vn;
         lens[2 * n] = (uint32_t)kn;

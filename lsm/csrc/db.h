@@ -118,6 +118,7 @@ int lsm_delete_now(lsm_keyspace *ks, const uint8_t *key, size_t kn);
 int lsm_write_entries(lsm_keyspace *ks, lsm_entry *entries, uint32_t count, int sync, lsm_error *error);
 /* read.c: a look-up by a thread that holds the interpreter's lock. let_go(arg) is called once, before the first thing that may block; by.solo is 0
  * from then on. Returns the length of the value, which is at l->value until the end, or as lsm_get. */
+#define LSM_LENT_MAX 8 /* blocks of one look-up: one a run that the filter lets through */
 typedef struct lsm_lookup {
     lsm_reader by; /* first */
     lsm_keyspace *ks;
@@ -126,6 +127,7 @@ typedef struct lsm_lookup {
     lsm_pin pin;
     void (*let_go)(void *arg);
     void *arg;
+    struct lsm_block *lent[LSM_LENT_MAX];
 } lsm_lookup;
 int64_t lsm_lookup_solo(lsm_lookup *l, lsm_keyspace *ks, const uint8_t *key, size_t n, void (*let_go)(void *), void *arg);
 void lsm_lookup_end(lsm_lookup *l); /* always */

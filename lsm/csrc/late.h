@@ -2,7 +2,8 @@
  *
  *    thread --hash--> stripe [ turn: odd while a thread is inside | hits seen here, not yet told ]
  *
- * A look-up enters its stripe, reads the cell, takes a reference, notes the hit, leaves. Who takes a block out clears its cell first and looks at the
+ * A look-up enters its stripe, reads the cell, takes a reference, notes the hit, leaves; or it takes none, and leaves when it is done with the block
+ * (reader.h). Who takes a block out clears its cell first and looks at the
  * turns then: stripes that are outside, or that moved on since, cannot reach it any more (read-copy-update; McKenney and Slingwine,
  * PDCS 1998). Full stripes are told to the policies in batches, shard by shard (as in Ding, Jiang and Zhang, BP-Wrapper, ICDE 2009, section 3).
  *
@@ -17,7 +18,8 @@
 #include <stdint.h>
 
 #define LSM_STRIPES 16
-#define LSM_LATE 128 /* hits a stripe */
+#define LSM_LATE 256 /* hits a stripe */
+#define LSM_LATE_TELL (LSM_LATE / 2) /* so many are told at the next moment */
 
 typedef struct lsm_late {
     uint32_t shard, slot;
@@ -46,12 +48,13 @@ static inline void lsm_stripe_leave(lsm_stripe *q) {
     atomic_store_explicit(&q->turn, atomic_load_explicit(&q->turn, memory_order_relaxed) + 1, memory_order_release);
 }
 
-/* Notes a hit; 1: the stripe is full now. */
-static inline int lsm_stripe_note(lsm_stripe *q, lsm_late hit) {
-    uint32_t n = atomic_load_explicit(&q->n, memory_order_relaxed);
+static inline uint32_t lsm_stripe_noted(const lsm_stripe *q) { return atomic_load_explicit(&q->n, memory_order_relaxed); }
+
+/* Notes a hit; the stripe must not be full. */
+static inline void lsm_stripe_note(lsm_stripe *q, lsm_late hit) {
+    uint32_t n = lsm_stripe_noted(q);
     q->at[n] = hit;
     atomic_store_explicit(&q->n, n + 1, memory_order_relaxed);
     atomic_store_explicit(&q->hits, atomic_load_explicit(&q->hits, memory_order_relaxed) + 1, memory_order_relaxed);
-    return n + 1 == LSM_LATE;
 }
 #endif

@@ -37,11 +37,15 @@ static inline cell *cell_of(stripe *s, int op, int level, int component, int cau
     return &s->cells[((op * LSM_LEDGER_LEVELS + level) * LSM_COMPONENTS + component) * LSM_CAUSES + cause];
 }
 
-void lsm_count(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes) {
-    if (!l) return;
+void lsm_count_many(lsm_ledger *l, int op, int level, int component, int cause, uint64_t count, uint64_t bytes) {
+    if (!l || !count) return;
     cell *c = cell_of(mine(l), op, level, component, cause);
-    add(&c->count, 1);
+    add(&c->count, count);
     if (bytes) add(&c->bytes, bytes);
+}
+
+void lsm_count(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes) {
+    lsm_count_many(l, op, level, component, cause, 1, bytes);
 }
 
 void lsm_tally(lsm_ledger *l, int counter, uint64_t n) {

@@ -69,6 +69,7 @@ void lsm_ledger_sum(lsm_ledger *l, uint64_t *counts, uint64_t *bytes, uint64_t *
 
 /* level is the tree level, or LSM_LEDGER_LEVELS - 1 for what has none (WAL, memtable). l may be NULL. */
 void lsm_count(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes);
+void lsm_count_many(lsm_ledger *l, int op, int level, int component, int cause, uint64_t count, uint64_t bytes);
 void lsm_tally(lsm_ledger *l, int counter, uint64_t n);
 void lsm_count_solo(lsm_ledger *l, int op, int level, int component, int cause, uint64_t bytes);
 void lsm_tally_solo(lsm_ledger *l, int counter, uint64_t n);

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 
 #define GROUP 32 /* look-ups of a batch that go side by side */
-#define SOLO_MAX 256 /* look-ups of a batch during which others may have to wait */
+#define SOLO_MAX 16 /* look-ups of a batch that keep the interpreter's lock */
+#define PORTION 256 /* answers that are put by until the lock is wanted */
+#define PORTION_ROOM ((size_t)16 << 10) /* for their values, at first */
+#define PORTION_MOST ((size_t)1 << 20) /* a group with more is handed over from where it lies */
 
 typedef struct found {
     lsm_entry entry;
@@ -105,12 +108,19 @@ static int64_t look_up_shared(lsm_lookup *l, const uint8_t *key, size_t n, uint6
 static void end_shared(lsm_lookup *l) {
     if (!l->super) return;
     lsm_unpin(&l->pin);
+    lsm_reader_give_back(&l->by);
     lsm_super_unref(l->super);
     lsm_leave(l->ks->db);
 }
 
 static inline void end_solo(lsm_db *db) {
     atomic_store_explicit(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1, memory_order_release);
+}
+
+/* Cached blocks are lent to the look-up from now on, unless a component may call out: nothing may take long while they are. */
+static inline void borrow(lsm_reader *by, const lsm_keyspace *ks, lsm_block **room, uint32_t cap) {
+    by->lent = room;
+    by->cap_lent = ks->config.calls_out ? 0 : cap;
 }
 
 /* What the look-up has seen must outlive the solo section. */
@@ -127,7 +137,8 @@ static void become_shared(lsm_reader *by) {
 /* Takes the superversion: solo, or (shared: because it may take long or calls out) the lock let go. LSM_CLOSED when there is none. */
 static int begin_solo(lsm_lookup *l, lsm_keyspace *ks, int shared, void (*let_go)(void *), void *arg) {
     lsm_db *db = ks->db;
-    *l = (lsm_lookup){.by = {1, become_shared}, .ks = ks, .let_go = let_go, .arg = arg};
+    l->by = (lsm_reader){.solo = 1, .blocks = become_shared};
+    l->ks = ks, l->super = NULL, l->pin.block = NULL, l->let_go = let_go, l->arg = arg;
     if (!shared && !ks->config.calls_out) { /* who calls out may let the lock go, and another look-up in */
         atomic_store(&db->solo, atomic_load_explicit(&db->solo, memory_order_relaxed) + 1); /* before the superversion is read */
         l->super = atomic_load(&ks->super);
@@ -143,13 +154,19 @@ static int begin_solo(lsm_lookup *l, lsm_keyspace *ks, int shared, void (*let_go
 }
 
 int64_t lsm_lookup_solo(lsm_lookup *l, lsm_keyspace *ks, const uint8_t *key, size_t n, void (*let_go)(void *), void *arg) {
-    if (begin_solo(l, ks, 0, let_go, arg) == LSM_OK) return look_up(l, key, n, UINT64_MAX);
+    if (begin_solo(l, ks, 0, let_go, arg) == LSM_OK) {
+        borrow(&l->by, ks, l->lent, LSM_LENT_MAX);
+        int64_t result = look_up(l, key, n, UINT64_MAX);
+        if (!l->by.solo) lsm_reader_keep(&l->by); /* the caller waits for the lock now */
+        return result;
+    }
     return closed(ks->db, atomic_load(&ks->db->closed) ? "the database" : "the keyspace");
 }
 
 void lsm_lookup_end(lsm_lookup *l) {
     if (l->by.solo) {
         lsm_unpin(&l->pin);
+        lsm_reader_give_back(&l->by);
         end_solo(l->ks->db);
     } else {
         end_shared(l);
@@ -157,7 +174,10 @@ void lsm_lookup_end(lsm_lookup *l) {
 }
 
 int64_t lsm_get(lsm_keyspace *ks, const uint8_t *key, size_t n, uint64_t snapshot, uint8_t *out, size_t cap, size_t *needed) {
-    lsm_lookup l = {.ks = ks};
+    lsm_lookup l;
+    l.by = (lsm_reader){0};
+    l.ks = ks, l.super = NULL, l.pin.block = NULL;
+    borrow(&l.by, ks, l.lent, LSM_LENT_MAX);
     int64_t result = look_up_shared(&l, key, n, snapshot);
     if (result > 0 && (uint64_t)result <= cap)
         memcpy(out, l.value, (size_t)result);
@@ -204,26 +224,54 @@ static void group_ask_mem(group *g, const lsm_mem *m, uint64_t snapshot) {
     }
 }
 
+/* Asks the filters of the tables of which[0..n), a table at a time; those that may hold their keys stay in which. Their number. */
+static uint32_t group_filter(lsm_table *const *tables, const uint64_t *hashes, uint32_t *which, uint32_t n, int level,
+                             const lsm_reader *by) {
+    uint64_t of_table[GROUP];
+    uint32_t at[GROUP], left = 0;
+    uint8_t may[GROUP], asked[GROUP] = {0}, maybe[GROUP];
+    for (uint32_t k = 0; k < n; k++) {
+        if (asked[k]) continue;
+        lsm_table *t = tables[which[k]];
+        uint32_t same = 0;
+        for (uint32_t j = k; j < n; j++) {
+            if (tables[which[j]] != t) continue;
+            of_table[same] = hashes[which[j]];
+            at[same++] = j;
+            asked[j] = 1;
+        }
+        lsm_table_may_contain_many(t, of_table, same, may, level, by);
+        for (uint32_t j = 0; j < same; j++) maybe[at[j]] = may[j];
+    }
+    for (uint32_t k = 0; k < n; k++)
+        if (maybe[k]) which[left++] = which[k];
+    return left;
+}
+
 /* A run for all open look-ups, step by step: the filters, the blocks' places, the blocks, what is in them. */
 static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const uint64_t *prefixes, uint64_t snapshot, lsm_reader *by,
                          lsm_error *e) {
     lsm_table *tables[GROUP];
     uint32_t which[GROUP], ordinals[GROUP], n = 0;
+    uint64_t hashes[GROUP];
     for (uint32_t i = 0; i < g->n; i++) {
         if (g->done[i] || !(tables[i] = lsm_run_find(r, g->keys[i], g->lens[i], prefixes[i]))) continue;
         int status = LSM_NOT_FOUND;
-        if (r->has_tombs)
+        if (r->has_tombs) {
             status = ask_run(r, g->keys[i], g->lens[i], prefixes[i], &h[i], snapshot, by, &g->f[i], e);
-        else if (lsm_table_may_contain(tables[i], hash_for(&h[i], tables[i], g->keys[i], g->lens[i]), r->level, by))
+        } else {
+            hashes[i] = hash_for(&h[i], tables[i], g->keys[i], g->lens[i]);
             which[n++] = i;
+        }
         if (status < 0) return status;
         if (status == LSM_OK) group_answer(g, i);
     }
+    n = group_filter(tables, hashes, which, n, r->level, by);
     for (uint32_t k = 0; k < n; k++) ordinals[k] = lsm_table_aim(tables[which[k]], g->keys[which[k]], g->lens[which[k]]);
     for (uint32_t k = 0; k < n; k++) lsm_table_near(tables[which[k]], ordinals[k]);
     lsm_held held[GROUP];
     int status = LSM_OK;
-    for (uint32_t k = 0; k < n; k++) held[k].data = NULL;
+    for (uint32_t k = 0; k < n; k++) held[k].view.data = NULL;
     for (uint32_t k = 0; k < n && status == LSM_OK; k++) {
         uint32_t i = which[k];
         status = lsm_table_hold(tables[i], ordinals[k], g->keys[i], g->lens[i], r->level, by, &held[k], e);
@@ -236,7 +284,7 @@ static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const ui
         if (status == LSM_OK) group_answer(g, i);
     }
     for (uint32_t k = 0; k < n; k++)
-        if (held[k].data) lsm_unpin(&held[k].pin);
+        if (held[k].view.data) lsm_unpin(&held[k].pin);
     return status < 0 ? status : LSM_OK;
 }
 
@@ -268,8 +316,10 @@ static void group_begin(group *g, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) g->f[i].pin.block = NULL;
 }
 
-static void group_end(group *g) {
+static void group_end(group *g, lsm_reader *by, lsm_ledger *ledger) {
     for (uint32_t i = 0; i < g->n; i++) lsm_unpin(&g->f[i].pin);
+    lsm_reader_give_back(by);
+    lsm_reader_settle(by, ledger);
 }
 
 /* Copies the answers out in order. Returns how many fit. */
@@ -303,15 +353,19 @@ int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
     if (snapshot > visible) snapshot = visible;
     size_t used = 0;
     group g;
+    lsm_block *lent[2 * GROUP];
+    lsm_reader by = {0};
+    borrow(&by, ks, lent, 2 * GROUP);
+    by.gathers = 1;
     while (s && answered < count) {
         group_begin(&g, count - answered < GROUP ? (uint32_t)(count - answered) : GROUP);
         for (uint32_t i = 0; i < g.n; i++) {
             g.keys[i] = keys;
             keys += g.lens[i] = key_lens[answered + i];
         }
-        int status = group_ask(&g, s, snapshot, NULL, error);
+        int status = group_ask(&g, s, snapshot, &by, error);
         uint32_t copied = status < 0 ? 0 : group_copy(&g, out, cap, &used, lens + answered, needed, &hits);
-        group_end(&g);
+        group_end(&g, &by, db->env->ledger);
         if (status < 0)
             answered = status;
         else
@@ -325,38 +379,114 @@ int64_t lsm_get_many(lsm_keyspace *ks, uint32_t count, const uint8_t *keys, cons
     return answered;
 }
 
-/* One group, its superversion at hand. */
-static int each_group(lsm_lookup *l, group *g, uint32_t from, uint64_t snapshot, const lsm_caller *to, lsm_error *e) {
-    uint64_t hits = 0;
-    int status = group_ask(g, l->super, snapshot, &l->by, e), held = l->by.solo;
-    if (status == LSM_OK) {
-        if (!held) to->take_back(l->arg);
-        for (uint32_t i = 0; i < g->n && status == LSM_OK; i++) {
-            int hit = is_there(g, i);
-            hits += hit;
-            if (to->give(l->arg, from + i, hit ? g->f[i].entry.value : NULL, hit ? g->f[i].entry.value_len : 0)) status = LSM_CANCELLED;
-        }
-        if (!held) l->let_go(l->arg);
+/* Answers on their way to the caller, copied so that nothing is held while the interpreter's lock is waited for. */
+typedef struct portion {
+    uint32_t from, n;
+    int64_t lens[PORTION]; /* LSM_MISSING: none */
+    uint8_t *data; /* the values, one after another */
+    size_t used, room;
+    uint8_t first[PORTION_ROOM];
+} portion;
+
+/* The lock is held. */
+static int portion_give(portion *p, const lsm_caller *to) {
+    const uint8_t *at = p->data;
+    int status = LSM_OK;
+    for (uint32_t i = 0; i < p->n && status == LSM_OK; i++) {
+        const int hit = p->lens[i] != LSM_MISSING;
+        if (to->give(to->arg, p->from + i, hit ? at : NULL, hit ? (uint64_t)p->lens[i] : 0)) status = LSM_CANCELLED;
+        at += hit ? p->lens[i] : 0;
     }
-    group_end(g);
-    lsm_reader_tally(&l->by, l->ks->db->env->ledger, LSM_N_GET_HIT, hits);
-    lsm_reader_tally(&l->by, l->ks->db->env->ledger, LSM_N_GET, g->n - hits);
+    p->from += p->n;
+    p->n = 0;
+    p->used = 0;
+    return status;
+}
+
+/* Bytes of the values of a group, or more than a portion takes. */
+static size_t group_bytes(const group *g) {
+    size_t sum = 0;
+    for (uint32_t i = 0; i < g->n && sum <= PORTION_MOST; i++) sum += is_there(g, i) ? g->f[i].entry.value_len : 0;
+    return sum;
+}
+
+static int portion_add(portion *p, const group *g, size_t bytes) {
+    if (p->room - p->used < bytes) {
+        const size_t room = 2 * p->room + bytes;
+        uint8_t *more = malloc(room);
+        if (!more) return LSM_NOMEM;
+        memcpy(more, p->data, p->used);
+        if (p->data != p->first) free(p->data);
+        p->data = more;
+        p->room = room;
+    }
+    for (uint32_t i = 0; i < g->n; i++) {
+        const lsm_entry *e = &g->f[i].entry;
+        p->lens[p->n++] = is_there(g, i) ? (int64_t)e->value_len : LSM_MISSING;
+        if (!is_there(g, i) || !e->value_len) continue;
+        memcpy(p->data + p->used, e->value, e->value_len);
+        p->used += e->value_len;
+    }
+    return LSM_OK;
+}
+
+/* Hands a group over from where its values lie. The lock is held. */
+static int group_give(const group *g, portion *p, const lsm_caller *to) {
+    int status = portion_give(p, to);
+    for (uint32_t i = 0; i < g->n && status == LSM_OK; i++) {
+        const int hit = is_there(g, i);
+        if (to->give(to->arg, p->from + i, hit ? g->f[i].entry.value : NULL, hit ? g->f[i].entry.value_len : 0)) status = LSM_CANCELLED;
+    }
+    p->from += g->n;
+    return status;
+}
+
+/* One group, its superversion at hand. */
+static int each_group(lsm_lookup *l, group *g, portion *p, uint64_t snapshot, const lsm_caller *to, lsm_error *e) {
+    lsm_ledger *ledger = l->ks->db->env->ledger;
+    uint64_t hits = 0;
+    int status = group_ask(g, l->super, snapshot, &l->by, e);
+    for (uint32_t i = 0; status == LSM_OK && i < g->n; i++) hits += is_there(g, i);
+    if (status == LSM_OK && l->by.solo) {
+        status = group_give(g, p, to);
+    } else if (status == LSM_OK) {
+        const size_t bytes = group_bytes(g);
+        if (bytes > PORTION_MOST || p->n + g->n > PORTION || p->used > PORTION_MOST) {
+            lsm_reader_keep(&l->by);
+            to->take_back(to->arg);
+            status = group_give(g, p, to);
+            to->let_go(to->arg);
+        } else if (portion_add(p, g, bytes) != LSM_OK) {
+            status = lsm_fail(e, LSM_NOMEM, "", 0, "out of memory for %zu bytes of values", bytes);
+        }
+    }
+    group_end(g, &l->by, ledger);
+    lsm_reader_tally(&l->by, ledger, LSM_N_GET_HIT, hits);
+    lsm_reader_tally(&l->by, ledger, LSM_N_GET, g->n - hits);
     return status;
 }
 
 int lsm_get_each(lsm_keyspace *ks, uint32_t count, const uint8_t *const *keys, const size_t *lens, const lsm_caller *to, lsm_error *e) {
     lsm_lookup l;
+    group g;
+    portion p;
+    lsm_block *lent[2 * GROUP];
     int status = begin_solo(&l, ks, count > SOLO_MAX, to->let_go, to->arg);
     uint64_t snapshot = atomic_load_explicit(&ks->db->visible, memory_order_acquire);
-    group g;
     if (status != LSM_OK) lsm_fail(e, LSM_CLOSED, "", 0, "the database is closed");
+    borrow(&l.by, ks, lent, 2 * GROUP);
+    l.by.gathers = 1;
+    p.from = p.n = 0, p.data = p.first, p.used = 0, p.room = sizeof p.first;
     for (uint32_t at = 0; at < count && status == LSM_OK; at += g.n) {
         group_begin(&g, count - at < GROUP ? count - at : GROUP);
         memcpy(g.keys, keys + at, g.n * sizeof *keys);
         memcpy(g.lens, lens + at, g.n * sizeof *lens);
-        status = each_group(&l, &g, at, snapshot, to, e);
+        status = each_group(&l, &g, &p, snapshot, to, e);
     }
+    const int held = l.by.solo;
     lsm_lookup_end(&l);
-    if (!l.by.solo) to->take_back(l.arg);
+    if (!held) to->take_back(to->arg);
+    if (status == LSM_OK) status = portion_give(&p, to);
+    if (p.data != p.first) free(p.data);
     return status;
 }

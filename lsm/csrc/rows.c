@@ -9,7 +9,8 @@ static inline int is_kept(const lsm_table *t, uint64_t snapshot) { return snapsh
 
 int lsm_rows_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out, lsm_pin *pin) {
     if (!is_kept(t, snapshot)) return 0;
-    lsm_block *b = lsm_cache_lookup(t->env->rows, t->number, lsm_block_hash(key, n), NULL, by);
+    int lent; /* never: rows have no cells */
+    lsm_block *b = lsm_cache_lookup(t->env->rows, t->number, lsm_block_hash(key, n), NULL, by, &lent);
     if (!b) return 0;
     const uint8_t *p = b->data;
     if (lsm_get32(p + 9) != n || memcmp(p + HEAD, key, n)) {

@@ -139,6 +139,8 @@ void lsm_builder_abandon(lsm_builder *b); /* unlinks the file and frees b */
 
 /* The two halves of a get, so that a batch of look-ups can ask all filters before it reads any block. by: see reader.h, may be NULL. */
 int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_reader *by);
+/* The same of n hashes at once: out[i] is 1 or 0. */
+void lsm_table_may_contain_many(lsm_table *t, const uint64_t *hashes, uint32_t n, uint8_t *out, int level, const lsm_reader *by);
 int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out,
                              lsm_pin *pin, lsm_error *error);
 int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
@@ -149,9 +151,13 @@ int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, 
 uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n);
 void lsm_table_near(const lsm_table *t, uint32_t ordinal);
 typedef struct lsm_held { /* a block between the steps; whoever holds it gives it to get_aimed, or unpins it */
-    const uint8_t *data; /* NULL: nothing is held */
-    uint32_t size;
-    lsm_pin pin;
+    struct lsm_block_view {
+        const uint8_t *data; /* NULL: nothing is held */
+        uint32_t limit; /* end of the entries */
+        uint32_t n_restarts, n_buckets;
+    } view;
+    uint32_t aim; /* where the key is looked for in it (block.h) */
+    lsm_pin pin; /* empty when the block is lent to the reader */
 } lsm_held;
 int lsm_table_hold(lsm_table *t, uint32_t ordinal, const uint8_t *key, size_t n, int level, lsm_reader *by, lsm_held *out,
                    lsm_error *error);

@@ -75,10 +75,17 @@ static lsm_block *insert(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why
     return lsm_cache_insert(t->env->cache, t->number, cell ? i : h.offset, cell, b);
 }
 
-static lsm_block *look_up(lsm_table *t, lsm_handle h, uint32_t i, lsm_reader *by) {
-    if (!t->env->cache) return NULL;
-    if (i != LSM_NO_ORDINAL) return lsm_cache_lookup(t->env->cache, t->number, i, &t->cells[i], by);
-    return lsm_cache_lookup(t->env->cache, t->number, h.offset, NULL, by);
+/* A data block that is cached. 1 when it was, with a pin that holds it unless it is lent to the reader. */
+static int look_up(lsm_table *t, lsm_handle h, uint32_t i, lsm_reader *by, const uint8_t **data, uint32_t *size, lsm_pin *pin) {
+    if (!t->env->cache) return 0;
+    lsm_cell *cell = i != LSM_NO_ORDINAL ? &t->cells[i] : NULL;
+    int lent;
+    lsm_block *b = lsm_cache_lookup(t->env->cache, t->number, cell ? i : h.offset, cell, by, &lent);
+    if (!b) return 0;
+    *data = b->data;
+    *size = lent ? atomic_load_explicit(&cell->size, memory_order_relaxed) : b->size; /* the head of the block is not touched */
+    pin->block = lent ? NULL : b;
+    return 1;
 }
 
 /* Mapped, and without a codec: the bytes themselves. 1 when served, 0 when another way is needed, or an error. */
@@ -112,34 +119,41 @@ static int read_mapped(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, 
     return 1;
 }
 
-int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
-                   lsm_error *e) {
+/* A block that is not cached. */
+static int read_stored(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
+                       lsm_error *e) {
     lsm_block *b = NULL;
-    if (t->map && !is_verified(t, h.offset)) lsm_reader_blocks(why.by); /* a page may have to be read */
-    int mapped_raw = t->map && !t->map[h.offset + h.size];
-    /* Only data is kept as bytes: partitions are kept parsed, and to look for their bytes too would count a miss twice. */
-    if (!mapped_raw && why.component == LSM_C_DATA) b = look_up(t, h, i, why.by);
-    if (b) {
-        lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, b->size);
-    } else if (t->map) {
-        int status = read_mapped(t, h, i, why, data, size, pin, e);
-        return status == 1 ? LSM_OK : status;
-    } else {
-        int status = load_block(t, h, why, &b, e);
-        if (status != LSM_OK) return status;
-        b = insert(t, h, i, why, b);
-    }
+    int status = load_block(t, h, why, &b, e);
+    if (status != LSM_OK) return status;
+    b = insert(t, h, i, why, b);
     pin->block = b;
     *data = b->data;
     *size = b->size;
     return LSM_OK;
 }
 
+int lsm_read_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_purpose why, const uint8_t **data, uint32_t *size, lsm_pin *pin,
+                   lsm_error *e) {
+    if (t->map && !is_verified(t, h.offset)) lsm_reader_blocks(why.by); /* a page may have to be read */
+    int mapped_raw = t->map && !t->map[h.offset + h.size];
+    /* Only data is kept as bytes: partitions are kept parsed, and to look for their bytes too would count a miss twice. */
+    if (!mapped_raw && why.component == LSM_C_DATA && look_up(t, h, i, why.by, data, size, pin)) {
+        lsm_reader_count(why.by, t->env->ledger, LSM_OP_HIT, why.level, why.component, why.cause, *size);
+        return LSM_OK;
+    }
+    if (t->map) {
+        int status = read_mapped(t, h, i, why, data, size, pin, e);
+        return status == 1 ? LSM_OK : status;
+    }
+    return read_stored(t, h, i, why, data, size, pin, e);
+}
+
 /* The parsed form lives in a block of its own, cached under the partition's offset with the top bit of the offset's field set aside by + 1:
  * no block begins one byte behind another. */
 int lsm_read_partition(lsm_table *t, uint32_t i, lsm_purpose why, const lsm_index_part **out, lsm_pin *pin, lsm_error *e) {
     lsm_handle h = t->index->handles[i];
-    lsm_block *b = t->env->cache ? lsm_cache_lookup(t->env->cache, t->number, h.offset + 1, NULL, why.by) : NULL;
+    int lent; /* never: a partition has no cell */
+    lsm_block *b = t->env->cache ? lsm_cache_lookup(t->env->cache, t->number, h.offset + 1, NULL, why.by, &lent) : NULL;
     if (!b) {
         lsm_pin raw = {0};
         const uint8_t *data;
@@ -179,13 +193,20 @@ int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_read
     return maybe;
 }
 
+void lsm_table_may_contain_many(lsm_table *t, const uint64_t *hashes, uint32_t n, uint8_t *out, int level, const lsm_reader *by) {
+    memset(out, 1, n);
+    if (!t->filter_bytes || !n) return;
+    t->filter->may_contain_many(t->filter_bytes, t->footer.filter.size, hashes, n, out);
+    uint32_t maybe = 0;
+    for (uint32_t i = 0; i < n; i++) maybe += out[i];
+    lsm_reader_count_many(by, t->env->ledger, LSM_OP_PROBE, level, LSM_C_FILTER, LSM_BY_GET, maybe);
+    lsm_reader_count_many(by, t->env->ledger, LSM_OP_SKIP, level, LSM_C_FILTER, LSM_BY_GET, n - maybe);
+}
+
 uint32_t lsm_table_aim(const lsm_table *t, const uint8_t *key, size_t n) {
     if (!t->cells) return LSM_NO_ORDINAL;
     uint32_t i = lsm_table_find(t, key, n);
-    if (i < t->index->n) {
-        __builtin_prefetch(&t->cells[i]);
-        __builtin_prefetch(&t->index->handles[i]);
-    }
+    if (i < t->index->n) __builtin_prefetch(&t->cells[i]);
     return i;
 }
 
@@ -193,47 +214,51 @@ void lsm_table_near(const lsm_table *t, uint32_t i) {
     if (i < t->index->n) lsm_cell_prefetch(&t->cells[i]);
 }
 
-static int get_block(lsm_table *t, lsm_handle h, uint32_t i, int level, lsm_reader *by, lsm_held *out, lsm_error *e) {
+/* Block i of a part, looked at for key. i is its ordinal in the table when the part is the whole index. */
+static int get_block(lsm_table *t, const lsm_index_part *part, uint32_t i, const uint8_t *key, size_t n, int level, lsm_reader *by,
+                     lsm_held *out, lsm_error *e) {
+    const lsm_purpose why = {level, LSM_C_DATA, LSM_BY_GET, 1, by};
+    const uint8_t *data = NULL;
+    uint32_t size = 0;
+    int status = LSM_OK;
     out->pin.block = NULL;
-    return lsm_read_block(t, h, i, (lsm_purpose){level, LSM_C_DATA, LSM_BY_GET, 1, by}, &out->data, &out->size, &out->pin, e);
+    if (part != t->index)
+        status = lsm_read_block(t, part->handles[i], LSM_NO_ORDINAL, why, &data, &size, &out->pin, e);
+    else if (t->map || !t->cells)
+        status = lsm_read_block(t, part->handles[i], i, why, &data, &size, &out->pin, e);
+    else if (look_up(t, (lsm_handle){0}, i, by, &data, &size, &out->pin)) /* what is cached needs no handle */
+        lsm_reader_hit(by, t->env->ledger, level, size);
+    else
+        status = read_stored(t, part->handles[i], i, why, &data, &size, &out->pin, e);
+    if (status == LSM_OK && lsm_block_view_init(&out->view, data, size) != LSM_OK) {
+        lsm_unpin(&out->pin);
+        status = lsm_fail(e, LSM_CORRUPT, t->path, part->handles[i].offset, "the block does not parse");
+    }
+    if (status == LSM_OK)
+        out->aim = lsm_block_aim(&out->view, key, n);
+    else
+        out->view.data = NULL;
+    return status;
 }
 
 int lsm_table_hold(lsm_table *t, uint32_t i, const uint8_t *key, size_t n, int level, lsm_reader *by, lsm_held *out, lsm_error *e) {
     if (i == LSM_NO_ORDINAL || i >= t->index->n || t->env->rows) return LSM_OK; /* a row that is cached needs no block */
-    int status = get_block(t, t->index->handles[i], i, level, by, out, e);
-    if (status == LSM_OK)
-        lsm_block_near(out->data, out->size, key, n);
-    else
-        out->data = NULL;
-    return status;
+    return get_block(t, t->index, i, key, n, level, by, out, e);
 }
 
 /* Looks for key in one block, the one held if there is one. LSM_NOT_FOUND when it has no version of it that is old enough. */
-static int get_in_block(lsm_table *t, lsm_handle h, uint32_t i, lsm_held *held, const uint8_t *key, size_t n, uint64_t snapshot, int level,
-                        lsm_reader *by, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
-    lsm_block_view v;
+static int get_in_block(lsm_table *t, const lsm_index_part *part, uint32_t i, lsm_held *held, const uint8_t *key, size_t n,
+                        uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out, lsm_pin *pin, lsm_error *e) {
     lsm_held own = *held;
-    int status = held->data ? LSM_OK : get_block(t, h, i, level, by, &own, e);
-    held->data = NULL;
+    int status = held->view.data ? LSM_OK : get_block(t, part, i, key, n, level, by, &own, e);
+    held->view.data = NULL;
     if (status != LSM_OK) return status;
-    lsm_block_iter it;
-    lsm_block_iter_new(&it);
-    status = lsm_block_view_init(&v, own.data, own.size);
-    if (status == LSM_OK) {
-        lsm_block_iter_init(&it, &v);
-        int may = lsm_block_seek_exact(&it, key, n, snapshot);
-        status = it.status;
-        if (status == LSM_OK && (!may || !it.valid || it.e.key_len != n || memcmp(it.e.key, key, n))) status = LSM_NOT_FOUND;
-    }
-    if (status == LSM_OK) {
-        *out = it.e;
-        out->key = key;
+    status = lsm_block_find(&own.view, own.aim, key, n, snapshot, out);
+    if (status == LSM_OK)
         *pin = own.pin;
-    } else {
+    else
         lsm_unpin(&own.pin);
-    }
-    lsm_block_iter_free(&it);
-    return status < 0 ? lsm_fail(e, status, t->path, h.offset, status == LSM_NOMEM ? "out of memory" : "the block does not parse") : status;
+    return status < 0 ? lsm_fail(e, status, t->path, part->handles[i].offset, "the block does not parse") : status;
 }
 
 /* Goes on over blocks as long as the separator says that versions of key go on in the next one. */
@@ -241,8 +266,7 @@ static int get_in_part(lsm_table *t, const lsm_index_part *part, uint32_t i, lsm
                        uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out, lsm_pin *pin, int *more, lsm_error *e) {
     *more = 0;
     for (; i < part->n; i++) {
-        uint32_t ordinal = part == t->index ? i : LSM_NO_ORDINAL;
-        int status = get_in_block(t, part->handles[i], ordinal, held, key, n, snapshot, level, by, out, pin, e);
+        int status = get_in_block(t, part, i, held, key, n, snapshot, level, by, out, pin, e);
         if (status != LSM_NOT_FOUND) return status;
         size_t sn;
         const uint8_t *s = lsm_index_key(part, i, &sn);

@@ -86,6 +86,38 @@ static inline int lsm_compare_keys(const uint8_t *a, size_t an, const uint8_t *b
     return c ? c : (an > bn) - (an < bn);
 }
 
+/* memcpy of what is short as a rule, without a call. */
+static inline void lsm_copy_short(uint8_t *to, const uint8_t *from, size_t n) {
+    uint64_t a[2], b[2];
+    if (n >= 8 && n <= 16) {
+        memcpy(a, from, 8);
+        memcpy(b, from + n - 8, 8);
+        memcpy(to, a, 8);
+        memcpy(to + n - 8, b, 8);
+    } else if (n > 16 && n <= 32) {
+        memcpy(a, from, 16);
+        memcpy(b, from + n - 16, 16);
+        memcpy(to, a, 16);
+        memcpy(to + n - 16, b, 16);
+    } else if (n > 32) {
+        memcpy(to, from, n);
+    } else {
+        for (size_t i = 0; i < n; i++) to[i] = from[i];
+    }
+}
+
+/* Whether two keys are the same one. In order they differ near their ends, as a rule. */
+static inline int lsm_same_key(const uint8_t *a, size_t an, const uint8_t *b, size_t bn) {
+    if (an != bn) return 0;
+    if (an >= 8) {
+        uint64_t x, y;
+        memcpy(&x, a + an - 8, 8);
+        memcpy(&y, b + bn - 8, 8);
+        if (x != y) return 0;
+    }
+    return !an || !memcmp(a, b, an);
+}
+
 /* Full order of entries. */
 static inline int lsm_compare_entries(const lsm_entry *a, const lsm_entry *b) {
     int c = lsm_compare_keys(a->key, a->key_len, b->key, b->key_len);

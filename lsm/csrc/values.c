@@ -193,7 +193,8 @@ int lsm_value_fetch(lsm_value_file *const *files, uint32_t n, lsm_entry *e, lsm_
     if (!f) return lsm_fail(error, LSM_CORRUPT, "", 0, "a pointer leads to value file %" PRIu64 ", which is not there", p.file);
     if (check_place(f, &p, e->key_len, error) != LSM_OK) return LSM_CORRUPT;
     lsm_cache *c = cache ? f->env->cache : NULL;
-    lsm_block *b = c ? lsm_cache_lookup(c, p.file, p.offset, NULL, by) : NULL;
+    int lent; /* never: a value file has no cells */
+    lsm_block *b = c ? lsm_cache_lookup(c, p.file, p.offset, NULL, by, &lent) : NULL;
     if (b && !is_record(b, &p, e)) {
         lsm_block_release(b);
         return damaged(f, error, p.offset, "the record is not the one that the pointer was made of");

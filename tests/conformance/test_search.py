@@ -57,3 +57,14 @@ def test_separators_may_repeat(kind: str) -> None:
     """One user key may fill several blocks: the first of equal separators is the answer."""
     keys = [b"a", b"b", b"b", b"b", b"c"]
     assert indexes.search_ops(kind).open(keys).find_many([b"a", b"b", b"bb", b"d"]).tolist() == [0, 1, 4, 5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [7, 8, 9, 63, 64, 65, 511, 512, 513, 4095, 4096, 4097])
+def test_search_of_many_keys_is_bisect(kind: str, n: int) -> None:
+    """Around the sizes at which a tree of lines of eight grows a level; the greatest prefixes are those that lines are filled up with."""
+    low, high = [b"%07d" % (3 * i) for i in range(n - n // 8)], [b"\xff" * 8 + b"%05d" % i for i in range(n // 8)]
+    keys = low + high
+    search = indexes.search_ops(kind).open(keys)
+    probes = [*keys, *(b"%07d" % i for i in range(0, 3 * n + 9, 2)), b"", b"\xff", b"\xff" * 8, b"\xff" * 9]
+    assert search.find_many(probes).tolist() == [bisect_left(keys, probe) for probe in probes]

@@ -337,20 +337,57 @@ def test_a_cursor_outlives_its_table_and_the_blocks_in_the_cache() -> None:
 
 @pytest.mark.parametrize("policy", ["lru", "arc", "s3fifo", "wtinylfu", "clockpro"])
 def test_hits_without_a_lock_reach_the_policy_in_their_order(policy: str) -> None:
-    """get looks up under the shard's lock, get_many does not, and one thread alone must not see that: same queues, same hits."""
+    """Hits of lent blocks are told in batches, and one thread alone must not see that: by get, by get_many of one, or of all."""
     rng = random.Random(7)
     order = [[min(int(rng.expovariate(0.005)), KEYS - 1) for _ in range(rng.choice([1, 5, 300]))] for _ in range(60)]
     ends = []
-    for mixed in (False, True):
+    for how in ("get", "one", "all"):
         with make(30_000, cache={"policy": policy}) as db:
             for n, some in enumerate(order):
-                if mixed and n % 3:
+                if how == "one" and n % 3:
                     assert [db.get_many([key(i)]) for i in some] == [[value(i)] for i in some]
+                elif how == "all" and n % 3:
+                    assert db.get_many([key(i) for i in some]) == [value(i) for i in some]
                 else:
                     assert [db.get(key(i)) for i in some] == [value(i) for i in some]
             assert db.cache is not None
             ends.append((db.cache.dump(), db.stats().cache))
-    assert ends[0] == ends[1]
+    assert ends[0] == ends[1] == ends[2]
+
+
+@pytest.mark.parametrize("layout", ["full", "two_level"])
+@pytest.mark.parametrize("tables", [1, 12])
+def test_blocks_that_a_batch_holds_may_be_evicted_by_it(tables: int, layout: str) -> None:
+    """A cache of two blocks, and batches over more tables than a look-up is lent blocks of: what was lent lives until the batch is done."""
+    rng = random.Random(3)
+    with make(1_300, tables=tables, table={"index": layout}) as db:
+        before = db.stats()
+        looked_up = 0
+        for n in (1, 16, 17, 100, 600):
+            some = [rng.randrange(KEYS) for _ in range(n)]
+            assert db.get_many([key(i) for i in some]) == [value(i) for i in some]
+            assert [db.get(key(i)) for i in some] == [value(i) for i in some]
+            looked_up += 2 * n
+        after = db.stats()
+        assert after.cache["charge"] <= 1_300
+        assert after.counters["gets_hit"] - before.counters["gets_hit"] == looked_up
+        if layout == "full":
+            assert after.cache["hits"] == after.counts(op="hit")
+            assert after.cache["misses"] == after.counts(op="read", cause="get")
+
+
+def test_what_is_lent_outlives_its_eviction() -> None:
+    """The first block of a batch is cached, and gone before it is looked into; all are alike in size, so another takes its memory."""
+    table = {"block_size": 512, "filter": "none"}
+    with lsm.open("/d", fs=recovery.memory(), threads=0, cache={"capacity": 1_300, "shards": 1}, table=table) as db:
+        db.put_many([(key(i), b"%06d" % i * 10) for i in range(KEYS)])
+        db.flush()
+        for first in range(0, KEYS, 50):
+            some = [first, *((first + 40 * i) % KEYS for i in range(1, 30))]
+            before = db.stats().cache["hits"]
+            assert db.get(key(first)) == b"%06d" % first * 10
+            assert db.get_many([key(i) for i in some]) == [b"%06d" % i * 10 for i in some]
+            assert db.stats().cache["hits"] > before
 
 
 @pytest.mark.threads

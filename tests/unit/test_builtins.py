@@ -146,6 +146,51 @@ def test_many_pairs_wait_for_room_and_start_flushes() -> None:
         assert len(db.range()) == 6000 and db.default.version.levels
 
 
+@pytest.mark.parametrize("flushed", [False, True])
+def test_long_and_short_values_of_a_batch_come_in_order(db: lsm.DB, flushed: bool) -> None:
+    """Values are put by in portions, but for groups that hold more than a mebibyte, which are handed over at once."""
+    sizes = {i: 700_000 if i in (40, 41, 130, 299) else 3 * i for i in range(300) if i % 7}
+    for i, n in sizes.items():
+        db.put(b"%05d" % i, bytes([i % 251]) * n)
+    if flushed:
+        db.flush()
+    for start, count in ((0, 16), (0, 17), (30, 32), (0, 300), (3, 257), (42, 80)):
+        got = db.get_many([b"%05d" % i for i in range(start, start + count)])
+        assert got == [bytes([i % 251]) * sizes[i] if i in sizes else None for i in range(start, start + count)]
+
+
+@pytest.mark.threads
+def test_a_batch_lets_other_threads_in() -> None:
+    """Batches of four threads beside writes, flushes and compactions: every answer is of the value that the key always has."""
+    wrong: list[object] = []
+    with lsm.open("/d", fs=recovery.memory(), write_buffer=1 << 16, cache={"capacity": 1 << 16}) as db:
+        keys = [b"%05d" % i for i in range(3000)]
+        db.put_many([(k, k * 20) for k in keys])
+        done = threading.Event()
+
+        def read(part: int) -> None:
+            n = 0
+            try:
+                while not done.is_set():
+                    some = keys[(n * 37 + part) % 2000 :][:150]
+                    if db.get_many(some) != [k * 20 for k in some]:
+                        wrong.append(some)
+                    n += 1
+            except BaseException as e:
+                wrong.append(e)
+
+        threads = [threading.Thread(target=read, args=(part,)) for part in range(4)]
+        for t in threads:
+            t.start()
+        for n in range(6):
+            db.put_many([(k, k * 20) for k in keys[n::3]])
+            db.compact() if n % 2 else db.flush()
+        done.set()
+        for t in threads:
+            t.join()
+    assert wrong == []
+
+
 def test_what_is_not_cached_is_read_and_counted_once() -> None:
     with lsm.open("/d", fs=recovery.memory(), threads=0, cache={"capacity": 0}) as db:
         for i in range(500):
