@@ -91,7 +91,7 @@ def served(scheduler: str, *, share: bool = False, free: bool = False, seed: int
     profile = recovery.DeviceProfile(0, 50_000, 20_000, 10_000, 1_000, 6_000_000, 6_000_000, 8, 1 << 17)
     device = recovery.device(recovery.memory(), profile)
     options = {
-        "threads": 0, "write_buffer": 1 << 17, "max_sealed": 1, "wal": {"sync": "none"},
+        "threads": 0, "write_buffer": 1 << 16, "max_sealed": 1, "wal": {"sync": "none"},
         "compaction": {"layout": "1-leveling", "level_base": 1 << 19, "size_ratio": 5, "output_bytes": 1 << 16, "scheduler": scheduler},
         "stalls": {"slowdown_runs": 12, "stop_runs": 12},
     }  # fmt: skip
