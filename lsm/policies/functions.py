@@ -11,7 +11,6 @@ its functions name tables of the view.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..errors import InvalidOptions
 from ..plan import Plan, TreeView, span
 from ..registry import register_compaction
 from ..version import TableInfo
+from .dice import dice
 
 Trigger = Callable[[TreeView], Iterable[tuple[int, str]]]
 Layout = Callable[[TreeView, int], tuple[int, bool]]
@@ -30,7 +30,7 @@ TIE_BREAKS: dict[str, Callable[[TreeView, Sequence[TableInfo]], Any]] = {
     "oldest": lambda view, unit: min(t.number for t in unit),
     "newest": lambda view, unit: -max(t.number for t in unit),
     "largest": lambda view, unit: (-sum(t.size for t in unit), min(t.number for t in unit)),
-    "random": lambda view, unit: random.Random(f"{view.seed}:{view.step}:{min(t.number for t in unit)}").random(),
+    "random": lambda view, unit: dice(view.seed, view.step, min(t.number for t in unit)),
 }
 """What decides between units that score the same."""
 

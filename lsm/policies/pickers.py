@@ -20,8 +20,6 @@ O(n) with little to do for each, where the candidates are a run whose scores are
 
 from __future__ import annotations
 
-import random
-import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -32,6 +30,7 @@ from ..errors import InvalidOptions
 from ..plan import TreeView
 from ..registry import PICKERS, TIE_BREAKS
 from ..version import MISSING, Notes, Run, TableInfo
+from .dice import dice
 
 NOTHING = Run(0, ())
 
@@ -46,27 +45,13 @@ class Picker(Protocol):
         """Return the table to move from level; below is what the next level holds, in key order."""
 
 
-class _Dice(threading.local):
-    """Seeding one again takes half as long as making one: with many ties all of a plan's time goes there."""
-
-    def __init__(self) -> None:
-        self.random = random.Random()
-
-    def thrown(self, seed: str) -> float:
-        """Return what a fresh one with that seed would give first."""
-        self.random.seed(seed)
-        return self.random.random()
-
-
-_dice = _Dice()
-
 TIE_BREAKS |= {
     "smallest_key": lambda view, t: (t.smallest, t.number),
     "largest_key": lambda view, t: (*(255 - b for b in t.smallest), 256),
     "oldest": lambda view, t: t.number,
     "newest": lambda view, t: -t.number,
     "largest": lambda view, t: (-t.size, t.number),
-    "random": lambda view, t: _dice.thrown(f"{view.seed}:{view.step}:{t.number}"),
+    "random": lambda view, t: dice(view.seed, view.step, t.number),
     "none": lambda view, t: 0,
 }
 """What decides between equal scores; none: there are no equal ones, which is checked."""
@@ -288,7 +273,7 @@ class Random:
     source = "Sarkar et al."
 
     def pick(self, view: TreeView, level: int, candidates: Sequence[TableInfo], below: Sequence[TableInfo]) -> TableInfo:
-        return random.Random(f"{view.seed}:{view.step}:{level}").choice(candidates)
+        return candidates[dice(view.seed, view.step, level) % len(candidates)]
 
 
 def density(table: TableInfo) -> float:

@@ -1,8 +1,8 @@
-"""Parts of a level: what is kept from version to version is what would be worked out anew; and dice that are thrown again."""
+"""Parts of a level: what is kept from version to version is what would be worked out anew; and chance that falls evenly."""
 
 from __future__ import annotations
 
-import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lsm
+from lsm.policies.dice import dice
 from lsm.policies.sharded import Part, grouped, parts
 from lsm.registry import TIE_BREAKS
 from lsm.version import Edit, TableInfo, Version
@@ -65,9 +66,12 @@ def test_what_did_not_change_is_not_looked_at_again(monkeypatch: pytest.MonkeyPa
     assert looked < 1000 + 50 * 4
 
 
-def test_dice_thrown_again_fall_as_fresh_ones() -> None:
-    for step in range(20):
+def test_ties_fall_evenly_and_the_same_for_the_same_step() -> None:
+    table = [TableInfo(n, 1, 1, 0, b"a", b"b") for n in range(1, 5)]
+    firsts = Counter[int]()
+    for step in range(4000):
         view = lsm.TreeView(Version().levels, lsm.Options(), seed=7, step=step)
-        for n in (1, 5, 99):
-            expected = random.Random(f"7:{step}:{n}").random()
-            assert TIE_BREAKS["random"](view, TableInfo(n, 1, 1, 0, b"a", b"b")) == expected
+        order = sorted(table, key=lambda t: TIE_BREAKS["random"](view, t))
+        assert order == sorted(table, key=lambda t: dice(7, step, t.number))
+        firsts[order[0].number] += 1
+    assert all(abs(firsts[t.number] - 1000) < 150 for t in table), firsts  # 5 standard deviations
