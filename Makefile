@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 JOBS   ?= $(shell n=$$(nproc); [ $$n -gt 4 ] && n=4; echo $$n)
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS)
 TREES  := lsm indexes eviction recovery experiments tests
-CSRC   := $(wildcard */csrc/*.c */csrc/*.h experiments/torture/fuzz/*.c experiments/torture/fuzz/*.h)
+CSRC   := $(wildcard */csrc/*.c */csrc/*.h experiments/*.c experiments/torture/fuzz/*.c experiments/torture/fuzz/*.h)
 PKGS   := recovery eviction indexes lsm
 
 .DEFAULT_GOAL := help

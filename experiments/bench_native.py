@@ -1,14 +1,12 @@
 """`lsmlab bench native`: look-ups from C, without an interpreter, this engine beside RocksDB, where Debian's librocksdb-dev is installed.
 
 Both hold the same pairs of 16 and 100 bytes, settled, in a cache that has room for all, with 10 filter bits a key and checksums on; both
-are asked by the same loop (csrc/loops.c), which is compiled when this runs and checks every answer. The stores take turns.
+are asked by the same loop (native_loops.c), which is compiled when this runs and checks every answer. The stores take turns.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,25 +17,14 @@ from typing import Annotated, Any
 import typer
 
 import lsm
-from lsm.native import ffi, lib
 
 from .console import PROBLEMS, emit, guarded, out, print_table, progress
+from .native_loops import BATCH, Loops
 
 US, THEM = "lsmlab", "rocksdb"
-KEY, VALUE, BATCH, CHUNK = 16, 100, 100, 10_000
+CHUNK = 10_000
 CACHE_PER_PAIR, WRITE_BUFFER = 512, 64 << 20
 GOAL_BATCHES, GOAL_ONE = 14.4, 2.0  # million look-ups a second of all cores; times RocksDB's of one thread
-_SOURCE = Path(__file__).with_name("csrc") / "loops.c"
-_CDEF = """
-typedef struct loop_job { void *store; void *get; void *get_many; uint64_t pairs, operations, seed; uint32_t threads, batch; uint64_t wrong;
-    double wall_s, cpu_s; } loop_job;
-int loop_run(loop_job *job);
-void loop_pairs(uint64_t from, uint64_t n, uint8_t *keys, uint8_t *values);
-"""
-_CDEF_ROCKS = """
-void *rocks_fill(const char *path, uint64_t pairs, size_t cache, size_t write_buffer, double bits, int hash_index, char **error);
-void rocks_close(void *r);
-"""
 
 
 @dataclass(frozen=True)
@@ -74,55 +61,6 @@ class Result:
         return goals
 
 
-class Loops:
-    """The compiled loop. ``peer``: why it is without RocksDB, or nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        """RuntimeError without a C compiler, or where it refuses."""
-        compiler = (os.environ.get("CC") or "cc").split()
-        if not shutil.which(compiler[0]):
-            raise RuntimeError(f"no C compiler: {compiler[0]!r} is not on the PATH; install gcc or set CC")
-        target = folder / "loops.so"
-        parts = [*compiler, "-std=gnu11", "-O2", "-shared", "-fPIC", "-pthread", str(_SOURCE), "-o", str(target)]
-        done = subprocess.run([*parts, "-DWITH_ROCKSDB", "-lrocksdb"], capture_output=True, text=True, check=False)
-        self.peer = "" if done.returncode == 0 else "librocksdb is not there: apt install librocksdb-dev"
-        if self.peer:
-            done = subprocess.run(parts, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"{_SOURCE.name} does not compile:\n{done.stderr}")
-        import cffi
-
-        self.ffi = cffi.FFI()
-        self.ffi.cdef(_CDEF + ("" if self.peer else _CDEF_ROCKS))
-        self.lib: Any = self.ffi.dlopen(str(target))
-
-    def pairs(self, start: int, count: int) -> tuple[list[bytes], list[bytes]]:
-        """Return keys and values of [start, start + count)."""
-        keys, values = bytearray(KEY * count), bytearray(VALUE * count)
-        self.lib.loop_pairs(start, count, self.ffi.from_buffer("uint8_t[]", keys), self.ffi.from_buffer("uint8_t[]", values))
-        return (
-            [bytes(keys[i : i + KEY]) for i in range(0, len(keys), KEY)],
-            [bytes(values[i : i + VALUE]) for i in range(0, len(values), VALUE)],
-        )
-
-    def run(self, store: Any, ours: bool, pairs: int, threads: int, batch: int, operations: int, seed: int) -> tuple[float, float]:
-        """Return seconds by the clock and of processors. RuntimeError when an answer was wrong."""
-        job = self.ffi.new("loop_job *")
-        job.store, job.pairs, job.operations, job.seed = store, pairs, operations, seed
-        job.threads, job.batch = threads, batch
-        if ours:
-            job.get, job.get_many = (self.ffi.cast("void *", _address(name)) for name in ("lsm_get", "lsm_get_many"))
-        if self.lib.loop_run(job) != 0:
-            raise RuntimeError(f"{threads} threads could not be had")
-        if job.wrong:
-            raise RuntimeError(f"{job.wrong} of {threads * operations} answers were wrong")
-        return float(job.wall_s), float(job.cpu_s)
-
-
-def _address(name: str) -> int:
-    return int(ffi.cast("uintptr_t", ffi.addressof(lib, name)))
-
-
 @contextmanager
 def _ours(path: Path, loops: Loops, n: int) -> Iterator[Any]:
     cache = {"capacity": CACHE_PER_PAIR * n}
@@ -130,7 +68,7 @@ def _ours(path: Path, loops: Loops, n: int) -> Iterator[Any]:
         for start in range(0, n, CHUNK):
             db.put_many(*loops.pairs(start, min(CHUNK, n - start)))
         db.compact()
-        yield loops.ffi.cast("void *", int(ffi.cast("uintptr_t", db.default.core.handle)))
+        yield loops.of(db.default)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import bench_native
+from experiments.native_loops import Loops
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
@@ -25,7 +26,7 @@ def test_every_way_of_asking_is_measured(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [0, 100])
 def test_a_wrong_answer_is_noticed(tmp_path: Path, batch: int) -> None:
-    loops = bench_native.Loops(tmp_path)
+    loops = Loops(tmp_path)
     with bench_native._ours(tmp_path / "db", loops, 1_000) as store:
         loops.run(store, True, 1_000, 2, batch, 1_000, 1)
         with pytest.raises(RuntimeError, match=r"[1-9]\d* of 2000 answers were wrong"):
@@ -35,4 +36,4 @@ def test_a_wrong_answer_is_noticed(tmp_path: Path, batch: int) -> None:
 def test_without_a_compiler_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(RuntimeError, match="no C compiler: 'no-such-compiler'"):
-        bench_native.Loops(tmp_path)
+        Loops(tmp_path)

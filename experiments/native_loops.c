@@ -1,4 +1,4 @@
-/* loops.c: look-ups as fast as threads can ask, without an interpreter: what `lsmlab bench native` compiles and runs.
+/* native_loops.c: look-ups as fast as threads can ask, without an interpreter: what `lsmlab bench native` compiles and runs.
  *
  *    a thread = (draw a number, make its key, ask, look at the answer) * operations        all threads begin together
  *
