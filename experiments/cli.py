@@ -320,10 +320,17 @@ def crashtest_(
         home.rmdir()
 
 
+def _terminated(number: int, frame: Any) -> None:
+    """End as Ctrl-C does, also where that is ignored, as in what a shell without job control runs in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
+
+
 def main() -> Any:
     """Entry point of the command. A closed pipe ends it silently, as for any filter; SIGTERM as Ctrl-C does, so that no process is left."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         return app()
     except KeyboardInterrupt:

@@ -260,11 +260,14 @@ def test_a_plugin_takes_part(tiny: Path, tmp_path: Path) -> None:
     assert "report.html" in lsmlab("report", tiny, "--out", tmp_path / "a")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_processes_and_keeps_what_is_done(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize(("how", "ignored"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)])
+def test_an_interrupt_ends_the_processes_and_keeps_what_is_done(tmp_path: Path, how: signal.Signals, ignored: bool) -> None:
+    """ignored: SIGINT is, as in what a script runs in the background."""
     big = tmp_path / "big.toml"
     big.write_text(TINY.replace('["ycsb-a"]', '["ycsb-a", "ycsb-b"]').replace("1500", "400000", 1))
     command = [sys.executable, "-m", "experiments.cli", "run", str(big), "--out", str(tmp_path / "a"), "-j", "2"]
+    if ignored:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 30
     while not list(tmp_path.glob("a/work/*/db")) and time.monotonic() < limit:
