@@ -384,19 +384,23 @@ def test_a_write_that_would_wait_for_the_lock_waits_without_the_interpreter() ->
         assert (db.get(b"a"), len(db.get(b"b") or b""), db.get(b"c")) == (None, 60_000, b"1")
 
 
-def cache(policy: Any, capacity: int) -> tuple[Cache, Any]:
+KEPT: list[Any] = []  # ops tables, which must outlive whatever is in a cache
+
+
+def cache(policy: Any, capacity: int) -> Cache:
     """A cache with a policy in which some functions are replaced."""
     table = ffi.new("evi_ops *", ffi.cast("const evi_ops *", eviction.ops_address("lru"))[0])
     types = dict(ffi.typeof("evi_ops").fields)
     callbacks = {name: ffi.callback(types[name].type, function) for name, function in policy.items()}
     for name, callback in callbacks.items():
         setattr(table, name, callback)
-    return Cache(capacity, 1, 64, int(ffi.cast("uintptr_t", table)), "", 0), (table, callbacks)
+    KEPT.append((table, callbacks))
+    return Cache(capacity, 1, 64, int(ffi.cast("uintptr_t", table)), "", 0)
 
 
 @pytest.mark.parametrize("victim", [63, 2**32 - 1, 5000], ids=["a free slot", "none", "no slot"])
 def test_a_victim_that_is_not_held_is_refused_and_told(victim: int) -> None:
-    made, _kept = cache({"evict": lambda policy: victim}, 2000)
+    made = cache({"evict": lambda policy: victim}, 2000)
     lab = Lab(cache=made)
     entries = [Entry(b"%04d" % i, 1, PUT, b"v" * 50) for i in range(100)]
     options = lab.settings()
@@ -412,14 +416,14 @@ def test_a_victim_that_is_not_held_is_refused_and_told(victim: int) -> None:
 
 
 def test_a_policy_that_cannot_be_resized_says_so() -> None:
-    made, _kept = cache({"resize": lambda policy, capacity: -1}, 2000)
+    made = cache({"resize": lambda policy, capacity: -1}, 2000)
     with pytest.raises(lsm.Error, match="status -9"):
         made.resize(10_000)
 
 
 def test_owners_that_are_equal_in_what_a_key_holds_are_told_apart() -> None:
     """Keys of the cache have 24 bits of a table's number."""
-    made, _kept = cache({}, 1 << 16)
+    made = cache({}, 1 << 16)
     lab = Lab(cache=made)
     options = lab.settings()
     options.handle.index_kind, options.handle.block_size = lib.LSM_INDEX_TWO_LEVEL, 200
@@ -439,7 +443,7 @@ def test_owners_that_are_equal_in_what_a_key_holds_are_told_apart() -> None:
 
 
 def test_accesses_are_recorded_up_to_a_limit() -> None:
-    made, _kept = cache({}, 1 << 16)
+    made = cache({}, 1 << 16)
     lab = Lab(cache=made)
     entries = [Entry(b"%03d" % i, 1, PUT, b"v" * 60) for i in range(100)]
     options = lab.settings()
