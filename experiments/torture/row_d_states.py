@@ -27,7 +27,8 @@ SYNCS = ("group", "every", "os", "interval", "none")
 _QUICK, _FULL = {"limit": 64, "samples": 12}, {"limit": 256, "samples": 64}
 _SECOND_STATES = 8  # of each event of a recovery, at most
 _EVERY = 300, 700  # quick and full: states of the first order to one whose recovery is recorded
-_SEEDS = 8
+_SEEDS = 12
+_EVERYWHERE = ("load", "overwrite", "batch", "values", "index", "checkpoint")  # in a quick run: under every mode of syncing
 
 
 class Ends:
@@ -140,7 +141,7 @@ def slices(full: bool) -> list[Slice]:
     """A slice for a story and a sync mode; in the full run also for seeds, which take turns at the models of names and at garbage."""
     made = []
     for seed, sync, name in itertools.product(range(1, (_SEEDS if full else 1) + 1), SYNCS, stories()):
-        if full or sync == "group" or name in ("load", "overwrite", "batch"):
+        if full or sync == "group" or name in _EVERYWHERE:
             given = {"sync": sync, "story": name, "seed": seed, "full": full}
             given |= {"names": "journal" if seed % 4 == 0 else "posix", "garbage": seed % 4 == 2}
             made.append(Slice(f"{name.replace(' ', '-')}-{sync}-{seed}", given))
