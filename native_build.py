@@ -9,7 +9,7 @@ Each package has a ``_build.py`` that is data only::
 Everything between ``/* cdef:begin */`` and ``/* cdef:end */`` of a header is what Python sees: there is one declaration of each
 thing. The extension carries a stamp of its sources; importing a stale one fails with "run make build".
 
-``python native_build.py [PACKAGE ...]`` builds in place (with ``--stale`` only what is out of date);
+``python native_build.py [PACKAGE ...]`` builds in place (with ``--stale`` only what is out of date or built with other flags);
 ``LSMLAB_CFLAGS`` adds flags (sanitizers), ``LSMLAB_CHECK=1`` adds
 ``-Wall -Wextra -Werror``. Without either, extensions are built optimised.
 """
@@ -17,6 +17,7 @@ thing. The extension carries a stamp of its sources; importing a stale one fails
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -75,6 +76,8 @@ def make(package: str) -> FFI:
     headers = [*conf.get("INCLUDES", []), *(f"{package}/csrc/{h}" for h in conf["HEADERS"])]
     preamble = "".join(f'#include "{h}"\n' for h in headers)
     preamble += f'static const char *{name}(void) {{ return "{stamp(package)}"; }}\n'
+    ffi.cdef(f"const char *{package}_build_kind(void);")
+    preamble += f'static const char *{package}_build_kind(void) {{ return {json.dumps(kind())}; }}\n'
     extra = shlex.split(os.environ.get("LSMLAB_CFLAGS", ""))
     if "--coverage" in extra:  # a process that may not end in the usual way has to write its counts itself
         ffi.cdef("void __gcov_dump(void); void __gcov_reset(void);")
@@ -111,10 +114,17 @@ def main(args: list[str]) -> None:
             print(f"built {built}")
 
 
+def kind() -> str:
+    """Return how this process builds: "built optimised", or "built with" what its environment adds."""
+    asked = [f"{name}={os.environ[name]}" for name in ("LSMLAB_CHECK", "LSMLAB_CFLAGS") if name in os.environ]
+    return f"built with {' '.join(asked)}" if asked else "built optimised"
+
+
 def is_fresh(package: str) -> bool:
-    """Tell whether the extension in the tree was built from the sources in the tree (its stamp is a literal inside it)."""
+    """Tell whether the extension in the tree was built from its sources in the way now asked for (both are literals inside it)."""
     so = ROOT / package / "_native.abi3.so"
-    return so.exists() and stamp(package).encode() in so.read_bytes()
+    built = so.read_bytes() if so.exists() else b""
+    return stamp(package).encode() in built and kind().encode() + b"\0" in built
 
 
 def _compile(package: str) -> str:

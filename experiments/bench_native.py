@@ -18,6 +18,7 @@ import typer
 
 import lsm
 
+from .bench_kv import BenchFailed
 from .console import PROBLEMS, emit, guarded, out, print_table, progress
 from .native_loops import BATCH, Loops
 
@@ -76,7 +77,7 @@ def _theirs(path: Path, loops: Loops, n: int) -> Iterator[Any]:
     error = loops.ffi.new("char **")
     store = loops.lib.rocks_fill(os.fsencode(path), n, CACHE_PER_PAIR * n, WRITE_BUFFER, 10.0, 1, error)
     if store == loops.ffi.NULL:
-        raise RuntimeError(f"RocksDB: {loops.ffi.string(error[0]).decode(errors='replace')}")
+        raise BenchFailed(f"RocksDB: {loops.ffi.string(error[0]).decode(errors='replace')}")
     try:
         yield store
     finally:
@@ -94,7 +95,7 @@ def ways(cores: int) -> list[tuple[str, int, int]]:
 
 
 def run(n: int, operations: int, repeats: int, cores: int, folder: Path, told: Callable[[str, int], None]) -> Result:
-    """Fill both and ask. operations: of each thread in each turn. RuntimeError, lsm.Error."""
+    """Fill both and ask. operations: of each thread in each turn. BenchFailed, lsm.Error."""
     loops, result = Loops(folder), Result(n, cores)
     result.peer, step = loops.peer, 0
     told("filling", step)
@@ -114,11 +115,11 @@ def _ask(loops: Loops, result: Result, stores: dict[str, Any], operations: int, 
         rates, cpu = dict[str, float](), dict[str, float]()
         for turn in range(repeats + 1):  # the first one brings the tables into the cache
             for name, store in stores.items():
-                asked = threads * (operations if turn else max(operations, 4 * result.n // threads))
-                wall_s, cpu_s = loops.run(store, name == US, result.n, threads, batch, asked // threads // BATCH * BATCH, turn)
+                each = max(operations, 0 if turn else 4 * result.n // threads) // BATCH * BATCH
+                wall_s, cpu_s = loops.run(store, name == US, result.n, threads, batch, each, turn)
                 if turn:
-                    rates[name] = max(rates.get(name, 0.0), asked / wall_s / 1e6)
-                    cpu[name] = min(cpu.get(name, float("inf")), cpu_s / asked * 1e9)
+                    rates[name] = max(rates.get(name, 0.0), threads * each / wall_s / 1e6)
+                    cpu[name] = min(cpu.get(name, float("inf")), cpu_s / (threads * each) * 1e9)
         result.rows.append(Row(what, threads, batch, rates, cpu))
 
 

@@ -13,6 +13,8 @@ import cffi
 from lsm import Keyspace
 from lsm.native import ffi, lib
 
+from .bench_kv import BenchFailed
+
 KEY, VALUE, BATCH = 16, 100, 100
 _SOURCE = Path(__file__).with_suffix(".c")
 _CDEF = """
@@ -31,10 +33,10 @@ class Loops:
     """The compiled loop. ``peer``: why it is without RocksDB, or nothing."""
 
     def __init__(self, folder: Path) -> None:
-        """RuntimeError without a C compiler, or where it refuses."""
+        """BenchFailed without a C compiler, or where it refuses."""
         compiler = (os.environ.get("CC") or "cc").split()
         if not shutil.which(compiler[0]):
-            raise RuntimeError(f"no C compiler: {compiler[0]!r} is not on the PATH; install gcc or set CC")
+            raise BenchFailed(f"no C compiler: {compiler[0]!r} is not on the PATH; install gcc or set CC")
         target = folder / "loops.so"
         parts = [*compiler, "-std=gnu11", "-O2", "-shared", "-fPIC", "-pthread", str(_SOURCE), "-o", str(target)]
         done = subprocess.run([*parts, "-DWITH_ROCKSDB", "-lrocksdb"], capture_output=True, text=True, check=False)
@@ -42,7 +44,7 @@ class Loops:
         if self.peer:
             done = subprocess.run(parts, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise RuntimeError(f"{_SOURCE.name} does not compile:\n{done.stderr}")
+                raise BenchFailed(f"{_SOURCE.name} does not compile:\n{done.stderr}")
         self.ffi = cffi.FFI()
         self.ffi.cdef(_CDEF + ("" if self.peer else _CDEF_ROCKS))
         self.lib: Any = self.ffi.dlopen(str(target))
@@ -57,16 +59,16 @@ class Loops:
         )
 
     def run(self, store: Any, ours: bool, pairs: int, threads: int, batch: int, operations: int, seed: int) -> tuple[float, float]:
-        """Return seconds by the clock and of processors. RuntimeError when an answer was wrong."""
+        """Return seconds by the clock and of processors. BenchFailed when an answer was wrong."""
         job = self.ffi.new("loop_job *")
         job.store, job.pairs, job.operations, job.seed = store, pairs, operations, seed
         job.threads, job.batch = threads, batch
         if ours:
             job.get, job.get_many = (self.ffi.cast("void *", _address(name)) for name in ("lsm_get", "lsm_get_many"))
         if self.lib.loop_run(job) != 0:
-            raise RuntimeError(f"{threads} threads could not be had")
+            raise BenchFailed(f"{threads} threads could not be had")
         if job.wrong:
-            raise RuntimeError(f"{job.wrong} of {threads * operations} answers were wrong")
+            raise BenchFailed(f"{job.wrong} of {threads * operations} answers were wrong")
         return float(job.wall_s), float(job.cpu_s)
 
     def of(self, space: Keyspace) -> Any:

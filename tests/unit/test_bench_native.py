@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import bench_native
+from experiments.bench_kv import BenchFailed
 from experiments.native_loops import Loops
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -29,11 +30,11 @@ def test_a_wrong_answer_is_noticed(tmp_path: Path, batch: int) -> None:
     loops = Loops(tmp_path)
     with bench_native._ours(tmp_path / "db", loops, 1_000) as store:
         loops.run(store, True, 1_000, 2, batch, 1_000, 1)
-        with pytest.raises(RuntimeError, match=r"[1-9]\d* of 2000 answers were wrong"):
+        with pytest.raises(BenchFailed, match=r"[1-9]\d* of 2000 answers were wrong"):
             loops.run(store, True, 2_000, 2, batch, 1_000, 1)  # half of them are not there
 
 
 def test_without_a_compiler_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(RuntimeError, match="no C compiler: 'no-such-compiler'"):
+    with pytest.raises(BenchFailed, match="no C compiler: 'no-such-compiler'"):
         Loops(tmp_path)
