@@ -28,7 +28,7 @@ from lsm.secondary.predicate import Leaf
 
 BATCH = 1000
 SOME, MANY = 10_000, 100  # hits of a value
-PROBES = 200
+PROBES, TURNS = 200, 9  # of the turns of a question the quickest counts
 WRITE_BUFFER = 8 << 20
 INTERSECTED = 10_000_000
 Row = dict[str, Any]
@@ -186,7 +186,7 @@ def _hits(table: Table, way: Way, result: Result) -> tuple[float, float]:
     with table.moment() as moment:
         moment.stack.search(index.id, index.type, queries[0])  # what is made once for all is made
         best, hits = math.inf, 0
-        for _ in range(3):
+        for _ in range(TURNS):
             start = time.thread_time()
             hits = sum(len(moment.stack.search(index.id, index.type, q)) for q in queries)
             best = min(best, time.thread_time() - start)
@@ -227,7 +227,7 @@ def _sqlite(way: Way, result: Result, folder: Path) -> dict[str, float]:
 def _sqlite_hits(db: sqlite3.Connection, way: Way, result: Result) -> tuple[float, float]:
     values = [q.values[0] for q in _questions(way, result.n, result.seed)]
     best, hits = math.inf, 0
-    for _ in range(3):
+    for _ in range(TURNS):
         start = time.thread_time()
         hits = sum(len(db.execute(f"select id from rows where {way.column} = ?", (v,)).fetchall()) for v in values)
         best = min(best, time.thread_time() - start)
@@ -247,7 +247,7 @@ def kernels(n: int, seed: int) -> dict[str, float]:
 
     def least(call: Callable[[], Any], count: int) -> float:
         best = math.inf
-        for _ in range(3):
+        for _ in range(TURNS):
             start = time.thread_time()
             call()
             best = min(best, time.thread_time() - start)
@@ -268,7 +268,7 @@ def intersection(seed: int, rows: int) -> float:
     views = [bitmap.open(bitmap.build(rng.integers(0, 100, rows).astype(">u2").view("V2"), np.arange(rows))) for _ in range(2)]
     keys = [int(v).to_bytes(2, "big") for v in range(PROBES // 2)]
     best = math.inf
-    for _ in range(3):
+    for _ in range(TURNS):
         start = time.thread_time()
         found = sum(len(views[0].equal(a) & views[1].equal(b)) for a, b in zip(keys, reversed(keys), strict=True))
         best = min(best, time.thread_time() - start)

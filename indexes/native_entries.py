@@ -14,7 +14,7 @@ from .native_rowset import NativeRowSet, Rows, as_rows, read_only, u8s, u64s
 
 LONGEST_KEY: int = lib.IDX_LONGEST_KEY
 _BATCH = 4096
-_FIRST_ROOM = 64
+_FIRST_ROOM, _RANGE_ROOM = 64, 256
 _U64S, _U64 = ffi.typeof("uint64_t[]"), ffi.typeof("uint64_t *")
 
 
@@ -225,11 +225,18 @@ class NativeOrdered:
         got: int = lib.idx_ordered_first(self._view, key, len(key))
         return got if got >= 0 else first_of(got, lib.idx_ordered_lookup, self._view, key, "an ordered segment")
 
-    def rows_at(self, start: int, stop: int) -> Rows:
-        """Return the row ids at these places, in the order of the keys."""
-        out = np.empty(max(0, stop - start), np.uint64)
-        told(lib.idx_ordered_rows(self._view, start, stop, u64s(out)), "an ordered segment")
-        return out
+    def range_rows(self, low: bytes | None, high: bytes | None, *, after_low: bool = False, with_high: bool = False) -> Rows:
+        """Return the row ids in the order of their keys; a row of several keys comes several times. O(log n + result)."""
+        a, b = ffi.NULL if low is None else key_of(low), ffi.NULL if high is None else key_of(high)
+        sizes = 0 if low is None else len(low), 0 if high is None else len(high)
+        room = _RANGE_ROOM
+        while True:
+            out = np.empty(room, np.uint64)
+            n = lib.idx_ordered_range(self._view, a, sizes[0], after_low, b, sizes[1], with_high, ffi.from_buffer(_U64S, out), room)
+            if 0 <= n <= room:
+                return out[:n]
+            told(min(n, 0), "an ordered segment")
+            room = n
 
     def lookup_many(self, keys: Keys) -> tuple[Rows, Rows]:
         """Return (ends, rows): the rows of key i are rows[ends[i]:ends[i + 1]]. The keys' cache misses overlap."""

@@ -39,10 +39,6 @@ class OrderedView(NativeOrdered):
         start, stop = self._places(low, high, after_low, with_high)
         return stop - start
 
-    def range_rows(self, low: bytes | None, high: bytes | None, *, after_low: bool = False, with_high: bool = False) -> Rows:
-        """Return the row ids in the order of their keys; a row of several keys comes several times."""
-        return self.rows_at(*self._places(low, high, after_low, with_high))
-
     def range(self, low: bytes | None, high: bytes | None, *, after_low: bool = False, with_high: bool = False) -> RowSet:
         """Return the row ids of the keys between as a set."""
         return RowSet(self.range_rows(low, high, after_low=after_low, with_high=with_high))

@@ -13,19 +13,6 @@
 #define IDX_INLINE static inline
 #endif
 
-/* The first 8 bytes of a key as a number that compares as they do, padded with zeros. */
-static inline uint64_t idx_prefix64(const uint8_t *key, size_t n) {
-    uint64_t v = 0;
-    if (n >= 8)
-        memcpy(&v, key, 8);
-    else if (n)
-        memcpy(&v, key, n);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    v = __builtin_bswap64(v);
-#endif
-    return v;
-}
-
 static inline uint32_t idx_load32(const uint8_t *p) {
     uint32_t v;
     memcpy(&v, p, sizeof v);
@@ -42,6 +29,18 @@ static inline uint64_t idx_load64(const uint8_t *p) {
     v = __builtin_bswap64(v);
 #endif
     return v;
+}
+
+static inline uint32_t idx_big32(const uint8_t *p) { return __builtin_bswap32(idx_load32(p)); }
+
+static inline uint64_t idx_big64(const uint8_t *p) { return __builtin_bswap64(idx_load64(p)); }
+
+/* The first 8 bytes of a key as a number that compares as they do, padded with zeros: loads that overlap, none of which leaves the key. */
+static inline uint64_t idx_prefix64(const uint8_t *key, size_t n) {
+    if (n >= 8) return idx_big64(key);
+    if (n >= 4) return (uint64_t)idx_big32(key) << 32 | (uint64_t)idx_big32(key + n - 4) << (64 - 8 * n);
+    if (n == 0) return 0;
+    return (uint64_t)key[0] << 56 | (uint64_t)key[n / 2] << (56 - 8 * (n / 2)) | (uint64_t)key[n - 1] << (64 - 8 * n);
 }
 
 static inline void idx_store32(uint8_t *p, uint32_t v) {

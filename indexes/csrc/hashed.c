@@ -46,9 +46,16 @@ static inline const uint8_t *read_record(const uint8_t *p, const uint8_t *end, r
 }
 
 static int read_rows(const record *r, uint64_t *out, uint64_t room) {
+    const uint64_t n = r->count < room ? r->count : room;
     const uint8_t *p = r->rows;
     uint64_t row = 0;
-    for (uint64_t i = 0; i < r->count && i < room; i++) {
+    for (uint64_t i = 0; i < n;) {
+        const uint64_t eight = n - i >= 8 && r->end - p >= 8 ? idx_load64(p) : UINT64_MAX;
+        if (!(eight & UINT64_C(0x8080808080808080))) { /* steps of a byte each, as in a list of many rows */
+            for (int k = 0; k < 8; k++) out[i + (uint64_t)k] = row += eight >> 8 * k & 0xFF;
+            i += 8, p += 8;
+            continue;
+        }
         const uint32_t w = r->end - p < 4 ? 0x8080 : idx_load32(p), two = w >> 7 & 1;
         uint64_t step =
             (w & 0x7F) | (w >> 1 & 0x3F80 & (0 - two)); /* one or two bytes, as nearly all are, without a branch between these */
@@ -56,7 +63,7 @@ static int read_rows(const record *r, uint64_t *out, uint64_t room) {
             p += 1 + two;
         else if (!(p = varint_get(p, r->end, &step)))
             return IDX_MALFORMED;
-        out[i] = row += step;
+        out[i++] = row += step;
     }
     return 0;
 }

@@ -71,44 +71,52 @@ static inline int order_of(const block *b, uint32_t i, const uint8_t *rest, size
     return c ? c : (size > n) - (size < n);
 }
 
-/* Up to 8 bytes as a number in their order; those past n are 0. */
-static inline uint64_t big_endian(const uint8_t *p, size_t n) {
-    uint64_t v = 0;
-    for (size_t i = 0; i < 8; i++) v = v << 8 | (i < n ? p[i] : 0);
-    return v;
+/* Suffix i of 1 to 8 bytes as a number in their order: 8 bytes from any suffix are within the block and its padding. */
+static inline uint64_t short_at(const block *b, uint32_t i) {
+    return idx_big64(b->suffixes + (size_t)i * b->suffix) >> (64 - 8 * b->suffix);
 }
+
+static inline int is_short(const block *b) { return b->form == 0 && b->suffix - 1 < 8; }
 
 /* The first suffix of 1 to 8 bytes that is >= (after: >) the rest of the key, compared as numbers. */
 static uint32_t place_short(const block *b, const uint8_t *rest, size_t n, int after) {
     const uint32_t width = b->suffix, shift = 64 - 8 * width;
-    uint64_t least = big_endian(rest, n < width ? n : width) >> shift;
+    uint64_t least = idx_prefix64(rest, n < width ? n : width) >> shift;
     if (n > width || (after && n == width)) { /* equal ones are before the place */
         if (least == UINT64_MAX >> shift) return b->n;
         least++;
     }
     uint32_t from = 0;
-    for (uint32_t left = b->n; left > 1; left -= left / 2) { /* 8 bytes from any suffix are within the block and its padding */
-        const uint64_t v = __builtin_bswap64(idx_load64(b->suffixes + (size_t)(from + left / 2 - 1) * width)) >> shift;
-        from += v < least ? left / 2 : 0;
-    }
-    return from + (__builtin_bswap64(idx_load64(b->suffixes + (size_t)from * width)) >> shift < least);
+    for (uint32_t left = b->n; left > 1; left -= left / 2) from += short_at(b, from + left / 2 - 1) < least ? left / 2 : 0;
+    return from + (short_at(b, from) < least);
 }
 
-/* The first entry of the block with a key >= (after: >) the given one. */
-static uint32_t place_in(const block *b, const uint8_t *key, size_t n, int after) {
-    const size_t least = n < b->shared_size ? n : b->shared_size;
-    const int c = least ? memcmp(b->shared, key, least) : 0;
-    if (c || n < b->shared_size) return c < 0 ? b->n : 0; /* a key that ends within the shared part is before all */
-    if (b->form == 0 && b->suffix - 1 < 8) return place_short(b, key + b->shared_size, n - b->shared_size, after);
+/* The first entry with a key >= (after: >) the given one, whose shared part is equal. */
+static uint32_t place_rest(const block *b, const uint8_t *rest, size_t n, int after) {
+    if (is_short(b)) return place_short(b, rest, n, after);
     uint32_t from = 0, to = b->n;
     while (from < to) {
         const uint32_t mid = (from + to) / 2;
-        if (order_of(b, mid, key + b->shared_size, n - b->shared_size) < after)
+        if (order_of(b, mid, rest, n) < after)
             from = mid + 1;
         else
             to = mid;
     }
     return from;
+}
+
+/* The first n bytes of the key against those of the block's shared part. */
+static inline int against_shared(const block *b, const uint8_t *key, size_t n) {
+    if (n > 8) return memcmp(b->shared, key, n);
+    const uint64_t ours = idx_prefix64(b->shared, n), theirs = idx_prefix64(key, n);
+    return (ours > theirs) - (ours < theirs);
+}
+
+/* The first entry of the block with a key >= (after: >) the given one. */
+static uint32_t place_in(const block *b, const uint8_t *key, size_t n, int after) {
+    const int c = against_shared(b, key, n < b->shared_size ? n : b->shared_size);
+    if (c || n < b->shared_size) return c < 0 ? b->n : 0; /* a key that ends within the shared part is before all */
+    return place_rest(b, key + b->shared_size, n - b->shared_size, after);
 }
 
 /* x when it holds, else 0; never a branch, which for searches would be guessed wrong half of the time. */
@@ -148,8 +156,8 @@ int idx_ordered_place(const idx_ordered *v, const uint8_t *key, size_t n, int af
     return place_from(v, block_of_rank(v, rank), rank, key, n, after, place);
 }
 
-int idx_ordered_rows(const idx_ordered *v, uint64_t from, uint64_t to, uint64_t *out) {
-    if (to > v->n) return IDX_MALFORMED;
+/* The row ids at the places from..to - 1. */
+static int rows_between(const idx_ordered *v, uint64_t from, uint64_t to, uint64_t *out) {
     while (from < to) {
         block b;
         if (enter(v, from / BLOCK, &b)) return IDX_MALFORMED;
@@ -157,6 +165,16 @@ int idx_ordered_rows(const idx_ordered *v, uint64_t from, uint64_t to, uint64_t 
         for (; i < b.n && from < to; i++, from++) *out++ = row_at(&b, i);
     }
     return 0;
+}
+
+int64_t idx_ordered_range(const idx_ordered *v, const uint8_t *low, size_t low_n, int after_low, const uint8_t *high, size_t high_n,
+                          int with_high, uint64_t *out, size_t room) {
+    uint64_t from = 0, to = v->n;
+    int failed = low ? idx_ordered_place(v, low, low_n, after_low, &from) : 0;
+    if (!failed && high) failed = idx_ordered_place(v, high, high_n, with_high, &to);
+    if (failed || to <= from) return failed;
+    if (to - from <= room) failed = rows_between(v, from, to, out);
+    return failed ? failed : (int64_t)(to - from);
 }
 
 /* Fetch a block into the cache. */
@@ -167,10 +185,17 @@ static inline void ask_for(const idx_ordered *v, uint64_t b) {
 
 /* The key's rows when they begin and end within block b, as nearly all do: how many; 0: look everywhere. */
 static uint32_t lookup_in(const block *b, const uint8_t *key, size_t n, uint64_t *out, size_t room) {
-    const uint32_t from = place_in(b, key, n, 0);
+    if (n < b->shared_size || against_shared(b, key, b->shared_size) != 0) return 0;
+    const uint8_t *rest = key + b->shared_size;
+    const size_t size = n - b->shared_size;
+    const uint32_t from = place_rest(b, rest, size, 0);
     uint32_t to = from;
-    if (from == b->n || n < b->shared_size || (b->shared_size && memcmp(b->shared, key, b->shared_size) != 0)) return 0;
-    while (to < b->n && order_of(b, to, key + b->shared_size, n - b->shared_size) == 0) to++;
+    if (is_short(b)) {
+        const uint64_t wanted = idx_prefix64(rest, size) >> (64 - 8 * b->suffix);
+        while (to < b->n && size == b->suffix && short_at(b, to) == wanted) to++;
+    } else {
+        while (to < b->n && order_of(b, to, rest, size) == 0) to++;
+    }
     if (to == b->n || to - from > room) return 0;
     for (uint32_t i = from; i < to; i++) out[i - from] = row_at(b, i);
     return to - from;
@@ -188,7 +213,7 @@ static int64_t lookup(const idx_ordered *v, uint64_t at, uint64_t rank, const ui
     int failed = place_from(v, at, rank, key, n, 0, &from);
     if (!failed) failed = place_from(v, at, rank, key, n, 1, &to);
     if (failed || to <= from) return failed;
-    if (to - from <= room) failed = idx_ordered_rows(v, from, to, out);
+    if (to - from <= room) failed = rows_between(v, from, to, out);
     return failed ? failed : (int64_t)(to - from);
 }
 

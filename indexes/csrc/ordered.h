@@ -38,8 +38,10 @@ int64_t idx_ordered_first(const idx_ordered *view, const uint8_t *key, size_t n)
 /* For m keys (bytes and offsets as in entries.h) one after the other; counts[i] rows of key i, *total of all, also when there was no room. */
 int idx_ordered_lookup_many(const idx_ordered *view, const uint8_t *bytes, const uint64_t *offsets, size_t m, uint64_t *counts,
                             uint64_t *out, size_t room, uint64_t *total);
-/* The row ids at the places from..to - 1. */
-int idx_ordered_rows(const idx_ordered *view, uint64_t from, uint64_t to, uint64_t *out);
+/* The row ids of the keys between, in the order of the keys, as far as there is room for all: how many. NULL: no bound; after_low: low
+ * itself is not among them, with_high: high is. */
+int64_t idx_ordered_range(const idx_ordered *view, const uint8_t *low, size_t low_n, int after_low, const uint8_t *high, size_t high_n,
+                          int with_high, uint64_t *out, size_t room);
 /* Entries at from..to - 1 in order, or from the last to the first. NULL: out of memory. */
 idx_cursor *idx_ordered_cursor(const idx_ordered *view, uint64_t from, uint64_t to, int backward);
 /* cdef:end */

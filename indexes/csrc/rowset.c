@@ -108,7 +108,10 @@ void sort_rows(uint64_t *rows, uint64_t *other, size_t n) {
 
 idx_rowset *idx_rowset_of(const uint64_t *rows, size_t n) {
     int sorted = 1;
-    for (size_t i = 1; i < n && sorted; i++) sorted = rows[i - 1] < rows[i];
+    size_t at = 1;
+    for (; at + 8 <= n && sorted; at += 8)
+        for (size_t i = at; i < at + 8; i++) sorted &= rows[i - 1] < rows[i];
+    for (; at < n && sorted; at++) sorted = rows[at - 1] < rows[at];
     if (sorted) return rowset_of_sorted(rows, n);
     uint64_t *copy = malloc(2 * n * sizeof *copy);
     if (!copy) return NULL;

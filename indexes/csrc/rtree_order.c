@@ -32,23 +32,46 @@ static inline double centre(const sorter *s, uint64_t at, int a) {
     return 0.25 * clamped(box[a]) + 0.25 * clamped(box[s->dims + a]);
 }
 
-/* Cells of eight centres to eight distances along the curve. */
+/* Of 11 bits in two dimensions, 7 in three, each in front of dims - 1 zeros. */
+IDX_INLINE void spread(int dims, lanes *v) {
+    lanes x = *v;
+    if (dims == 2) {
+        x = (x | x << 8) & 0x00FF00FF, x = (x | x << 4) & 0x0F0F0F0F, x = (x | x << 2) & 0x33333333, x = (x | x << 1) & 0x55555555;
+    } else {
+        x = (x | x << 16) & 0x030000FF, x = (x | x << 8) & 0x0300F00F, x = (x | x << 4) & 0x030C30C3, x = (x | x << 2) & 0x09249249;
+    }
+    *v = x;
+}
+
+/* Cells of eight centres to eight distances along the curve: `bits` an axis, 22 in two dimensions, 14 in three. */
 IDX_INLINE void along(int dims, int bits, uint32_t cells[RT_MOST_DIMS][LANES], uint64_t *keys) {
-    lanes x[RT_MOST_DIMS], turn = {0}, half[2] = {{0}, {0}};
+    lanes x[RT_MOST_DIMS], half[2];
     uint32_t out[2][LANES];
     memcpy(x, cells, sizeof x);
     for (int q = bits - 1; q > 0; q--) {
         const uint32_t below = (1u << q) - 1;
-        for (int a = 0; a < dims; a++) {
+        x[0] ^= -(x[0] >> q & 1) & below;
+#pragma GCC unroll 2
+        for (int a = 1; a < dims; a++) {
             const lanes set = -(x[a] >> q & 1), swap = (x[0] ^ x[a]) & below & ~set;
             x[0] ^= (set & below) | swap;
             x[a] ^= swap;
         }
     }
+#pragma GCC unroll 2
     for (int a = 1; a < dims; a++) x[a] ^= x[a - 1];
-    for (int q = bits - 1; q > 0; q--) turn ^= -(x[dims - 1] >> q & 1) & ((1u << q) - 1);
-    for (int q = bits - 1; q >= 0; q--)
-        for (int a = 0; a < dims; a++) half[q < bits / 2] = half[q < bits / 2] << 1 | ((x[a] ^ turn) >> q & 1);
+    lanes turn = x[dims - 1] >> 1; /* each bit is to be the parity of all above it */
+    turn ^= turn >> 1, turn ^= turn >> 2, turn ^= turn >> 4, turn ^= turn >> 8, turn ^= turn >> 16;
+    for (int h = 0; h < 2; h++) {
+        const int shift = h ? 0 : bits / 2;
+        half[h] = (lanes){0};
+#pragma GCC unroll 3
+        for (int a = 0; a < dims; a++) {
+            lanes bits_of = (x[a] ^ turn) >> shift & ((1u << bits / 2) - 1);
+            spread(dims, &bits_of);
+            half[h] |= bits_of << (dims - 1 - a);
+        }
+    }
     memcpy(out, half, sizeof out);
     for (int i = 0; i < LANES; i++) keys[i] = (uint64_t)out[0][i] << dims * bits / 2 | out[1][i];
 }
@@ -101,33 +124,45 @@ static void insertion(place *p, size_t n) {
     }
 }
 
-/* Not inlined: its counters would stand on the stack once for each turn of the recursion in arrange. */
-__attribute__((noinline)) static void radix(place *p, place *spare, size_t n) {
-    uint64_t start[DIGITS][1 << DIGIT] = {{0}};
+/* By the digits from `first` up to, not including, `end`; equal ones stay in order.
+ * Not inlined: its counters would stand on the stack once for each turn of the recursion in arrange. */
+__attribute__((noinline)) static void radix(place *p, place *spare, size_t n, int first, int end) {
+    uint64_t start[DIGITS / 2][1 << DIGIT] = {{0}};
     const uint64_t low = (1u << DIGIT) - 1;
     for (size_t i = 0; i < n; i++)
-        for (int d = 0; d < DIGITS; d++) start[d][p[i].key >> d * DIGIT & low]++;
+        for (int d = first; d < end; d++) start[d - first][p[i].key >> d * DIGIT & low]++;
     place *from = p, *to = spare;
-    for (int d = 0; d < DIGITS; d++) {
-        if (start[d][from->key >> d * DIGIT & low] == n) continue; /* all the same */
+    for (int d = first; d < end; d++) {
+        uint64_t *const at = start[d - first];
+        if (at[from->key >> d * DIGIT & low] == n) continue; /* all the same */
         for (uint64_t v = 0, sum = 0; v <= low; v++) {
-            const uint64_t here = start[d][v];
-            start[d][v] = sum, sum += here;
+            const uint64_t here = at[v];
+            at[v] = sum, sum += here;
         }
-        for (size_t i = 0; i < n; i++) to[start[d][from[i].key >> d * DIGIT & low]++] = from[i];
+        for (size_t i = 0; i < n; i++) to[at[from[i].key >> d * DIGIT & low]++] = from[i];
         place *swap = from;
         from = to, to = swap;
     }
     if (from != p) memcpy(p, from, n * sizeof *p);
 }
 
+/* By the upper half of the key, then what has the same by the lower half: as a rule a few at a time. */
+static void sort(place *p, place *spare, size_t n) {
+    if (n > BY_INSERTION) radix(p, spare, n, DIGITS / 2, DIGITS);
+    for (size_t i = 0, j; i < n; i = j) {
+        const uint64_t upper = p[i].key >> DIGITS / 2 * DIGIT;
+        for (j = i + 1; j < n && (n <= BY_INSERTION || p[j].key >> DIGITS / 2 * DIGIT == upper);) j++;
+        if (j - i > BY_INSERTION)
+            radix(p + i, spare, j - i, 0, DIGITS / 2);
+        else
+            insertion(p + i, j - i);
+    }
+}
+
 /* Every turn of the recursion works in one cell of the one before: an axis is halved at least 14 times, so it ends. */
 static void arrange(const sorter *s, place *p, size_t n) {
     if (n <= RT_FAN || !key(s, p, n)) return;
-    if (n <= BY_INSERTION)
-        insertion(p, n);
-    else
-        radix(p, s->spare, n);
+    sort(p, s->spare, n);
     for (size_t i = 0, j; i < n; i = j) {
         for (j = i + 1; j < n && p[j].key == p[i].key;) j++;
         if (j - i > RT_FAN) arrange(s, p + i, j - i);

@@ -23,9 +23,7 @@ def test_places_that_are_not_there() -> None:
             wrong()
     assert bits._union([], 1, 1).rows().tolist() == bits._union([], 2, 1).rows().tolist() == []
     view = ordered.open(ordered.build([b"a", b"b"], [1, 2]))
-    with pytest.raises(ValueError, match="malformed"):
-        view.rows_at(0, 3)
-    assert view.rows_at(1, 1).tolist() == [] and view.rows_at(0, 2).tolist() == [1, 2]
+    assert view.range_rows(b"b", b"a").tolist() == [] and view.range_rows(None, None).tolist() == [1, 2]
     assert [b.rows.tolist() for b in view.cursor(1, 99).batches()] == [[2]] and list(view.cursor(5, 1).batches()) == []
 
 
@@ -45,6 +43,46 @@ def test_rows_at_the_end_of_their_range() -> None:
     assert RowSet([0, top]).rows().tolist() == [0, top] and top in RowSet([top]) and RowSet([top]).rank(top) in (0, 1)
     view = bitsliced.open(bitsliced.build([-(2**63), 2**63 - 1, 0], [0, top, 5]))
     assert view.min() == -(2**63) and view.max() == 2**63 - 1 and view.sum() == -1
+
+
+@pytest.mark.parametrize("count", [7, 8, 9, 255, 256, 257, 3000])
+@pytest.mark.parametrize("most", [2, 128, 300, 1 << 20])
+def test_a_key_of_many_rows(count: int, most: int) -> None:
+    """Steps of one byte eight at a time, of two, of more, and all mixed; ranges of more rows than a first call has room for."""
+    rng = random.Random(count * most)
+    rows = sorted({rng.choice([1, rng.randrange(1, most)]) + i * most for i in range(count)})
+    for which in (ordered, hashed):
+        keys = [b"k"] * len(rows) + [b"l"]
+        view = which.open(which.build(keys, [*rows, 5]))
+        assert view.lookup(b"k").tolist() == rows and view.lookup(b"l").tolist() == [5]
+        ends, found = view.lookup_many([b"k", b"j", b"l"])
+        assert ends.tolist() == [0, len(rows), len(rows), len(rows) + 1] and found.tolist() == [*rows, 5]
+        if which is ordered:
+            assert view.range_rows(b"k", b"l").tolist() == rows and view.range_rows(None, None).tolist() == [*rows, 5]
+    assert RowSet(rows).rows().tolist() == rows and len(RowSet([*rows, *rows[::-1]])) == len(rows)
+
+
+@pytest.mark.parametrize("size", range(1, 18))
+def test_keys_of_every_length_share_and_differ(size: int) -> None:
+    """A block's shared part and what is behind it, from nothing to more than a word each."""
+    for shared in range(size + 1):
+        keys = [b"s" * shared + bytes([i]) * (size - shared) for i in range(1, 200, 2)]
+        view = ordered.open(ordered.build(keys, range(len(keys))))
+        unique = sorted({*keys})
+        for key in (
+            *unique,
+            b"s" * shared,
+            b"s" * (size + 1),
+            b"",
+            b"\xff",
+            b"s" * shared + b"\x04" * (size - shared),
+            unique[0] + b"\0",
+            unique[0][:-1],
+        ):
+            want = [i for i, k in enumerate(keys) if k == key]
+            assert view.lookup(key).tolist() == want, key
+            assert view.range_rows(None, key).tolist() == [i for i, k in enumerate(keys) if k < key], key
+            assert view.range_rows(key, None, after_low=True).tolist() == [i for i, k in enumerate(keys) if k > key], key
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -309,14 +309,15 @@ static void run_ordered(const uint8_t *p, size_t n) {
     int error;
     idx_ordered *v = idx_ordered_open(p, n, &error);
     if (!v) return;
-    uint64_t out[16], at = 0, count = idx_ordered_count(v);
+    uint64_t out[16], all[4096], at = 0, count = idx_ordered_count(v);
     idx_ordered_verify(v);
     for (int i = 0; i < N_KEYS; i++) {
         idx_ordered_place(v, KEYS[i], SIZES[i], i & 1, &at);
         idx_ordered_lookup(v, KEYS[i], SIZES[i], out, 16);
         idx_ordered_first(v, KEYS[i], SIZES[i]);
     }
-    if (count) idx_ordered_rows(v, count > 16 ? count - 16 : 0, count, out);
+    idx_ordered_range(v, NULL, 0, 0, NULL, 0, 0, all, 4096);
+    idx_ordered_range(v, KEYS[0], SIZES[0], 1, KEYS[1], SIZES[1], 1, all, 4096);
     drain(idx_ordered_cursor(v, 0, count < 4096 ? count : 4096, 0), n);
     drain(idx_ordered_cursor(v, 0, count < 64 ? count : 64, 1), n);
     idx_ordered_free(v);
