@@ -120,6 +120,7 @@ class Sketched:
 
     def __init__(self, load: Load, sizes: Bytes) -> None:
         self.load, self.sizes = load, sizes
+        self.chance = np.random.default_rng(7)
 
     def merge(self, inputs: Sequence[Sequence[Sketch]], shape: Shape) -> Outcome[Sketch]:
         """The union as expected, cut where outputs are full."""
@@ -136,7 +137,7 @@ class Sketched:
             kept = 1 - _ratio(held[DELETED], held[FRESH] + held[AGAIN])
             held = held * kept
             held[DELETED] = 0.0
-        tables = self._cut(edges, held, seq, shape)
+        tables = self._cut(edges, held, inputs, shape)
         out = sum(t.entries for t, _ in tables)
         return Outcome(tuple(tables), round(total), max(0, round(total) - out))
 
@@ -148,7 +149,7 @@ class Sketched:
         both[DELETED] = newer[DELETED] + older[DELETED] * (1 - covered)
         return both
 
-    def _cut(self, edges: Floats, held: Floats, seq: int, shape: Shape) -> list[tuple[TableInfo, Sketch]]:
+    def _cut(self, edges: Floats, held: Floats, inputs: Sequence[Sequence[Sketch]], shape: Shape) -> list[tuple[TableInfo, Sketch]]:
         entries, widths = held[FRESH] + held[AGAIN], edges[1:] - edges[:-1]
         logs, per_entry = self.sizes.of(shape.bits_per_key)
         each = np.interp(np.log10(np.maximum(_ratio(entries, widths), 1.0)), logs, per_entry)
@@ -160,11 +161,12 @@ class Sketched:
         counts = at[:, 1:] - at[:, :-1]
         keys, sizes = [_key(place) for place in places.tolist()], (bounds[1:] - bounds[:-1] + self.sizes.base).tolist()
         many, deleted = (np.rint(row).astype(np.int64).tolist() for row in (counts[FRESH] + counts[AGAIN], counts[DELETED]))
+        newest = _newest(inputs, places, self.chance)
         out: list[tuple[TableInfo, Sketch]] = []
         for i, n in enumerate(many):
             if n < 1 or keys[i] >= keys[i + 1]:
                 continue
-            number = shape.number + len(out)
+            number, seq = shape.number + len(out), newest[i]
             info = TableInfo(number, round(sizes[i]), n, deleted[i], keys[i], keys[i + 1], True, 1, seq, created=shape.now)
             out.append((info, Sketch(places[i : i + 2], counts[:, i : i + 1], seq)))
         return out
@@ -176,6 +178,28 @@ class Sketched:
         starts = [0.0, *sorted(set(np.interp(_places(shape.cuts), edges, upto).tolist()) - {0.0, end}), end] if end else [0.0]
         parts = [a + np.arange(0.0, b - a, most) for a, b in pairwise(starts)] or [upto[:0]]
         return np.append(np.concatenate(parts)[: shape.max_outputs], end)
+
+
+def _newest(inputs: Sequence[Sequence[Sketch]], places: Floats, chance: np.random.Generator) -> list[int]:
+    """The newest sequence number in each part between the places.
+
+    An input's newest entry is evenly somewhere in its range; a part without it has one that is older by as many writes as pass, by
+    chance, until one meets the part.
+    """
+    widths = np.maximum(places[1:] - places[:-1], 1e-18)
+    chances = chance.random((2, len(widths)))
+    best = np.zeros(len(widths))
+    for run in inputs:
+        starts, ends = (np.array([s.edges[i] for s in run]) for i in (0, -1))
+        seqs = np.array([s.seq for s in run], np.float64)
+        first, stop = np.searchsorted(ends, places[:-1], "right"), np.searchsorted(starts, places[1:], "left")
+        for back in range(int(max(stop - first, default=0))):
+            at = np.minimum(first + back, len(run) - 1)
+            shared = np.minimum(ends[at], places[1:]) - np.maximum(starts[at], places[:-1])
+            has = chances[0] < shared / (ends - starts)[at]
+            seq = seqs[at] - np.where(has, 0.0, np.floor(-np.log(1 - chances[1]) / np.maximum(shared, 1e-18)))
+            best = np.where(first + back < stop, np.maximum(best, seq), best)
+    return [int(seq) for seq in np.maximum(best, 1.0).tolist()]
 
 
 def _ratio(a: Floats, b: Floats) -> Floats:

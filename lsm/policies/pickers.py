@@ -224,7 +224,7 @@ class Oldest(Scored):
 class Coldest(Scored):
     """The table that was read least since it was made; reads are counted while this picker is chosen."""
 
-    kind, tie_break = "coldest", "oldest"
+    kind, tie_break = "coldest", "random"
     source = "Sarkar et al."
     counts_reads = True
 
@@ -235,7 +235,7 @@ class Coldest(Scored):
 class Largest(Scored):
     """The table with most bytes: the level is within its capacity again soonest."""
 
-    kind, tie_break = "largest", "smallest_key"
+    kind, tie_break = "largest", "random"
     source = "RocksDB, ByCompensatedSize"
     lasting = 0
 
@@ -246,7 +246,7 @@ class Largest(Scored):
 class TombstoneDensity(Scored):
     """The table with the largest share of tombstones; a range tombstone counts as one."""
 
-    kind, tie_break = "tombstone_density", "oldest"
+    kind, tie_break = "tombstone_density", "random"
     source = "Sarkar et al., TSD; Lethe, SIGMOD 2020"
     lasting = 0
 
@@ -257,7 +257,7 @@ class TombstoneDensity(Scored):
 class TombstoneDeadline(Scored):
     """The table with the oldest tombstone; one without any is last (Lethe's TSA)."""
 
-    kind, tie_break = "tombstone_deadline", "oldest"
+    kind, tie_break = "tombstone_deadline", "random"
     source = "Sarkar et al., TSA; Lethe, FADE"
     lasting = 0
 

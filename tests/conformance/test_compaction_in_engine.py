@@ -26,6 +26,7 @@ SMALL = {"size_ratio": 3, "level_base": 4096, "output_bytes": 1500, "l0_trigger"
 
 def opened(threads: int = 0, fs: Any = None, **compaction: Any) -> lsm.DB:
     options: dict[str, Any] = {"threads": threads, "write_buffer": 1 << 16, "buffer_entries": 20, "table": {"block_size": 256}}
+    options["stalls"] = {"slowdown_runs": 100, "stop_runs": 200}  # 25 flushes that the trigger `manual` leaves alone slow no write
     return lsm.open("/d", {**options, "compaction": {**SMALL, **compaction}}, fs=fs or recovery.memory())
 
 

@@ -82,6 +82,25 @@ def test_a_sketch_is_near_the_exact_run(layout: str, load: dict[str, Any]) -> No
         assert brief.stored_bytes == pytest.approx(exact.stored_bytes, rel=0.1)
 
 
+@pytest.mark.parametrize("picker", [kind for kind in lsm.PICKERS if kind not in ("round_robin", "random")])
+def test_pickers_see_in_a_sketch_what_they_see_in_a_tree(picker: str) -> None:
+    """Ages and sizes of sketched tables differ as those of real ones do. Were they equal, ties would decide, and cost tenfold."""
+    o = options("leveling", picker=picker)
+    exact = simulate(make_policy(o), o, Operations.drawn("fillrandom", 40_000)).counters
+    brief = sketch(make_policy(o), o, "fillrandom", 40_000).counters
+    assert brief.amplifications()["WA-noWAL"] == pytest.approx(exact.amplifications()["WA-noWAL"], rel=0.25)
+
+
+@pytest.mark.parametrize("picker", lsm.PICKERS)
+def test_without_reads_and_deletes_no_picker_goes_back_to_one_place(picker: str) -> None:
+    """Pickers whose scores are all alike then pick at random: by the least key they would rewrite the next level with every flush."""
+    written = {}
+    for kind in (picker, "random"):
+        o = options("leveling", picker=kind)
+        written[kind] = simulate(make_policy(o), o, Operations.drawn("fillrandom", 40_000)).counters.amplifications()["WA-noWAL"]
+    assert written[picker] < 1.5 * written["random"]
+
+
 @pytest.mark.parametrize("layout", sorted(lsm.LAYOUTS))
 def test_every_layout_runs_on_sketches(layout: str) -> None:
     o = options(layout, expire_bytes=1 << 21 if layout == "fifo" else 0)
