@@ -106,12 +106,26 @@ void sort_rows(uint64_t *rows, uint64_t *other, size_t n) {
     if (from != rows) memcpy(rows, from, n * sizeof *rows);
 }
 
+typedef uint64_t pair __attribute__((vector_size(16)));
+
+/* Whether each row is above the one before. */
+static int rising(const uint64_t *rows, size_t n) {
+    const pair all = {UINT64_MAX, UINT64_MAX};
+    pair rises[2] = {all, all}; /* the top bit: whether the row before, less the row, borrows */
+    size_t i = 1;
+    for (; i + 4 <= n; i += 4)
+        for (int k = 0; k < 2; k++) {
+            pair before, here;
+            memcpy(&before, rows + i + 2 * k - 1, sizeof before), memcpy(&here, rows + i + 2 * k, sizeof here);
+            rises[k] &= (~before & here) | (~(before ^ here) & (before - here));
+        }
+    int every = (rises[0][0] & rises[0][1] & rises[1][0] & rises[1][1]) >> 63;
+    for (; i < n; i++) every &= rows[i] > rows[i - 1];
+    return every;
+}
+
 idx_rowset *idx_rowset_of(const uint64_t *rows, size_t n) {
-    int sorted = 1;
-    size_t at = 1;
-    for (; at + 8 <= n && sorted; at += 8)
-        for (size_t i = at; i < at + 8; i++) sorted &= rows[i - 1] < rows[i];
-    for (; at < n && sorted; at++) sorted = rows[at - 1] < rows[at];
+    const int sorted = rising(rows, n);
     if (sorted) return rowset_of_sorted(rows, n);
     uint64_t *copy = malloc(2 * n * sizeof *copy);
     if (!copy) return NULL;

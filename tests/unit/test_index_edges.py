@@ -40,6 +40,8 @@ def test_rows_at_the_end_of_their_range() -> None:
         view = which.open(which.build([b"one", b"two", b"two", b"high"], [top, 5, top, 1 << 63]))
         assert view.first(b"one") == top and view.first(b"two") == 5 and view.first(b"high") == 1 << 63 and view.first(b"no") is None
         assert view.lookup(b"two").tolist() == [5, top]
+    for falling in ([top, 0], [5, 2**63 + 5, 3, 7], [top, 0, 1, 2, 3, 4], [0, 1, 2, 3, top, 5, 6, 7, 8]):
+        assert RowSet(falling).rows().tolist() == sorted(falling)
     assert RowSet([0, top]).rows().tolist() == [0, top] and top in RowSet([top]) and RowSet([top]).rank(top) in (0, 1)
     view = bitsliced.open(bitsliced.build([-(2**63), 2**63 - 1, 0], [0, top, 5]))
     assert view.min() == -(2**63) and view.max() == 2**63 - 1 and view.sum() == -1
