@@ -77,7 +77,7 @@ def make(package: str) -> FFI:
     preamble = "".join(f'#include "{h}"\n' for h in headers)
     preamble += f'static const char *{name}(void) {{ return "{stamp(package)}"; }}\n'
     ffi.cdef(f"const char *{package}_build_kind(void);")
-    preamble += f'static const char *{package}_build_kind(void) {{ return {json.dumps(kind())}; }}\n'
+    preamble += f"static const char *{package}_build_kind(void) {{ return {json.dumps(kind())}; }}\n"
     extra = shlex.split(os.environ.get("LSMLAB_CFLAGS", ""))
     if "--coverage" in extra:  # a process that may not end in the usual way has to write its counts itself
         ffi.cdef("void __gcov_dump(void); void __gcov_reset(void);")
