@@ -48,7 +48,8 @@ def bench(
 def _show(r: bench_secondary.Result) -> None:
     rows = [[name, *(f"{got[c]:,.2f}" if c in got else "–" for c in COLUMNS)] for name, got in r.ways.items()]
     title = (
-        f"{r.n:,} rows of 100 bytes, then {r.updates:,} updates; processor time of all threads; hits as row sets, before and after merging"
+        f"{r.n:,} rows of 100 bytes, then {r.updates:,} updates; processor time of all threads, the less of {bench_secondary.ROUNDS} "
+        "rounds; hits as row sets, before and after merging"
     )
     print_table(title, ["way", *(f"{c} {u}".strip() for c, u in zip(COLUMNS, UNITS, strict=True))], rows)
     goals = [[g["what"], f"≤ {g['goal']:g} {g['unit']}", f"{g['got']:.2f} {g['unit']}", "PASS" if g["pass"] else "FAIL"] for g in r.goals()]

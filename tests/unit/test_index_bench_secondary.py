@@ -26,7 +26,7 @@ def test_index_bench_measures_every_way(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(bench_secondary, "TURNS", 2)
     told: list[str] = []
     result = bench(list(WAYS), Result(2000, 1000, 1), tmp_path, told.append)
-    assert told == ["kernels", *(w.name for w in WAYS)]
+    assert told == ["kernels", *(f"{w.name} ({turn} of 2)" for turn in (1, 2) for w in WAYS)]
     for way in WAYS:
         got = result.ways[way.name]
         assert got["insert"] > 0 < got["update"]
