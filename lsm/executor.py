@@ -270,6 +270,8 @@ class Executor:
 
     def _next_plan(self, space: Keyspace, idle: bool) -> Plan | None:
         """Ask the policy. What it does against the rules ends its work, not that of the database: see `refuse`."""
+        if space.by_hand:
+            return None
         busy = self.busy.setdefault(space.name, set())
         held, plan = self.db.scrubber.tables | busy, None
         if space.name not in self.refused:

@@ -12,7 +12,7 @@ from .batch import BadRange, Batch, bytes_of
 from .codecs import CODECS
 from .collectors import Collector
 from .errors import BusyError, ClosedError
-from .manual import compact_range
+from .manual import by_hand, claim_range
 from .native import MAX_VALUE, MISSING, NEWEST, SEALED, SHORT, STALLED, Bucket, Table, TableSettings
 from .native_db import CoreCursor, CoreKeyspace, result_buffer
 from .native_memtables import builtin_memtable
@@ -64,6 +64,7 @@ class Keyspace:
         self.cursors: dict[int, bytes] = {}
         self.served: dict[int, int] = {}
         self.step, self.flush_span, self.dropped = 0, 0, False
+        self.by_hand = 0  # calls of `compact` that are about to claim what they merge: the policy is not asked
         self.rider: Rider | None = None
         slow = (make_put(self), make_get(self), self._get_many, self._range, make_delete(self), self._put_many)
         bound = self.core.bind(slow, lambda status: _after(self, status))
@@ -232,8 +233,12 @@ class Keyspace:
         start, stop = bounds(start, stop, None)
         if start is not None and stop is not None and start > stop:
             raise BadRange(f"compact from {start!r} to {stop!r}; allowed: start <= stop")
-        self.flush()
-        compact_range(self.db, self, start, stop)
+        with by_hand(self):
+            self.flush()
+            claimed = claim_range(self.db, self, start, stop)
+        if claimed is not None:
+            self.db.executor.compact(self, claimed)
+        self.db.executor.wait()
 
     def set_policy(self, policy: Any) -> None:
         """Use another compaction policy; arguments as of `DB.set_policy`."""

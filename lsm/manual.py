@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import BusyError
@@ -12,8 +14,24 @@ if TYPE_CHECKING:
     from .keyspace import Keyspace
 
 
-def compact_range(db: DB, space: Keyspace, start: bytes | None, stop: bytes | None) -> None:
-    """Merge all tables that overlap [start, stop], with what lies between, into the deepest level with tables."""
+@contextmanager
+def by_hand(space: Keyspace) -> Iterator[None]:
+    """Let the policy of a keyspace begin nothing meanwhile: else a merge by hand would write the same data a second time."""
+    lock = space.db.executor.lock
+    with lock:
+        space.by_hand += 1
+    try:
+        yield
+    finally:
+        with lock:
+            space.by_hand -= 1
+
+
+def claim_range(db: DB, space: Keyspace, start: bytes | None, stop: bytes | None) -> Plan | None:
+    """Claim a merge of all tables that overlap [start, stop], with what lies between, into the deepest level with tables; None without any.
+
+    Waits for merges under way. The caller sees to it that the policy begins none.
+    """
     if space.waits:
         raise BusyError(f"keyspace {space.name!r} belongs to a table that is not open; db.table({space.name!r}) opens it")
     db.executor.wait()
@@ -24,7 +42,7 @@ def compact_range(db: DB, space: Keyspace, start: bytes | None, stop: bytes | No
             t for t in space.version.tables().values() if t.overlaps(start if start is not None else t.smallest, _end(stop, t.largest))
         ]
         if not tables:
-            return
+            return None
         deepest = max(1, *(lv.number for lv in space.version.levels if lv.runs))
         while True:  # what lies between inputs and output must come along
             low, high = min(t.smallest for t in tables), max(t.largest for t in tables)
@@ -38,8 +56,7 @@ def compact_range(db: DB, space: Keyspace, start: bytes | None, stop: bytes | No
         plan = Plan(tuple(t.number for t in tables), deepest, "compact", new_run=left != 1)  # nothing that stays overlaps it
         validate(plan, space.version, frozenset())
         db.executor.claim(space, plan)
-    db.executor.compact(space, plan)
-    db.executor.wait()
+    return plan
 
 
 def _end(stop: bytes | None, largest: bytes) -> bytes:
