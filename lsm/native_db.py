@@ -316,6 +316,7 @@ class CoreCursor:
         self.space = space  # the environment must outlive the cursor
         self.handle = holding(out[0], lib.lsm_cursor_close, space.db.env)
         self._room, self._pairs = 0, 0
+        self._means = [24.0, 136.0]  # bytes of a key and of a value that there is room for, until there were some
         self._used, self._needed, self._error = ffi.new("size_t *"), ffi.new("size_t *"), e
 
     def _grow(self, pairs: int, room: int) -> None:
@@ -350,14 +351,31 @@ class CoreCursor:
 
     def columns(self, pairs: int) -> tuple[tuple[Words, Bytes], tuple[Words, Bytes]] | None:
         """Return the next chunk as two columns, keys and values: n + 1 offsets, and the bytes one after another. None at the end."""
-        n = self._fill(pairs, False, with_format=False)
+        ends = [np.zeros(pairs + 1, np.int64) for _ in range(2)]
+        data: list[Bytes] = [np.empty(int(mean * pairs) + 64, np.uint8) for mean in self._means]
+        n = 0
+        while True:
+            n = self._columns(n, pairs, ends, data)
+            if n == pairs or not self._needed[0]:
+                break
+            for i in (0, 1):  # as much for each pair as they have had so far, and the next one for sure
+                room = int(ends[i][n] / max(n, 1) * pairs * 1.05) + self._needed[0]
+                more = np.empty(max(room, data[i].size), np.uint8)
+                more[: ends[i][n]] = data[i][: ends[i][n]]
+                data[i] = more
         if not n:
             return None
-        lens = np.frombuffer(ffi.buffer(self._lens, 8 * n), np.uint32).reshape(-1, 2)
-        keys, values = ((offsets := _offsets(lens[:, i]), np.empty(int(offsets[-1]), np.uint8)) for i in (0, 1))
-        to = [ffi.from_buffer("uint8_t[]", data, require_writable=True) for _, data in (keys, values)]
-        lib.lsm_split_pairs(self._out, self._lens, n, *to)
-        return keys, values
+        self._means = [ends[i][n] / n * 1.05 for i in (0, 1)]
+        return (ends[0][: n + 1], data[0][: ends[0][n]]), (ends[1][: n + 1], data[1][: ends[1][n]])
+
+    def _columns(self, n: int, pairs: int, ends: list[Words], data: list[Bytes]) -> int:
+        """Fill columns on behind n pairs. Returns the pairs in them; what is needed for the next one is 0 at the end."""
+        to, buffers = ffi.new("lsm_columns *"), [ffi.from_buffer("uint8_t[]", d, require_writable=True) for d in data]
+        offsets = [ffi.from_buffer("int64_t[]", e, require_writable=True) for e in ends]
+        to.keys, to.values = buffers
+        to.keys_cap, to.values_cap = (d.size for d in data)
+        to.key_ends, to.value_ends = offsets
+        return check(lib.lsm_cursor_columns(self.handle, n, pairs, to, self._needed, self._error), self._error)
 
     def seek(self, key: bytes) -> None:
         """The next fill begins at the first key >= key (reverse: at the last key <= key)."""
@@ -366,12 +384,6 @@ class CoreCursor:
     def close(self) -> None:
         """Let go of what it holds."""
         ffi.release(self.handle)
-
-
-def _offsets(lens: Any) -> Words:
-    offsets = np.zeros(len(lens) + 1, np.int64)
-    np.cumsum(lens, out=offsets[1:])
-    return offsets
 
 
 __all__ = ["NEWEST", "CoreCursor", "CoreDB", "CoreKeyspace", "Mem", "result_buffer"]

@@ -125,6 +125,7 @@ static inline void step(lsm_block_iter *it) {
 }
 
 void lsm_block_next(lsm_block_iter *it) {
+    if (__builtin_expect(it->status != LSM_OK, 0)) return;
     it->n_past = 0;
     step(it);
 }

@@ -197,22 +197,35 @@ static int64_t range_fill(range *r, uint32_t most) {
     }
 }
 
-static int range_give(const range *r, int64_t n, PyObject *pairs) {
+static PyObject *pair_of(const char *at, Py_ssize_t kn, Py_ssize_t vn) {
+    PyObject *pair = PyTuple_New(2), *key = PyBytes_FromStringAndSize(at, kn), *value = PyBytes_FromStringAndSize(at + kn, vn);
+    if (!pair || !key || !value) {
+        Py_XDECREF(pair);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+        return NULL;
+    }
+    PyTuple_SetItem(pair, 0, key);
+    PyTuple_SetItem(pair, 1, value);
+    return pair;
+}
+
+/* Adds what was filled to the list of pairs; makes the list when there is none. */
+static int range_give(const range *r, int64_t n, PyObject **pairs) {
     const char *at = (const char *)r->data;
+    const int first = !*pairs;
+    if (first && !(*pairs = PyList_New((Py_ssize_t)n))) return -1;
     for (int64_t i = 0; i < n; i++) {
         const Py_ssize_t kn = r->lens[2 * i], vn = r->lens[2 * i + 1];
-        PyObject *key = PyBytes_FromStringAndSize(at, kn), *value = PyBytes_FromStringAndSize(at + kn, vn), *pair = PyTuple_New(2);
-        if (!key || !value || !pair) {
-            Py_XDECREF(key);
-            Py_XDECREF(value);
-            Py_XDECREF(pair);
-            return -1;
+        PyObject *pair = pair_of(at, kn, vn);
+        if (!pair) return -1;
+        if (first) {
+            PyList_SetItem(*pairs, (Py_ssize_t)i, pair); /* takes it */
+        } else {
+            const int failed = PyList_Append(*pairs, pair);
+            Py_DECREF(pair);
+            if (failed) return -1;
         }
-        PyTuple_SetItem(pair, 0, key);
-        PyTuple_SetItem(pair, 1, value);
-        const int failed = PyList_Append(pairs, pair);
-        Py_DECREF(pair);
-        if (failed) return -1;
         at += kn + vn;
     }
     return 0;
@@ -223,10 +236,10 @@ static PyObject *range_list(PyObject *self, const uint8_t *start, Py_ssize_t sn,
     lsm_keyspace *ks = space_of(self);
     range r;
     r.cursor = NULL, r.data = r.first, r.room = sizeof r.first, r.error.status = 0;
-    PyObject *pairs = PyList_New(0);
+    PyObject *pairs = NULL;
     int64_t n = 0;
     uint64_t left = limit;
-    int failed = !pairs;
+    int failed = 0;
     for (int more = left > 0; more && !failed;) {
         PyThreadState *saved = PyEval_SaveThread();
         if (!r.cursor) n = lsm_cursor_new(ks, UINT64_MAX, start, (size_t)sn, stop, (size_t)en, 0, 1, 0, &r.cursor, &r.error);
@@ -238,7 +251,7 @@ static PyObject *range_list(PyObject *self, const uint8_t *start, Py_ssize_t sn,
             r.cursor = NULL;
         }
         PyEval_RestoreThread(saved);
-        if (n > 0) failed = range_give(&r, n, pairs);
+        if (n > 0) failed = range_give(&r, n, &pairs);
     }
     if (n < 0) {
         if (!r.error.status) lsm_fail(&r.error, (int)n, "", 0, "out of memory");
@@ -249,7 +262,7 @@ static PyObject *range_list(PyObject *self, const uint8_t *start, Py_ssize_t sn,
     if (r.cursor) lsm_cursor_close(r.cursor);
     if (r.data != r.first) free(r.data);
     if (failed) Py_CLEAR(pairs);
-    return pairs;
+    return failed || pairs ? pairs : PyList_New(0);
 }
 
 /* A bound: bytes or None. 0 when it is something else. */

@@ -3,6 +3,7 @@
  *   forward: the first visible entry of a key decides; later (older) ones of the same key are passed by.
  *   reverse: entries of a key come oldest first; the last visible one decides, so its value is kept aside until the key changes.
  */
+#include "lsm/csrc/block.h"
 #include "lsm/csrc/db.h"
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@ struct lsm_cursor {
     lsm_db *db;
     lsm_super *super;
     lsm_iter *it;
+    lsm_block_iter *block; /* forward: the block that it stands in, stepped without the iterators around it; NULL: none */
     uint64_t snapshot;
     const lsm_tombs **tombs; /* those with ranges in them */
     uint32_t n_tombs;
@@ -153,6 +155,19 @@ void lsm_cursor_close(lsm_cursor *c) {
     lsm_db_unref(db);
 }
 
+/* After every move of the iterators themselves. Where one table or one run is all there is, its blocks show what it shows. */
+static void enter_block(lsm_cursor *c) { c->block = c->reverse ? NULL : lsm_iter_block(c->it); }
+
+static inline void step_forward(lsm_cursor *c) {
+    lsm_block_iter *b = c->block;
+    if (b && b->next < b->v.limit) {
+        lsm_block_next(b);
+        if (__builtin_expect(b->valid, 1)) return;
+    }
+    c->it->ops->next(c->it); /* goes on behind the block, or tells what is wrong with it */
+    enter_block(c);
+}
+
 static void place(lsm_cursor *c) {
     lsm_iter *it = c->it;
     if (!c->reverse) {
@@ -168,6 +183,7 @@ static void place(lsm_cursor *c) {
     }
     c->has_last = 0;
     c->placed = 1;
+    enter_block(c);
 }
 
 static inline int is_last(const lsm_cursor *c, const lsm_entry *e) {
@@ -177,8 +193,8 @@ static inline int is_last(const lsm_cursor *c, const lsm_entry *e) {
 /* Finds the next pair in direction forward into shown (which points into the iterator's entry). 1, 0 at the end, or an error. */
 static int find_forward(lsm_cursor *c) {
     lsm_iter *it = c->it;
-    for (; it->valid; it->ops->next(it)) {
-        const lsm_entry *e = &it->entry;
+    for (; it->valid; step_forward(c)) {
+        const lsm_entry *e = c->block ? &c->block->e : &it->entry;
         if (e->seq > c->snapshot || is_last(c, e)) continue;
         if (c->has_upper && lsm_compare_keys(e->key, e->key_len, c->upper, c->upper_len) >= 0) return 0;
         if (keep(&c->last, &c->last_cap, e->key, e->key_len) != LSM_OK) return LSM_NOMEM;
@@ -234,30 +250,46 @@ static char *put_number(char *p, uint64_t v) {
     return p;
 }
 
+/* Shows the next pair. 1, 0 at the end, or an error. */
+static inline int show(lsm_cursor *c, int keys_only) {
+    int status = 1;
+    if (!c->has_shown) status = c->failed ? c->failed : c->reverse ? find_reverse(c) : find_forward(c);
+    if (status != 1) {
+        if (status < 0) c->failed = status;
+        return status;
+    }
+    if (keys_only || (status = fetch(c)) == LSM_OK) return 1;
+    c->failed = status;
+    c->has_shown = 0;
+    return status;
+}
+
+static inline void shown(lsm_cursor *c) {
+    c->has_shown = 0;
+    if (!c->reverse) step_forward(c);
+}
+
+static int64_t told(lsm_cursor *c, int status, lsm_error *error) {
+    if (c->error.status)
+        *error = c->error;
+    else
+        lsm_fail(error, status, "", 0, status == LSM_NOMEM ? "out of memory" : "the scan failed");
+    return status;
+}
+
 int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, uint32_t *lens, char *format, size_t format_cap,
                         int keys_only, size_t *used, size_t *needed, lsm_error *error) {
     if (lsm_enter(c->db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
     size_t at = 0;
     uint32_t n = 0;
-    int64_t status = 0;
+    int status = 0, full = 0;
     char *f = format;
     if (!c->placed) place(c);
-    while (n < max) {
-        if (!c->has_shown) {
-            status = c->failed ? c->failed : c->reverse ? find_reverse(c) : find_forward(c);
-            if (status == 1 && !keys_only && (status = fetch(c)) == LSM_OK) status = 1;
-            if (status < 0) {
-                c->failed = (int)status;
-                c->has_shown = 0;
-            }
-            if (status != 1) break;
-        } else if (!keys_only && (status = fetch(c)) < 0) {
-            break;
-        }
+    while (n < max && (status = show(c, keys_only)) == 1) {
         size_t kn = c->shown.key_len, vn = keys_only ? 0 : c->shown.value_len;
         if (kn + vn > cap - at || (format && (size_t)(f - format) + 44 > format_cap)) {
             *needed = kn + vn;
-            status = n ? 0 : LSM_SHORT;
+            full = 1;
             break;
         }
         lsm_copy_short(out + at, c->shown.key, kn);
@@ -272,30 +304,39 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
             *f++ = 's';
         }
         n++;
-        c->has_shown = 0;
-        if (!c->reverse) c->it->ops->next(c->it);
+        shown(c);
     }
     if (format) *f = 0;
     *used = at;
     lsm_tally(c->db->env->ledger, LSM_N_SCAN_ENTRIES, n);
     lsm_leave(c->db);
-    if (status < 0 && status != LSM_SHORT && !n) {
-        if (c->error.status)
-            *error = c->error;
-        else
-            lsm_fail(error, (int)status, "", 0, status == LSM_NOMEM ? "out of memory" : "the scan failed");
-        return status;
-    }
-    return n ? (int64_t)n : status == LSM_SHORT ? LSM_SHORT : 0;
+    if (n) return n;
+    return status < 0 ? told(c, status, error) : full ? LSM_SHORT : 0;
 }
 
-void lsm_split_pairs(const uint8_t *packed, const uint32_t *lens, uint32_t n, uint8_t *keys, uint8_t *values) {
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t kn = lens[2 * i], vn = lens[2 * i + 1];
-        if (kn) memcpy(keys, packed, kn);
-        if (vn) memcpy(values, packed + kn, vn);
-        keys += kn, values += vn, packed += kn + vn;
+int64_t lsm_cursor_columns(lsm_cursor *c, uint32_t n, uint32_t max, const lsm_columns *to, size_t *needed, lsm_error *error) {
+    if (lsm_enter(c->db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
+    const uint32_t had = n;
+    size_t keys = (size_t)to->key_ends[n], values = (size_t)to->value_ends[n];
+    int status = 0;
+    *needed = 0;
+    if (!c->placed) place(c);
+    while (n < max && (status = show(c, 0)) == 1) {
+        const size_t kn = c->shown.key_len, vn = c->shown.value_len;
+        if (kn > to->keys_cap - keys || vn > to->values_cap - values) {
+            *needed = kn + vn;
+            break;
+        }
+        lsm_copy_short(to->keys + keys, c->shown.key, kn);
+        if (vn) memcpy(to->values + values, c->shown.value, vn);
+        n++;
+        to->key_ends[n] = (int64_t)(keys += kn);
+        to->value_ends[n] = (int64_t)(values += vn);
+        shown(c);
     }
+    lsm_tally(c->db->env->ledger, LSM_N_SCAN_ENTRIES, n - had);
+    lsm_leave(c->db);
+    return status < 0 && !n ? told(c, status, error) : n;
 }
 
 int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n, lsm_error *error) {
@@ -312,6 +353,7 @@ int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n, lsm_error *erro
             place(c);
         else
             it->ops->seek(it, key, n, LSM_SEQ_MAX);
+        enter_block(c);
     } else if (c->has_upper && lsm_compare_keys(key, n, c->upper, c->upper_len) >= 0) {
         place(c);
     } else { /* the last key <= key: before the shortest key behind it */

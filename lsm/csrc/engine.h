@@ -141,8 +141,14 @@ int lsm_cursor_new(lsm_keyspace *ks, uint64_t snapshot, const uint8_t *lower, si
  * of a Python struct format ("16s100s16s100s...") with its NUL. Returns the number of pairs (0 = end), LSM_SHORT (*needed bytes for the next pair) or an error. */
 int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, uint32_t *lens, char *format, size_t format_cap,
                         int keys_only, size_t *used, size_t *needed, lsm_error *error);
-/* Takes n pairs that a fill has packed apart: keys after keys, values after values; the rooms are as long as the sums of the lengths. */
-void lsm_split_pairs(const uint8_t *packed, const uint32_t *lens, uint32_t n, uint8_t *keys, uint8_t *values);
+typedef struct lsm_columns { /* keys after keys, values after values; pair i ends at ends[i + 1] in both, and ends[0] is 0 */
+    uint8_t *keys, *values;
+    size_t keys_cap, values_cap;
+    int64_t *key_ends, *value_ends;
+} lsm_columns;
+/* The next entries as columns, behind the first n that are there: up to max with those. Returns the pairs that are there then, or an error. *needed: 0 at the end and at
+ * max, else there is no room for the next pair, which has so many bytes. */
+int64_t lsm_cursor_columns(lsm_cursor *c, uint32_t n, uint32_t max, const lsm_columns *to, size_t *needed, lsm_error *error);
 int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n,
                     lsm_error *error); /* next fill begins at the first key >= key (reverse: last key <= key) */
 void lsm_cursor_close(lsm_cursor *c);

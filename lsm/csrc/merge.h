@@ -78,6 +78,8 @@ uint64_t lsm_bucket_take(lsm_bucket *b, uint64_t bytes, const int *stop);
 
 /* Iterator over the tables of one sorted run, opened one at a time. Holds references. */
 lsm_iter *lsm_run_iter(lsm_table *const *tables, size_t n, int level, int cause, int fill_cache, size_t readahead, lsm_error *error);
+/* The same as lsm_table_iter_block, of a run too. */
+struct lsm_block_iter *lsm_iter_block(lsm_iter *it);
 /* The same for who wants entries of the span only: tables whose range filter denies the span, or what is left of it behind a seek, are not
  * opened. It may end anywhere outside of the span. The span's bytes outlive it. */
 lsm_iter *lsm_run_iter_within(lsm_table *const *tables, size_t n, int level, int cause, int fill_cache, size_t readahead,

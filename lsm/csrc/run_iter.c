@@ -199,6 +199,12 @@ static run_iter *new_run_iter(lsm_table *const *tables, size_t n, int level, int
     return r;
 }
 
+struct lsm_block_iter *lsm_iter_block(lsm_iter *it) {
+    if (it->ops != &run_ops) return lsm_table_iter_block(it);
+    lsm_iter *open = ((run_iter *)it)->open;
+    return open ? lsm_table_iter_block(open) : NULL;
+}
+
 lsm_iter *lsm_run_iter(lsm_table *const *tables, size_t n, int level, int cause, int fill_cache, size_t readahead, lsm_error *error) {
     if (n == 0) return lsm_iter_empty();
     if (n == 1) return lsm_table_iter(tables[0], level, cause, fill_cache, readahead, error);

@@ -112,6 +112,10 @@ struct lsm_bucket;
 int lsm_table_verify(lsm_table *t, struct lsm_bucket *bucket, const int *stop, lsm_error *error);
 /* Iterator over all entries; level and cause are for the ledger. fill_cache 0: blocks read do not enter the cache. readahead: bytes fetched at once, 0 = a block. */
 lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, size_t readahead, lsm_error *error);
+/* The block in which an iterator of a table stands; NULL when it is of something else. Who steps it asks the iterator for nothing but the
+ * next move, which goes on from there. */
+struct lsm_block_iter;
+struct lsm_block_iter *lsm_table_iter_block(lsm_iter *it);
 
 /* Holds what an entry points into. Release exactly once; a zeroed pin is empty. */
 typedef struct lsm_pin {

@@ -110,6 +110,7 @@ static int enter_block(table_iter *it, uint32_t i) {
     if (lsm_block_view_init(&v, data, size) != LSM_OK)
         return stop(it, lsm_fail(it->base.error, LSM_CORRUPT, it->t->path, it->part->handles[i].offset, "the block does not parse"));
     lsm_block_iter_init(&it->block, &v);
+    if (it->t->cells && it->part == it->t->index) lsm_table_near(it->t, i + 1); /* a scan comes there next */
     return 1;
 }
 
@@ -229,12 +230,16 @@ static void iter_close(lsm_iter *base) {
     free(it);
 }
 
+static const lsm_iter_ops table_ops = {
+    LSM_ABI, sizeof(lsm_iter_ops), iter_first, iter_last, iter_seek, iter_seek_before, iter_next, iter_prev, iter_close,
+};
+
+lsm_block_iter *lsm_table_iter_block(lsm_iter *it) { return it->ops == &table_ops ? &((table_iter *)it)->block : NULL; }
+
 lsm_iter *lsm_table_iter(lsm_table *t, int level, int cause, int fill_cache, size_t readahead, lsm_error *error) {
-    static const lsm_iter_ops ops = {LSM_ABI,          sizeof ops, iter_first, iter_last, iter_seek,
-                                     iter_seek_before, iter_next,  iter_prev,  iter_close};
     table_iter *it = calloc(1, sizeof *it);
     if (!it) return NULL;
-    it->base.ops = &ops;
+    it->base.ops = &table_ops;
     it->base.error = error;
     it->t = t;
     it->why = (lsm_purpose){level, LSM_C_DATA, cause, fill_cache, NULL};
