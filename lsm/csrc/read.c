@@ -38,14 +38,19 @@ static inline uint64_t hash_for(hasher *h, const lsm_table *t, const uint8_t *ke
     return h->value;
 }
 
-/* One run, likewise; or an error. */
-static int ask_run(const lsm_version_run *r, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot, lsm_reader *by,
-                   found *out, lsm_error *e) {
+/* One run, likewise; or an error. likely: the key is here if anywhere, so its block's cell is asked for before the filter has answered: the
+ * lines of both come at the same time. */
+static int ask_run(const lsm_version_run *r, int likely, const uint8_t *key, size_t n, uint64_t prefix, hasher *h, uint64_t snapshot,
+                   lsm_reader *by, found *out, lsm_error *e) {
     lsm_table *t = lsm_run_find(r, key, n, prefix);
     if (!t) return LSM_NOT_FOUND;
     const lsm_tombs *tombs = r->has_tombs ? lsm_table_tombs(t) : NULL;
     uint64_t cover = tombs ? lsm_tombs_covering(tombs, key, n, snapshot) : 0;
-    int status = lsm_table_get_by(t, key, n, hash_for(h, t, key, n), snapshot, r->level, by, &out->entry, &out->pin, e);
+    const uint64_t hash = hash_for(h, t, key, n);
+    const uint32_t at = likely ? lsm_table_aim(t, key, n) : LSM_NO_ORDINAL;
+    int status = LSM_NOT_FOUND;
+    if (lsm_table_may_contain(t, hash, r->level, by))
+        status = lsm_table_get_aimed(t, at, NULL, key, n, snapshot, r->level, by, &out->entry, &out->pin, e);
     if (status < 0 || (status == LSM_OK && out->entry.seq > cover)) return status;
     if (!cover) return status;
     lsm_unpin(&out->pin);
@@ -57,7 +62,7 @@ static int ask_version(const lsm_version *v, const uint8_t *key, size_t n, uint6
     uint64_t prefix = lsm_key_prefix(key, n);
     hasher h = {0};
     for (uint32_t i = 0; v && i < v->n_runs; i++) {
-        int status = ask_run(&v->runs[i], key, n, prefix, &h, snapshot, by, out, e);
+        int status = ask_run(&v->runs[i], i + 1 == v->n_runs, key, n, prefix, &h, snapshot, by, out, e);
         if (status != LSM_NOT_FOUND) return status;
     }
     return LSM_NOT_FOUND;
@@ -258,7 +263,7 @@ static int group_ask_run(group *g, const lsm_version_run *r, hasher *h, const ui
         if (g->done[i] || !(tables[i] = lsm_run_find(r, g->keys[i], g->lens[i], prefixes[i]))) continue;
         int status = LSM_NOT_FOUND;
         if (r->has_tombs) {
-            status = ask_run(r, g->keys[i], g->lens[i], prefixes[i], &h[i], snapshot, by, &g->f[i], e);
+            status = ask_run(r, 0, g->keys[i], g->lens[i], prefixes[i], &h[i], snapshot, by, &g->f[i], e);
         } else {
             hashes[i] = hash_for(&h[i], tables[i], g->keys[i], g->lens[i]);
             which[n++] = i;

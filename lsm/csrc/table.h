@@ -147,8 +147,6 @@ int lsm_table_may_contain(lsm_table *t, uint64_t hash, int level, const lsm_read
 void lsm_table_may_contain_many(lsm_table *t, const uint64_t *hashes, uint32_t n, uint8_t *out, int level, const lsm_reader *by);
 int lsm_table_get_unfiltered(lsm_table *t, const uint8_t *key, size_t n, uint64_t snapshot, int level, lsm_reader *by, lsm_entry *out,
                              lsm_pin *pin, lsm_error *error);
-int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
-                     lsm_entry *out, lsm_pin *pin, lsm_error *error);
 /* The steps of a get in a batch, so that the memory that one look-up waits for is fetched while others go on: aim finds the block (or says
  * LSM_NO_ORDINAL) and asks for its cell, near asks for the block, hold brings it in and asks for the entry in it, get_aimed looks into it. */
 #define LSM_NO_ORDINAL UINT32_MAX

@@ -306,13 +306,8 @@ int lsm_table_get_aimed(lsm_table *t, uint32_t i, lsm_held *held, const uint8_t 
     return status;
 }
 
-int lsm_table_get_by(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_reader *by,
-                     lsm_entry *out, lsm_pin *pin, lsm_error *e) {
-    if (!lsm_table_may_contain(t, hash, level, by)) return LSM_NOT_FOUND;
-    return lsm_table_get_aimed(t, LSM_NO_ORDINAL, NULL, key, n, snapshot, level, by, out, pin, e);
-}
-
 int lsm_table_get(lsm_table *t, const uint8_t *key, size_t n, uint64_t hash, uint64_t snapshot, int level, lsm_entry *out, lsm_pin *pin,
                   lsm_error *e) {
-    return lsm_table_get_by(t, key, n, hash, snapshot, level, NULL, out, pin, e);
+    if (!lsm_table_may_contain(t, hash, level, NULL)) return LSM_NOT_FOUND;
+    return lsm_table_get_aimed(t, LSM_NO_ORDINAL, NULL, key, n, snapshot, level, NULL, out, pin, e);
 }
