@@ -368,13 +368,12 @@ def draw_all(records: Sequence[Record], names: Sequence[str] = ()) -> list[Plot]
 
 
 def save(plots: Sequence[Plot], folder: Path) -> list[Path]:
-    """Write each plot as <name>.png and close it."""
+    """Write each plot as <name>.png."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for plot in plots:
         path = folder / f"{plot.name}.png"
         plot.figure.savefig(path)
-        plt.close(plot.figure)
         paths.append(path)
     return paths
 

@@ -29,12 +29,15 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn plot. `caption` tells how to read it and what these data show."""
+    """A drawn plot, which pyplot need not keep any more. `caption` tells how to read it and what these data show."""
 
     name: str
     title: str
     caption: str
     figure: Figure
+
+    def __post_init__(self) -> None:
+        plt.close(self.figure)
 
 
 class Factors:
