@@ -275,7 +275,7 @@ def command(
     n: Annotated[int, typer.Option("--n", min=100, help="Entries.")] = 1_000_000,
     shape: Annotated[str, typer.Option("--shape", help="points, clusters or boxes.")] = "points",
     contestants: Annotated[str, typer.Option("--contestants", help="Names with commas between.")] = ",".join(CONTESTANTS),
-    repeats: Annotated[int, typer.Option("--repeats", min=1)] = 3,
+    repeats: Annotated[int, typer.Option("--repeats", min=1)] = 6,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
