@@ -293,6 +293,9 @@ def result_buffer(size: int = FIRST_ROOM) -> tuple[Any, Any, int, Any]:
     return out, ffi.buffer(out), size, ffi.new("size_t *")
 
 
+_MOST_MEAN = 256  # bytes of a key, or of a value, that a chunk of columns has room for: longer ones make shorter chunks
+
+
 class CoreCursor:
     """lsm_cursor: a scan's position, filled chunk by chunk."""
 
@@ -352,30 +355,24 @@ class CoreCursor:
     def columns(self, pairs: int) -> tuple[tuple[Words, Bytes], tuple[Words, Bytes]] | None:
         """Return the next chunk as two columns, keys and values: n + 1 offsets, and the bytes one after another. None at the end."""
         ends = [np.zeros(pairs + 1, np.int64) for _ in range(2)]
-        data: list[Bytes] = [np.empty(int(mean * pairs) + 64, np.uint8) for mean in self._means]
-        n = 0
-        while True:
-            n = self._columns(n, pairs, ends, data)
-            if n == pairs or not self._needed[0]:
-                break
-            for i in (0, 1):  # as much for each pair as they have had so far, and the next one for sure
-                room = int(ends[i][n] / max(n, 1) * pairs * 1.05) + self._needed[0]
-                more = np.empty(max(room, data[i].size), np.uint8)
-                more[: ends[i][n]] = data[i][: ends[i][n]]
-                data[i] = more
+        data: list[Bytes] = [np.empty(int(min(mean, _MOST_MEAN) * pairs) + 64, np.uint8) for mean in self._means]
+        n = self._columns(pairs, ends, data)
+        if not n and (needed := self._needed[0]):  # there is no room for the first pair
+            data = [np.empty(needed, np.uint8) for _ in range(2)]
+            n = self._columns(pairs, ends, data)
         if not n:
             return None
         self._means = [ends[i][n] / n * 1.05 for i in (0, 1)]
         return (ends[0][: n + 1], data[0][: ends[0][n]]), (ends[1][: n + 1], data[1][: ends[1][n]])
 
-    def _columns(self, n: int, pairs: int, ends: list[Words], data: list[Bytes]) -> int:
-        """Fill columns on behind n pairs. Returns the pairs in them; what is needed for the next one is 0 at the end."""
+    def _columns(self, pairs: int, ends: list[Words], data: list[Bytes]) -> int:
+        """Fill columns. Returns the pairs in them, fewer when there is no room for the next one; 0 at the end, where nothing is needed."""
         to, buffers = ffi.new("lsm_columns *"), [ffi.from_buffer("uint8_t[]", d, require_writable=True) for d in data]
         offsets = [ffi.from_buffer("int64_t[]", e, require_writable=True) for e in ends]
         to.keys, to.values = buffers
         to.keys_cap, to.values_cap = (d.size for d in data)
         to.key_ends, to.value_ends = offsets
-        return check(lib.lsm_cursor_columns(self.handle, n, pairs, to, self._needed, self._error), self._error)
+        return check(lib.lsm_cursor_columns(self.handle, pairs, to, self._needed, self._error), self._error)
 
     def seek(self, key: bytes) -> None:
         """The next fill begins at the first key >= key (reverse: at the last key <= key)."""

@@ -314,10 +314,10 @@ int64_t lsm_cursor_fill(lsm_cursor *c, uint32_t max, uint8_t *out, size_t cap, u
     return status < 0 ? told(c, status, error) : full ? LSM_SHORT : 0;
 }
 
-int64_t lsm_cursor_columns(lsm_cursor *c, uint32_t n, uint32_t max, const lsm_columns *to, size_t *needed, lsm_error *error) {
+int64_t lsm_cursor_columns(lsm_cursor *c, uint32_t max, const lsm_columns *to, size_t *needed, lsm_error *error) {
     if (lsm_enter(c->db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
-    const uint32_t had = n;
-    size_t keys = (size_t)to->key_ends[n], values = (size_t)to->value_ends[n];
+    uint32_t n = 0;
+    size_t keys = 0, values = 0;
     int status = 0;
     *needed = 0;
     if (!c->placed) place(c);
@@ -334,7 +334,7 @@ int64_t lsm_cursor_columns(lsm_cursor *c, uint32_t n, uint32_t max, const lsm_co
         to->value_ends[n] = (int64_t)(values += vn);
         shown(c);
     }
-    lsm_tally(c->db->env->ledger, LSM_N_SCAN_ENTRIES, n - had);
+    lsm_tally(c->db->env->ledger, LSM_N_SCAN_ENTRIES, n);
     lsm_leave(c->db);
     return status < 0 && !n ? told(c, status, error) : n;
 }

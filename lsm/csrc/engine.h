@@ -146,9 +146,8 @@ typedef struct lsm_columns { /* keys after keys, values after values; pair i end
     size_t keys_cap, values_cap;
     int64_t *key_ends, *value_ends;
 } lsm_columns;
-/* The next entries as columns, behind the first n that are there: up to max with those. Returns the pairs that are there then, or an error. *needed: 0 at the end and at
- * max, else there is no room for the next pair, which has so many bytes. */
-int64_t lsm_cursor_columns(lsm_cursor *c, uint32_t n, uint32_t max, const lsm_columns *to, size_t *needed, lsm_error *error);
+/* The next entries as columns. Returns their number, or an error. *needed: 0 at the end and at max, else there is no room for the next pair, which has so many bytes. */
+int64_t lsm_cursor_columns(lsm_cursor *c, uint32_t max, const lsm_columns *to, size_t *needed, lsm_error *error);
 int lsm_cursor_seek(lsm_cursor *c, const uint8_t *key, size_t n,
                     lsm_error *error); /* next fill begins at the first key >= key (reverse: last key <= key) */
 void lsm_cursor_close(lsm_cursor *c);

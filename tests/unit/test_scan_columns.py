@@ -68,3 +68,15 @@ def test_an_empty_database_has_no_batches() -> None:
     pytest.importorskip("pyarrow")
     with lsm.open("/empty", fs=recovery.memory(), threads=0) as db:
         assert list(db.scan_arrow()) == [] and list(db.scan_chunks()) == []
+
+
+@pytest.mark.parametrize("how", [{}, {"chunk": 1 << 20}])
+def test_batches_of_long_values_stay_small(how: dict[str, Any]) -> None:
+    """A chunk of the usual number of pairs, all as long as these, would be of 64 GiB."""
+    pytest.importorskip("pyarrow")
+    with lsm.open("/long", fs=recovery.memory(), threads=0) as db:
+        pairs = [(b"%02d" % i, bytes([i]) * (1 << 20)) for i in range(24)] + [(b"x", b"y" * (20 << 20))]
+        db.put_many(pairs)
+        batches = list(db.scan_arrow(**how))
+        assert of(batches) == pairs
+        assert len(batches) > 1 or how
