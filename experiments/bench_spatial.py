@@ -2,6 +2,8 @@
 
 All contestants live in one process and answer the same questions; each must find as many rows as the first did. They take turns inside
 every repeat, so that a slow minute of the machine hits all of them; times are this thread's on a processor, the least of the repeats.
+No peer sorts the rows of a window, so the growing tree is asked for them as found; what its sorted answers take is a column of its own.
+Segments always sort.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -28,6 +31,7 @@ Box = tuple[float, float, float, float]
 SEGMENT, RUNS, GROWN, PACKED, STATIC = "segment", "4 segments", "RTree", "RTree.bulk", "geoindex-rs"
 SHAPES = ("points", "clusters", "boxes")
 AREAS = {"window 1e-5": 1e-5, "window 1e-3": 1e-3, "window 1e-2": 1e-2}
+LARGEST, SORTED = "window 1e-2", "sorted 1e-2"
 NEAREST = 10
 
 
@@ -39,6 +43,7 @@ class Contestant:
     insert: Callable[[int, Box], Any] | None = None
     delete: Callable[[int, Box], Any] | None = None
     window: Callable[[Box], Any]
+    ordered: Callable[[Box], Any] | None = None  # rows sorted, where `window` gives them as found
     size = 0  # bytes, when known
 
 
@@ -50,6 +55,7 @@ class Ours(Contestant):
         self.batch = lambda boxes: len(tree.windows(boxes)[1])
         self.nearest = lambda x, y: len(tree.nearest((x, y), NEAREST)[0])
         if isinstance(tree, RTree):
+            self.window, self.ordered = partial(tree.window, ordered=False), tree.window
             self.insert, self.delete = tree.insert, tree.delete
 
 
@@ -220,6 +226,8 @@ def _ask(name: str, one: Contestant, result: Result, boxes: Boxes, fast: bool) -
         if abs(found - result.hits.setdefault(what, found)) > 1e-4 * found + 2:  # numbers on an edge are rounded
             raise RuntimeError(f"{name} finds {found} rows in 50 windows of {area}, others {result.hits[what]}")
         result.note(name, what, _clocked(lambda asked=asked: [one.window(box) for box in asked], len(asked)))  # type: ignore[misc]
+        if one.ordered and what == LARGEST:
+            result.note(name, SORTED, _clocked(lambda asked=asked, ordered=one.ordered: [ordered(box) for box in asked], len(asked)))  # type: ignore[misc]
         if one.batch and what == "window 1e-5":
             result.note(name, "batch 1e-5", _clocked(lambda windows=windows: one.batch(windows), len(windows)))  # type: ignore[misc]
     if one.nearest:
@@ -305,7 +313,7 @@ def command(
 
 
 def _show(result: Result) -> None:
-    measures = ["build", "bytes", *AREAS, "batch 1e-5", "nearest", "insert", "delete"]
+    measures = ["build", "bytes", *AREAS, SORTED, "batch 1e-5", "nearest", "insert", "delete"]
     rows = []
     for name, times in result.times.items():
         cells = [f"{1000 * times['build']:.0f}", *(f"{times[m]:.1f}" if m in times else "–" for m in measures[1:])]

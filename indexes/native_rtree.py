@@ -240,20 +240,23 @@ class Tree(Queries):
         """Do without the processor's vectors, as on other machines: the answers are the same. Before the first query."""
         lib.idx_rtree_portable(self._tree)
 
-    def window(self, box: Numbers) -> Rows:
-        """Return the rows with a box that intersects this one (touching counts). Bounds may be infinite."""
+    def window(self, box: Numbers, *, ordered: bool = True) -> Rows:
+        """Return the rows with a box that intersects this one (touching counts). Bounds may be infinite.
+
+        Without `ordered` the rows come as the tree holds them, each once: thousands that need no order, in half the time.
+        """
         box, hits = self._box(box), _borrow()
-        return self._rows(lib.idx_rtree_find(self._tree, INTERSECTS, box, hits.handle), hits, box)
+        return self._rows(lib.idx_rtree_find(self._tree, INTERSECTS, box, ordered, hits.handle), hits, box)
 
     def within(self, box: Numbers) -> Rows:
         """Return the rows with a box that lies wholly in this one."""
         box, hits = self._box(box), _borrow()
-        return self._rows(lib.idx_rtree_find(self._tree, WITHIN, box, hits.handle), hits, box)
+        return self._rows(lib.idx_rtree_find(self._tree, WITHIN, box, True, hits.handle), hits, box)
 
     def containing(self, box: Numbers) -> Rows:
         """Return the rows with a box in which this point or box lies wholly."""
         box, hits = self._box(box), _borrow()
-        return self._rows(lib.idx_rtree_find(self._tree, CONTAINS, box, hits.handle), hits, box)
+        return self._rows(lib.idx_rtree_find(self._tree, CONTAINS, box, True, hits.handle), hits, box)
 
     def count(self, box: Numbers) -> int:
         """Return how many rows `window` would, without making them: nodes wholly inside count as one step (unless rows repeat)."""

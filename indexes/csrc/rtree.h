@@ -84,7 +84,8 @@ typedef struct idx_rtree_part {
 /* The entries of all parts that do not hide; how many, or CHANGED when they could be more than cap. */
 int64_t idx_rtree_gather(const idx_rtree_part *parts, size_t n_parts, uint64_t *rows, double *boxes, uint64_t cap);
 
-int64_t idx_rtree_find(idx_rtree *tree, int what, const double *box, idx_hits *out);
+/* Without `ordered` the rows come as the tree holds them, unless a row has several boxes: a sort alone makes each come once. */
+int64_t idx_rtree_find(idx_rtree *tree, int what, const double *box, int ordered, idx_hits *out);
 int64_t idx_rtree_count_in(idx_rtree *tree, int what, const double *box, idx_hits *out);
 /* Many boxes: offsets (n + 1) into the rows. */
 int64_t idx_rtree_find_many(idx_rtree *tree, int what, const double *boxes, size_t n, uint64_t *offsets, idx_hits *out, size_t *bad);

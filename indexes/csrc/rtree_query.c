@@ -5,7 +5,7 @@
 
 typedef struct run {
     idx_rtree *t;
-    int what, counting;
+    int what, counting, as_found;
     rt_box box;
     double limit; /* square of the radius */
     idx_hits *out;
@@ -154,15 +154,16 @@ static int descend(run *r, uint64_t root) {
     return 0;
 }
 
-/* Run a query; its rows come sorted behind those that are there. The lock is held. */
+/* Run a query; its rows come behind those that are there, sorted unless they may come as found. The lock is held. */
 static int collect(run *r) {
     const size_t from = r->out->n;
     if (r->t->count && descend(r, r->t->root)) return IDX_RTREE_NO_MEMORY;
-    return rt_hits_sort(r->out, from, rt_repeats(r->t));
+    const int repeats = rt_repeats(r->t);
+    return r->as_found && !repeats ? 0 : rt_hits_sort(r->out, from, repeats);
 }
 
-int64_t idx_rtree_find(idx_rtree *t, int what, const double *box, idx_hits *out) {
-    run r = {.t = t, .what = what, .out = out};
+int64_t idx_rtree_find(idx_rtree *t, int what, const double *box, int ordered, idx_hits *out) {
+    run r = {.t = t, .what = what, .as_found = !ordered, .out = out};
     int wrong = rt_read_box(t->dims, box, 0, &r.box);
     if (wrong) return wrong;
     out->n = 0;

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import bench_spatial
-from experiments.bench_spatial import CONTESTANTS, GROWN, SEGMENT, STATIC, Contestant, Result, bench
+from experiments.bench_spatial import CONTESTANTS, GROWN, SEGMENT, SORTED, STATIC, Contestant, Result, bench
 from experiments.cli import app
 
 
@@ -19,7 +19,7 @@ def test_index_bench_runs_all_contestants(shape: str) -> None:
     result = bench(list(CONTESTANTS), Result(500, shape, 1, 1), told.append)
     assert set(result.times) | set(result.missing) == set(CONTESTANTS)
     assert all(times[what] > 0 for times in result.times.values() for what in ("build", *bench_spatial.AREAS))
-    assert {"insert", "delete", "nearest", "batch 1e-5", "bytes"} <= set(result.times[GROWN])
+    assert {"insert", "delete", "nearest", "batch 1e-5", "bytes", SORTED} <= set(result.times[GROWN])
     assert ("scipy" in result.missing) == (shape == "boxes")
     assert len(told) == len(CONTESTANTS) + len(result.times)
 

@@ -242,6 +242,21 @@ def test_index_rtree_large_answers_are_whole_and_sorted() -> None:
         assert 10_000 < len(some) < 30_000 and (np.diff(some.astype(np.int64)) > 0).all()
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_index_rtree_rows_as_found_are_the_same_rows_each_once(several: bool) -> None:
+    rng = np.random.default_rng(8)
+    rows, points = rng.permutation(5000), rng.random((5000, 2))
+    if several:
+        rows, points = np.concatenate([rows, rows[:900]]), np.concatenate([points, points[:900] + 1e-3])
+    tree = RTree()
+    for row, point in zip(rows.tolist(), points.tolist(), strict=True):
+        tree.insert(row, point)
+    for each in (tree, RTree.bulk(rows, points), open_segment(build(rows, points))):
+        as_found = each.window((0.1, 0.1, 0.9, 0.8), ordered=False)
+        assert np.sort(as_found).tolist() == each.window((0.1, 0.1, 0.9, 0.8)).tolist()
+        assert len(as_found) > 2000 and (as_found[1:] > as_found[:-1]).all() == several  # to be each once they must be sorted
+
+
 def test_index_rtree_one_far_box_does_not_spoil_the_order_of_the_rest() -> None:
     points = np.random.default_rng(4).random((20_000, 2))
     near = open_segment(build(np.arange(20_000), points))

@@ -402,7 +402,7 @@ static void run_rtree(const uint8_t *p, size_t n) {
         idx_hits *hits = idx_hits_new(small, distances);
         const double *asked = idx_rtree_dims(t) == 3 ? box3 : box;
         idx_rtree_part part = {t, NULL, 0};
-        idx_rtree_find(t, IDX_RTREE_INTERSECTS, asked, hits);
+        idx_rtree_find(t, IDX_RTREE_INTERSECTS, asked, 1, hits);
         idx_rtree_nearest(&part, 1, asked, 3, 1e9, hits);
         idx_hits_free(hits);
         idx_rtree_close(t);
