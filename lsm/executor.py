@@ -6,17 +6,16 @@ unlinked. A failure before the manifest record changes nothing; a failure of the
 
 from __future__ import annotations
 
-import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import collect
+from . import collect, flusher
 from .decisions import Decision
-from .errors import Cancelled, CorruptionError, Error, PlanRefused, ReadOnlyError, of_os
+from .errors import Cancelled, ClosedError, CorruptionError, Error, PlanRefused, ReadOnlyError, of_os
 from .manifest import Pending
 from .native import Job, JobInput, JobResult, Table
 from .native_db import NEWEST, Mem
@@ -25,35 +24,13 @@ from .options import triggers_of
 from .plan import Claim, Plan, Running, check_drop, cursor_of, edit_of, is_bottom, keeps_files, outputs_of, validate
 from .progress import Progress
 from .registry import SCHEDULERS
+from .shield import shielded
 from .stalls import admission, admission_of, limits
 from .version import Edit, TableInfo
 
 if TYPE_CHECKING:
     from .db import DB
     from .keyspace import Keyspace
-
-
-@contextmanager
-def shielded(job: Job | None = None) -> Iterator[None]:
-    """Hold Ctrl-C back until the end of the block, and cancel the job meanwhile. Only the main thread gets signals."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    pending = False
-
-    def later(_number: int, _frame: Any) -> None:
-        nonlocal pending
-        pending = True
-        if job is not None:
-            job.cancel()
-
-    signal.signal(signal.SIGINT, later)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if pending:
-            raise KeyboardInterrupt
 
 
 class Executor:
@@ -81,7 +58,8 @@ class Executor:
 
     def _workers(self) -> list[threading.Thread]:
         number = 0 if self.db.read_only else self.db.options.threads
-        return [threading.Thread(target=self._work, name=f"lsm-worker-{i}", daemon=True) for i in range(number)]
+        threads = [threading.Thread(target=self._work, name=f"lsm-worker-{i}", daemon=True) for i in range(number)]
+        return [*threads, threading.Thread(target=flusher.work, args=(self,), name="lsm-flusher", daemon=True)] if threads else []
 
     def restart(self) -> None:
         """Go on with new workers after `stop`, or after a failure ended them."""
@@ -94,14 +72,22 @@ class Executor:
             thread.start()
 
     def on_sealed(self) -> None:
-        """A memtable was sealed: do the work that is due, or wake those who will."""
-        if self.threads:
-            with self.lock:
+        """A memtable was sealed: do the work that is due, or wake those who will.
+
+        A writer does not wait for an install, which holds the lock while the manifest is synced: it does the rest when it is done.
+        """
+        if not self.threads:
+            self.drain()
+        elif self.lock.acquire(timeout=0.001):
+            try:
                 self._set_admission()
                 self._share()
                 self._announce()
+            finally:
+                self.lock.release()
         else:
-            self.drain()
+            self.asked += 1  # before due: see _work
+            self.due = True
 
     def after_write(self) -> None:
         """A write that is in the log sealed a memtable. When the log cannot go on, the next write is told: this one was done."""
@@ -128,12 +114,16 @@ class Executor:
                 pass
 
     def wait_for_room(self) -> None:
-        """Wait until writes are admitted again. Raises what stopped the background work."""
+        """Wait until writes are admitted again. Raises what stopped the background work, ClosedError also in a child that fork made."""
+        if self.db.closed:  # its copy of the lock may be held for ever
+            raise ClosedError("the database is closed")
         with self.lock:
+            told = False
             while self._set_admission() and not self.closing:
                 self.raise_error()
-                self._announce()
-                self.idle.wait(0.05)
+                if not told:
+                    self._announce()
+                told = self.idle.wait(0.05)
 
     def wait(self) -> None:
         """Wait until nothing is running and nothing is due."""
@@ -192,9 +182,12 @@ class Executor:
                 if worked and idle:
                     self.due = True  # it may have made something else due
                 elif not worked and not self.jobs and not self.flushing and not self.looking:
-                    self.due = self.asked != asked
+                    self.due = False
+                    if self.asked != asked:  # looked at last: on_sealed may count without the lock
+                        self.due = True
                 elif not worked:
-                    self.idle.wait(0.02)
+                    self.idle.wait(0.05)  # others are at work, and tell when they are done
+                    continue
                 self.idle.notify_all()
 
     def _idles(self) -> bool:
@@ -237,23 +230,27 @@ class Executor:
 
     # One piece of work
 
-    def step(self, space: Keyspace, idle: bool = False) -> bool:
-        """Flush if a memtable is sealed, else run one compaction if the policy wants one. True when something was done. idle: nobody waits.
+    def step(self, space: Keyspace, idle: bool = False, *, merges: bool = True) -> bool:
+        """Flush if a memtable is sealed, else (merges) run one compaction if the policy wants one. True when something was done.
 
-        Never in a database that was opened read-only: what recovery put into memtables stays there.
+        idle: nobody waits. Never in a database that was opened read-only: what recovery put into memtables stays there.
         """
         with self.lock:
             if space.dropped or self.closing or self.db.read_only:
                 return False
             if space.is_overdue():
                 space.core.seal()
-            mems = space.core.sealed() if space.name not in self.flushing else []
+            mems = space.core.sealed()[:1] if space.name not in self.flushing else []  # one by one: each lets writers go on
             if mems:
                 self.flushing.add(space.name)
+            elif not merges:
+                return False
             else:
                 plan = None if space.waits else self._next_plan(space, idle)
         try:
             if mems:
+                if self.threads:
+                    self.db.core.prepare_log()
                 self.flush(space, mems)
                 return True
         finally:
@@ -591,4 +588,4 @@ def _as_error(e: BaseException) -> BaseException:
     return e
 
 
-__all__ = ["NEWEST", "Executor", "shielded"]
+__all__ = ["NEWEST", "Executor"]

@@ -142,6 +142,10 @@ class CoreDB:
         e = new_error()
         check(lib.lsm_db_rotate_log(self.handle, e), e)
 
+    def prepare_log(self) -> None:
+        """Make the log segment that follows, if it is not there yet. What goes wrong is told when the segment's turn comes."""
+        lib.lsm_db_prepare_log(self.handle)
+
     def snapshot(self) -> int:
         """Hold and return the newest visible sequence number. MemoryError."""
         seq = int(lib.lsm_snapshot(self.handle))

@@ -306,7 +306,7 @@ class ScrubOptions:
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that a database can be told. threads=0: flushes and compactions run inline, deterministically.
+    """Everything that a database can be told. threads: those that compact, beside one that flushes; 0: both run inline, deterministically.
 
     memory: one budget for write buffers, filters and cache, shared by the arbiter, in place of `write_buffer` and `cache.capacity`.
     """

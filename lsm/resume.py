@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from . import manifest
 from .errors import ClosedError, ReadOnlyError
-from .executor import _as_error, shielded
+from .executor import _as_error
+from .shield import shielded
 
 if TYPE_CHECKING:
     from .db import DB

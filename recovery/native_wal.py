@@ -256,6 +256,15 @@ class WalWriter:
         """End the segment and begin another that can take a record of ``need`` payload bytes."""
         check(self._ops.rotate(self._open, number, need), self.directory)
 
+    def prepare(self, number: int) -> None:
+        """Make the segment of a later `rotate` to this number, from any thread. An error is this call's alone: the log goes on."""
+        check(self._ops.prepare(self._open, number), self.directory)
+
+    @property
+    def prepared(self) -> int:
+        """Number of the segment that waits for its turn; 0: none."""
+        return int(self._ops.prepared(self._open))
+
     @property
     def used(self) -> int:
         """Bytes of the current segment in use."""

@@ -222,6 +222,20 @@ void lsm_db_revive(lsm_db *db) {
     pthread_mutex_unlock(&db->write_lock);
 }
 
+void lsm_db_prepare_log(lsm_db *db) {
+    if (lsm_enter(db) != LSM_OK) return;
+    pthread_mutex_lock(&db->write_lock);
+    rec_wal *wal = atomic_load(&db->poison) ? NULL : db->wal;
+    if (wal) atomic_fetch_add(&db->syncing, 1);
+    pthread_mutex_unlock(&db->write_lock);
+    if (wal) {
+        db->wal_ops->prepare(
+            wal, lsm_db_take_numbers(db, 1)); /* when it fails, the next segment is made in its turn, and an error is told then */
+        atomic_fetch_sub(&db->syncing, 1);
+    }
+    lsm_leave(db);
+}
+
 int lsm_db_rotate_log(lsm_db *db, lsm_error *error) {
     if (lsm_enter(db) != LSM_OK) return lsm_fail(error, LSM_CLOSED, "", 0, "the database is closed");
     pthread_mutex_lock(&db->write_lock);

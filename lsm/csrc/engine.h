@@ -49,6 +49,7 @@ uint64_t lsm_db_log_time(lsm_db *db); /* the last time mark in the log, ns */
 int lsm_db_log_note(lsm_db *db, const uint8_t *data, size_t n, lsm_error *error); /* into the log at this place; without a log, nowhere */
 int lsm_db_sync(lsm_db *db, lsm_error *error); /* everything acknowledged is durable on return */
 int lsm_db_rotate_log(lsm_db *db, lsm_error *error); /* a new segment begins */
+void lsm_db_prepare_log(lsm_db *db); /* makes the segment that follows, so that the writer who needs it does not wait for the disk */
 void lsm_db_poison(lsm_db *db, int status, const char *why); /* read-only from now on */
 int lsm_db_status(lsm_db *db, lsm_error *out); /* LSM_OK, or why it is read-only */
 /* Resuming a read-only database, in this order: a log of its own for what comes, the old one is closed and never synced again; memtables sealed

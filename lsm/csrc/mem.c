@@ -40,7 +40,8 @@ const lsm_tombs *lsm_mem_tombs(const lsm_mem *m) { return m->tombs; }
 int lsm_rotate_locked(lsm_db *db, uint64_t need, lsm_error *e) {
     if (!db->wal) return LSM_OK;
     int slot = lsm_watch_begin(db->env->watch, LSM_W_LOG_SEGMENT);
-    int r = db->wal_ops->rotate(db->wal, lsm_db_take_numbers(db, 1), need);
+    const uint64_t ready = db->wal_ops->prepared(db->wal);
+    int r = db->wal_ops->rotate(db->wal, ready ? ready : lsm_db_take_numbers(db, 1), need);
     lsm_watch_end(db->env->watch, slot);
     if (r >= 0) return LSM_OK;
     lsm_db_poison(db, LSM_IO, r == -28 ? "no space for a new log segment" : "a new log segment could not be made");

@@ -5,7 +5,8 @@
 | slow_stop | slow down from `slowdown_runs` runs in level 0 on, stop at `stop_runs` | LevelDB, RocksDB |
 | debt_proportional | wait in proportion to the bytes to be merged; stop at `stop_bytes` | RocksDB, soft and hard pending bytes; bLSM |
 
-Both stop when more than `max_sealed` memtables wait for their flush.
+Both stop when more than `max_sealed` memtables wait for their flush, and delay by all of `slowdown_us_per_kib` when one more would do that
+(unless there is but one): many short waits in place of a long one.
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ class Admission(ABC):
         """Yield in words what slows writes down or stops them."""
         if load.sealed > load.options.max_sealed:
             yield f"{load.sealed} memtables wait for their flush; writes stop above {load.options.max_sealed}"
+        elif self.queue(load):
+            yield f"{load.sealed} memtables wait for their flush; writes slow down, and stop above {load.options.max_sealed}"
+
+    def queue(self, load: Load) -> float:
+        """Return the share of the delay that is due to memtables that wait."""
+        return float(load.sealed == load.options.max_sealed > 1)
 
 
 class SlowStop(Admission):
@@ -57,10 +64,8 @@ class SlowStop(Admission):
         slow, stop = limits(load.options)
         if load.sealed > load.options.max_sealed or load.level0_runs >= stop:
             return False, 0
-        if load.level0_runs < slow:
-            return True, 0
-        share = (load.level0_runs - slow + 1) / max(1, stop - slow)
-        return True, int(share * load.options.stalls.slowdown_us_per_kib * 1000)
+        share = max(0, load.level0_runs - slow + 1) / max(1, stop - slow)
+        return True, int(max(share, self.queue(load)) * load.options.stalls.slowdown_us_per_kib * 1000)
 
     def reasons(self, load: Load) -> Iterator[str]:
         yield from super().reasons(load)
@@ -84,7 +89,7 @@ class DebtProportional(Admission):
         if load.sealed > load.options.max_sealed or load.debt >= stop:
             return False, 0
         share = (load.debt - slow) / max(1, stop - slow)
-        return True, int(max(0.0, share) * s.slowdown_us_per_kib * 1000)
+        return True, int(max(0.0, share, self.queue(load)) * s.slowdown_us_per_kib * 1000)
 
     def reasons(self, load: Load) -> Iterator[str]:
         yield from super().reasons(load)

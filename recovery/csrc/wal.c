@@ -24,6 +24,9 @@ struct rec_wal {
     char *dir;
     rec_wal_config config;
     segment seg;
+    segment ready; /* under lock: made ahead, or being made while `preparing`; number 0 when there is none */
+    int preparing; /* under lock */
+    uint64_t newest; /* under lock: largest number of a segment that is there or being made */
     int mapped;
     uint8_t *window; /* of [window_lo, window_hi) of the segment, or NULL */
     uint64_t window_lo, window_hi;
@@ -63,13 +66,18 @@ static int path_of(const rec_wal *w, uint64_t number, char *out, size_t n) {
 
 /* ---- segments ---- */
 
+/* The size of a segment that can take a record of `need` bytes. */
+static uint64_t size_for(const rec_wal *w, uint64_t need) {
+    uint64_t overhead = WAL_HEADER + WAL_RECORD + WAL_END + (w->config.notes ? WAL_MARK : 0), size = w->config.segment_bytes;
+    if (size < need + overhead) size = need + overhead;
+    return (size + WAL_PAGE - 1) / WAL_PAGE * WAL_PAGE;
+}
+
 /* A new segment, its size, header and name durable (mode NONE: only the name, with the header still to be written by the caller). */
 static int make_segment(rec_wal *w, uint64_t number, uint64_t need, segment *out) {
     char path[4096];
-    uint64_t overhead = WAL_HEADER + WAL_RECORD + WAL_END + (w->config.notes ? WAL_MARK : 0), size = w->config.segment_bytes;
     if (need > UINT32_MAX) return -EFBIG;
-    if (size < need + overhead) size = need + overhead;
-    size = (size + WAL_PAGE - 1) / WAL_PAGE * WAL_PAGE;
+    const uint64_t size = size_for(w, need);
     int reserve = w->config.sync_mode != REC_SYNC_NONE, err = path_of(w, number, path, sizeof path);
     if (err) return err;
     rec_file *f;
@@ -88,6 +96,15 @@ static int make_segment(rec_wal *w, uint64_t number, uint64_t need, segment *out
     }
     *out = (segment){f, number, size, wal_seed(w->config.salt, number)};
     return 0;
+}
+
+/* A segment that nothing was written to goes. */
+static int discard_segment(rec_wal *w, segment s) {
+    char path[4096];
+    if (!s.number) return 0;
+    int closed = s.file->ops->close(s.file), err = path_of(w, s.number, path, sizeof path);
+    if (!err) err = w->fs->ops->unlink(w->fs, path);
+    return err ? err : closed;
 }
 
 static void start_segment(rec_wal *w, segment s) {
@@ -335,6 +352,15 @@ static int end_segment(rec_wal *w, uint64_t next, int sync) {
     return err ? err : closed;
 }
 
+static uint64_t wal_number(rec_wal *w) { return __atomic_load_n(&w->number, __ATOMIC_RELAXED); }
+
+static uint64_t wal_prepared(rec_wal *w) {
+    pthread_mutex_lock(&w->lock);
+    const uint64_t number = w->ready.number;
+    pthread_mutex_unlock(&w->lock);
+    return number;
+}
+
 static int remember_unsynced(rec_wal *w) {
     if (w->unsynced_n == w->unsynced_cap) {
         size_t cap = w->unsynced_cap ? w->unsynced_cap * 2 : 8;
@@ -346,16 +372,38 @@ static int remember_unsynced(rec_wal *w) {
     return 0;
 }
 
-static int wal_rotate(rec_wal *w, uint64_t number, uint64_t need) {
+static int wal_prepare(rec_wal *w, uint64_t number) {
     segment fresh = {0};
+    pthread_mutex_lock(&w->lock);
+    const int due = !dead(w) && !w->ready.number && number > w->newest; /* never between two, the older of which names the newer */
+    if (due) w->ready.number = w->newest = number, w->preparing = 1; /* from now on a rotate waits for it */
+    pthread_mutex_unlock(&w->lock);
+    if (!due) return 0;
+    int err = make_segment(w, number, 0, &fresh);
+    pthread_mutex_lock(&w->lock);
+    w->ready = fresh, w->preparing = 0;
+    pthread_cond_broadcast(&w->turn);
+    pthread_mutex_unlock(&w->lock);
+    return err;
+}
+
+static int wal_rotate(rec_wal *w, uint64_t number, uint64_t need) {
     int err = dead(w);
     if (err) return err;
     if (number <= w->seg.number) return -EINVAL;
     pthread_mutex_lock(&w->lock);
     take_turn(w);
+    while (w->preparing) pthread_cond_wait(&w->turn, &w->lock);
+    segment fresh = w->ready;
+    w->ready = (segment){0};
+    if (w->newest < number) w->newest = number;
     pthread_mutex_unlock(&w->lock);
+    if (fresh.number != number || fresh.capacity < size_for(w, need)) {
+        err = discard_segment(w, fresh); /* durable with the new name: else the end record might lead past it */
+        fresh = (segment){0};
+        if (!err) err = make_segment(w, number, need, &fresh);
+    }
     /* The new name is durable before the old segment names it: an end record that leads nowhere is damage. */
-    err = make_segment(w, number, need, &fresh);
     if (!err && !synced_mode(w)) err = remember_unsynced(w);
     if (!err) err = end_segment(w, number, synced_mode(w));
     if (err && fresh.file) fresh.file->ops->close(fresh.file);
@@ -376,6 +424,7 @@ static int wal_close(rec_wal *w) {
     pthread_mutex_lock(&w->lock);
     take_turn(w);
     pthread_mutex_unlock(&w->lock);
+    discard_segment(w, w->ready);
     int err = w->seg.file ? end_segment(w, 0, 1) : dead(w);
     pthread_cond_destroy(&w->turn);
     pthread_mutex_destroy(&w->lock);
@@ -403,6 +452,7 @@ static int wal_create(rec_fs *fs, const char *dir, uint64_t number, const rec_wa
     }
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->turn, NULL);
+    w->newest = number;
     w->last_sync_ns = fs->ops->now_ns(fs);
     w->time = config->last_time;
     start_segment(w, fresh);
@@ -411,7 +461,6 @@ static int wal_create(rec_fs *fs, const char *dir, uint64_t number, const rec_wa
 }
 
 static uint64_t wal_used(rec_wal *w) { return __atomic_load_n(&w->end, __ATOMIC_RELAXED); }
-static uint64_t wal_number(rec_wal *w) { return __atomic_load_n(&w->number, __ATOMIC_RELAXED); }
 static uint64_t wal_written(rec_wal *w) { return __atomic_load_n(&w->written, __ATOMIC_ACQUIRE); }
 static uint64_t wal_time(rec_wal *w) { return __atomic_load_n(&w->time, __ATOMIC_RELAXED); }
 static uint64_t wal_syncs(rec_wal *w) { return __atomic_load_n(&w->syncs, __ATOMIC_RELAXED); }
@@ -431,6 +480,8 @@ static const rec_wal_ops default_ops = {
     .close = wal_close,
     .note = wal_note,
     .time = wal_time,
+    .prepare = wal_prepare,
+    .prepared = wal_prepared,
 };
 
 const rec_wal_ops *rec_wal_default(void) { return &default_ops; }

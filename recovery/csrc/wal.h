@@ -19,7 +19,7 @@
  * crash leaves lost 512-byte sectors, which read as zeros, and records without crc); else it is a torn tail.
  *
  * Ownership: the caller owns rec_wal and ends it with close(). Threads: append and rotate are serialised by the caller;
- * sync_to may be called by many threads at once with append running (leader syncs for the queue).
+ * sync_to may be called by many threads at once with append running (leader syncs for the queue), prepare by one thread beside all.
  * Errors: 0 or -errno. After any failed write, sync or roll-over the log is dead: every later call returns the same error,
  * nothing is retried.
  */
@@ -28,7 +28,7 @@
 #include "fs.h"
 
 /* cdef:begin */
-#define REC_WAL_ABI 2
+#define REC_WAL_ABI 3
 
 enum rec_wal_type { REC_WAL_DATA = 1, REC_WAL_END = 2, REC_WAL_MARK = 3, REC_WAL_NOTE = 4 };
 
@@ -82,6 +82,10 @@ typedef struct rec_wal_ops {
     int (*close)(rec_wal *w); /* cuts the segment to its length, syncs it, frees w whatever happens */
     int (*note)(rec_wal *w, const void *data, size_t n); /* as append; -EINVAL without config.notes */
     uint64_t (*time)(rec_wal *w); /* the last mark, 0 when there is none */
+    /* Makes segment number ahead of its turn, so that a rotate to it finds the disk's work done. The log goes on when it cannot: an error
+     * is this call's alone. close removes a segment that no rotate has taken; a crash leaves an empty one at the end, which replay skips. */
+    int (*prepare)(rec_wal *w, uint64_t number);
+    uint64_t (*prepared)(rec_wal *w); /* the number of the segment that waits, 0 when there is none */
 } rec_wal_ops;
 
 /* What replay of one segment found. */

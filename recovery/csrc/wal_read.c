@@ -52,11 +52,14 @@ static const uint8_t *look(reader *r, uint64_t offset, uint64_t n, int *err) {
 
 /* Offset of the first byte in [from, to) that is not zero; to when there is none. */
 static uint64_t first_nonzero(reader *r, uint64_t from, uint64_t to, int *err) {
+    static const uint8_t blank[64];
     while (from < to) {
         uint64_t n = to - from < 65536 ? to - from : 65536;
         const uint8_t *p = look(r, from, n, err);
         if (!p) return to;
-        for (uint64_t i = 0; i < n; i++)
+        uint64_t i = 0;
+        while (i + 64 <= n && !memcmp(p + i, blank, 64)) i += 64; /* the end of a segment that was made for more is tens of megabytes */
+        for (; i < n; i++)
             if (p[i]) return from + i;
         from += n;
     }

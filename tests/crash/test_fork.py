@@ -11,6 +11,46 @@ import pytest
 import lsm
 from lsm.check import check
 
+STOPPED = """
+import os, threading
+import lsm, recovery
+
+db = lsm.open("/d", fs=recovery.memory(), threads=1, write_buffer=1 << 16)
+held, go, batch = threading.Event(), threading.Event(), lsm.Batch()
+batch.put(b"a", b"1")
+
+def hold():
+    with db.executor.lock:
+        db.default.core.admit(False, 0)
+        held.set()
+        go.wait()
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait()
+child = os.fork()
+if not child:
+    for call in (lambda: db.put(b"a", b"1"), lambda: db.delete(b"a"), lambda: db.put_many([(b"a", b"1")]), lambda: db.write(batch)):
+        try:
+            call()
+        except lsm.ClosedError:
+            continue
+        os._exit(3)
+    os._exit(7)
+assert os.waitpid(child, 0)[1] >> 8 == 7
+go.set()
+holder.join()
+db.put(b"b", b"1")
+db.close()
+"""
+
+
+def test_a_child_does_not_wait_until_its_parents_writes_go_on() -> None:
+    """It would wait for a lock that a thread holds which the child has not."""
+    done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 STORY = """
 import os, sys, threading
 import lsm

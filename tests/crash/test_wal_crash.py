@@ -21,14 +21,19 @@ def content(n: int) -> bytes:
     st.sets(st.integers(0, 60)),
     st.integers(0, 2**32),
     st.sampled_from(["process", "power", "random"]),
+    st.sets(st.integers(0, 60)),
 )
-def test_any_crash_leaves_a_prefix_with_all_that_was_acknowledged(sync: str, count: int, forced: set[int], seed: int, mode: str) -> None:
+def test_any_crash_leaves_a_prefix_with_all_that_was_acknowledged(
+    sync: str, count: int, forced: set[int], seed: int, mode: str, ahead: set[int]
+) -> None:
     fs = recovery.memory()
     fs.mkdir("/d")
     fs.sync_dir("/")
     log = recovery.WalWriter(fs, "/d", sync=sync, segment_bytes=8192, interval_ns=10**12)
     durable = 0
     for n in range(count):
+        if n in ahead:
+            log.prepare(log.number + 1)
         lsn = log.append(n, content(n))
         if sync == "group" and n % 3 == 0:
             log.sync_to(lsn)
