@@ -157,9 +157,8 @@ class DB(Care):
             raise NotADatabase(f"{path} is a file; a database is a directory")
         check_directory(fs, path, self.limits)
         if not self.read_only:
-            holder = f"pid {os.getpid()}"
             try:
-                self._lock = fs.lock(f"{path}/LOCK", holder)
+                self._lock = fs.lock(f"{path}/LOCK", f"pid {os.getpid()}")
             except recovery.LockHeld as e:
                 raise LockedError(path, e.holder) from None
 
@@ -497,17 +496,19 @@ class DB(Care):
 
     def sweep(self, *, logs: bool) -> None:
         """Unlink tables that nobody reads and, after a flush, log segments that nobody needs. A failure only delays it."""
-        live = self._live_files()
-        for name in self.core.take_dead():
-            if name not in live:
-                self.remove(name)
+        for name in self.unneeded(logs=logs):
+            self.remove(name)
+
+    def unneeded(self, *, logs: bool) -> list[str]:
+        """Return what `sweep` would unlink, under the lock under which the tree changes; dead tables are told once."""
+        names = sorted(set(self.core.take_dead()) - self._live_files())
         if logs and not isinstance(self.manifest, manifest.Pending):
             floor = self.manifest.log_floor  # durable: a power loss may undo some of the unlinks, and recovery must not look for the others
             with suppress(OSError):
                 budget = max(self.options.write_buffer, sum(lv.size for s in self.spaces.values() for lv in s.version.levels) // 20)
-                for n in self.holds.free_logs(recovery.log_numbers(self.fs, self.path), floor, budget):
-                    if self.archiver is None or not self.archiver.needs(n):
-                        self.remove(f"{n:06d}.log")
+                free = self.holds.free_logs(recovery.log_numbers(self.fs, self.path), floor, budget)
+                names += [f"{n:06d}.log" for n in free if self.archiver is None or not self.archiver.needs(n)]
+        return names
 
     def _live_files(self) -> set[str]:
         return {name for space in self.spaces.values() for name in space.file_names()}

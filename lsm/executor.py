@@ -563,10 +563,12 @@ class Executor:
                 space.value_files.pop(number).close()
             if flushed and db.archiver is not None:
                 db.archiver.poke()
-            db.sweep(logs=bool(flushed))
+            unneeded = db.unneeded(logs=bool(flushed))
             self._set_admission()
             self._share(bool(flushed))
             self.idle.notify_all()
+        for name in unneeded:  # a disk that is told of free blocks takes its time, and the lock is wanted
+            db.remove(name)
 
     def _record(self, space: Keyspace, edit: Edit, flushed: int) -> None:
         """Make an edit durable. A failure here leaves the database read-only: what is on disk is unknown."""

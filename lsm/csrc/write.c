@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SLEEP_FROM                                                                                                                         \
-    1000000 /* ns of delay saved up before a writer sleeps: few waits of a millisecond, not many of the least that there is */
+/* ns of delay saved up before a writer sleeps: few waits, so that of a thousand writes hardly one has to */
+#define SLEEP_FROM 4000000
 #define NOW_BYTES ((size_t)64 << 10) /* a write of more is better done without the interpreter's lock */
 #define NEAR 32 /* operations of a batch whose places in the memtable are sought side by side */
 #define PACKED_HEAD 16 /* of a packed record: seq u64 | length u32 | type u32 */

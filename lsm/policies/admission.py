@@ -5,8 +5,8 @@
 | slow_stop | slow down from `slowdown_runs` runs in level 0 on, stop at `stop_runs` | LevelDB, RocksDB |
 | debt_proportional | wait in proportion to the bytes to be merged; stop at `stop_bytes` | RocksDB, soft and hard pending bytes; bLSM |
 
-Both stop when more than `max_sealed` memtables wait for their flush, and delay by all of `slowdown_us_per_kib` when one more would do that
-(unless there is but one): many short waits in place of a long one.
+Both stop when more than `max_sealed` memtables wait for their flush. Before, many short waits in place of a long one: they delay by all of
+`slowdown_us_per_kib` when `max_sealed` wait and by two fifths of it when one less does, if that is two at least.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import ClassVar
 from ..options import Options
 from ..params import Param, parse
 from ..registry import ADMISSIONS
+
+_SECOND_LAST = 0.4
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Admission(ABC):
 
     def queue(self, load: Load) -> float:
         """Return the share of the delay that is due to memtables that wait."""
-        return float(load.sealed == load.options.max_sealed > 1)
+        left = load.options.max_sealed - load.sealed  # more may wait
+        return (1.0, _SECOND_LAST)[left] if left in (0, 1) and load.sealed > 1 else 0.0
 
 
 class SlowStop(Admission):
