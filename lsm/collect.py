@@ -173,4 +173,5 @@ def _run(executor: Executor, space: Keyspace, victims: tuple[int, ...], tables: 
             raise
         made = finished(executor, made, writer)
         edit = Edit(space.number, tuple(t.number for t in tables), tuple(added), values=made.values)
-        executor._install(space, edit, made)
+        with executor.changing():
+            executor._install(space, edit, made)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +49,9 @@ class Executor:
         self.progress: dict[str, Progress] = {}
         self.told: Callable[[str, Decision], None] | None = None  # hears a keyspace's name and what was done to its tree
         self.jobs: set[Job] = set()
+        self.unneeded: list[str] = []  # files to be removed when the lock is free
         self.error: BaseException | None = None
-        self.closing = False
-        self.due = False
+        self.closing = self.due = False
         self.looking = 0  # workers that are in a round over the keyspaces: what they do may not be installed yet
         self.asked = 0  # how often work was announced: what came while a worker looked is not what it looked at
         self.threads = self._workers()
@@ -339,6 +339,15 @@ class Executor:
                     claim = self.claims[name][inputs]
                     job.pause(scheduler.pauses(view, Running(claim.top, claim.bottom, 0), flushing))
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock over installs. The files that they leave without use go when it is free: a disk may take its time over each."""
+        with self.lock:
+            yield
+            unneeded, self.unneeded = self.unneeded, []
+        for name in unneeded:
+            self.db.remove(name)
+
     def flush(self, space: Keyspace, mems: list[Mem]) -> None:
         """Write sealed memtables, oldest first given, as one run of level 0."""
         db = self.db
@@ -353,7 +362,7 @@ class Executor:
         tables = [TableInfo.of(p, newest) for p in result.outputs]
         space.flush_span = max(space.flush_span, newest - db.state.flushed[space.number])
         made = self._ride(space, newest, result)
-        with self.lock:  # from the run's number on: another run may be installed until then
+        with self.changing():  # from the run's number on: another run may be installed until then
             edit = Edit(space.number, added=tuple((0, db.state.next_run, t) for t in tables), flushed_seq=newest, values=result.values)
             self._install(space, edit, result, flushed=len(mems), made=made)
             self.progress.pop(space.name, None)  # there is new data
@@ -414,7 +423,7 @@ class Executor:
                     cuts=plan.cuts,
                     plan=plan,
                 )
-                with self.lock:  # one hold for all: the run that the outputs join must not change in between
+                with self.changing():  # one hold for all: the run that the outputs join must not change in between
                     try:
                         validate(plan, space.version, frozenset())
                     except PlanRefused:  # a flush came between: a new run at level 0 would be newer than it
@@ -446,7 +455,7 @@ class Executor:
 
     def _drop(self, space: Keyspace, plan: Plan) -> None:
         """Let go of tables with what they hold: their files are unlinked, nothing is read or written."""
-        with self.lock:
+        with self.changing():
             try:
                 check_drop(plan, space.view())
             except PlanRefused:  # a snapshot was taken, or a table came to the keyspace, since it was planned
@@ -462,7 +471,7 @@ class Executor:
 
         True when it was so.
         """
-        with self.lock:
+        with self.changing():
             if not keeps_files(plan, space.version, space.options):
                 return False
             self._install(space, self._edit(space, plan, tables), None)
@@ -563,12 +572,10 @@ class Executor:
                 space.value_files.pop(number).close()
             if flushed and db.archiver is not None:
                 db.archiver.poke()
-            unneeded = db.unneeded(logs=bool(flushed))
+            self.unneeded += db.unneeded(logs=bool(flushed))
             self._set_admission()
             self._share(bool(flushed))
             self.idle.notify_all()
-        for name in unneeded:  # a disk that is told of free blocks takes its time, and the lock is wanted
-            db.remove(name)
 
     def _record(self, space: Keyspace, edit: Edit, flushed: int) -> None:
         """Make an edit durable. A failure here leaves the database read-only: what is on disk is unknown."""
