@@ -240,13 +240,13 @@ class Executor:
                 return False
             if space.is_overdue():
                 space.core.seal()
-            mems = space.core.sealed()[:1] if space.name not in self.flushing else []  # one by one: each lets writers go on
+            wanted = merges and not space.waits
+            plan = self._next_plan(space, idle) if wanted and self.threads else None  # before a flush, which has a thread of its own
+            mems = space.core.sealed()[:1] if plan is None and space.name not in self.flushing else []  # one by one: writers go on sooner
             if mems:
                 self.flushing.add(space.name)
-            elif not merges:
-                return False
-            else:
-                plan = None if space.waits else self._next_plan(space, idle)
+            elif wanted and not self.threads:
+                plan = self._next_plan(space, idle)
         try:
             if mems:
                 if self.threads:
@@ -261,9 +261,9 @@ class Executor:
                     self.idle.notify_all()
         if plan is not None:
             return self._merged(space, plan)
-        if collect.step(self, space):
+        if merges and collect.step(self, space):
             return True
-        return space.rider is not None and space.rider.step()
+        return merges and space.rider is not None and space.rider.step()
 
     def _next_plan(self, space: Keyspace, idle: bool) -> Plan | None:
         """Ask the policy. What it does against the rules ends its work, not that of the database: see `refuse`."""

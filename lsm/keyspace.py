@@ -233,6 +233,7 @@ class Keyspace:
         start, stop = bounds(start, stop, None)
         if start is not None and stop is not None and start > stop:
             raise BadRange(f"compact from {start!r} to {stop!r}; allowed: start <= stop")
+        self.db.check_writable()
         with by_hand(self):
             self.flush()
             claimed = claim_range(self.db, self, start, stop)

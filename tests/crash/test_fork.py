@@ -30,7 +30,8 @@ holder.start()
 held.wait()
 child = os.fork()
 if not child:
-    for call in (lambda: db.put(b"a", b"1"), lambda: db.delete(b"a"), lambda: db.put_many([(b"a", b"1")]), lambda: db.write(batch)):
+    for call in (lambda: db.put(b"a", b"1"), lambda: db.delete(b"a"), lambda: db.put_many([(b"a", b"1")]), lambda: db.write(batch),
+                 lambda: db.flush(), lambda: db.compact(), lambda: db.snapshot(), lambda: db.health, lambda: db.checkpoint("copy")):
         try:
             call()
         except lsm.ClosedError:

@@ -45,7 +45,7 @@ def held(monkeypatch: pytest.MonkeyPatch, method: str) -> Iterator[threading.Eve
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_memtable_is_flushed_while_every_worker_merges(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    options = {**TINY, "compaction": {"l0_trigger": 2}}
+    options = {**TINY, "compaction": {"l0_trigger": 2}, "stalls": {"slowdown_runs": 5000, "stop_runs": 10_000}}
     with lsm.open("/d", options, fs=recovery.memory(), threads=threads) as db, held(monkeypatch, "_merged") as merging:
         for i in range(100_000):
             db.put(b"%06d" % i, b"v")
