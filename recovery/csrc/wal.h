@@ -19,7 +19,7 @@
  * crash leaves lost 512-byte sectors, which read as zeros, and records without crc); else it is a torn tail.
  *
  * Ownership: the caller owns rec_wal and ends it with close(). Threads: append and rotate are serialised by the caller;
- * sync_to may be called by many threads at once with append running (leader syncs for the queue), prepare by one thread beside all.
+ * sync_to may be called by many threads at once with append running (leader syncs for the queue), prepare by any.
  * Errors: 0 or -errno. After any failed write, sync or roll-over the log is dead: every later call returns the same error,
  * nothing is retried.
  */

@@ -58,6 +58,23 @@ def test_a_memtable_is_flushed_while_every_worker_merges(monkeypatch: pytest.Mon
         until(lambda: len(db.version().levels[0].runs) > runs + 1)
 
 
+def test_a_worker_asks_the_policy_though_a_memtable_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else writers that keep it flushing let level 0 grow without a merge and without a stop."""
+    done: list[str] = []
+    with lsm.open("/d", TINY, fs=recovery.memory(), threads=1) as db:
+        with db.executor.lock, monkeypatch.context() as patch:  # the other threads stand still
+            patch.setattr(Executor, "_next_plan", lambda self, *args: done.append("plan"))
+            patch.setattr(Executor, "flush", lambda self, *args: done.append("flush"))
+            db.put(b"a", b"1")
+            db.default.core.seal()
+            assert db.executor.step(db.default)
+            assert done == ["plan", "flush"]
+            assert db.executor.step(db.default, merges=False)
+            assert done == ["plan", "flush", "flush"]
+        db.flush()
+        assert db.get(b"a") == b"1"
+
+
 def test_a_writer_that_seals_does_not_wait_for_an_install() -> None:
     with lsm.open("/d", TINY, fs=recovery.memory(), threads=2) as db:
         got, let_go = threading.Event(), threading.Event()
@@ -92,7 +109,8 @@ def test_nobody_spins_while_a_writer_waits_for_room(monkeypatch: pytest.MonkeyPa
             assert writer.is_alive()
             assert len(rounds) < 200, "4 workers that look 20 times a second, not thousands of times"
         writer.join()
-    assert sum(1 for _ in lsm.open("/d", fs=db.fs)) == 200
+    with lsm.open("/d", fs=db.fs) as again:
+        assert sum(1 for _ in again) == 200
 
 
 @pytest.mark.parametrize("rule", lsm.ADMISSIONS)
