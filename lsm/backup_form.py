@@ -15,14 +15,14 @@ _NAMES = {"backup": re.compile(r"[0-9]{6,18}"), "segment": re.compile(r"[0-9a-f]
 _U63, _SEQ = range(LARGEST), range(1 << 56)
 
 
-def _object(value: Any, where: str) -> None:
+def _object(value: Any) -> None:
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{40}", value):
-        raise Bad(f"{where} is {value!r:.40}; allowed: 40 hexadecimal digits")
+        raise Bad(f"is {value!r:.40}; allowed: 40 hexadecimal digits")
 
 
-def _manifest(value: Any, where: str) -> None:
+def _manifest(value: Any) -> None:
     if not isinstance(value, dict):
-        raise Bad(f"{where} is {value!r:.40}; allowed: an object")
+        raise Bad(f"is {value!r:.40}; allowed: an object")
     manifest_form.check_records([value])
 
 

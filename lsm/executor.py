@@ -323,9 +323,8 @@ class Executor:
 
     def running(self, space: Keyspace) -> tuple[Running, ...]:
         """Return the compactions of a keyspace under way."""
-        sizes = {n: t.size for n, t in space.version.tables().items()}
-        claims = self.claims.get(space.name, {})
-        return tuple(Running(c.top, c.bottom, sum(sizes.get(n, 0) for n in inputs)) for inputs, c in claims.items())
+        tables, claims = space.version.tables(), self.claims.get(space.name, {})
+        return tuple(Running(c.top, c.bottom, sum(tables[n].size for n in inputs if n in tables)) for inputs, c in claims.items())
 
     def _pace(self, space: Keyspace) -> None:
         """Let the scheduler stop running compactions, or let them go on: asked whenever something begins or ends."""

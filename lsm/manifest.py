@@ -25,6 +25,7 @@ from recovery import FileSystem, crc32c, mask
 
 from . import manifest_form, stored_json
 from .errors import CorruptionError, NotADatabase
+from .grown import GrownTree
 from .version import Edit, TableInfo, ValueInfo, Version
 
 FORMAT = 1
@@ -81,6 +82,10 @@ class State:
     def apply(self, edit: Edit) -> None:
         """Apply an edit to its keyspace."""
         self.versions[edit.keyspace] = self.versions[edit.keyspace].apply(edit)
+        self.count(edit)
+
+    def count(self, edit: Edit) -> None:
+        """Take over what an edit says besides tables."""
         for _, run, _ in edit.added:
             self.next_run = max(self.next_run, run + 1)
         if edit.flushed_seq is not None:
@@ -345,31 +350,45 @@ def state_of(rows: list[dict[str, Any]], path: str) -> State:
 def _replay(rows: list[dict[str, Any]]) -> State:
     """Return the state that manifest records lead to. ValueError, KeyError, TypeError or IndexError when they contradict each other."""
     manifest_form.check_records(rows)
-    first = rows[0]
+    first, trees = rows[0], dict[int, GrownTree]()
     state = State(int(first["database"], 16))
     state.timeline = int(first.get("timeline", "0"), 16)
+
+    def grow(edit: Edit) -> None:
+        trees[edit.keyspace].add(edit)
+        state.count(edit)
+
     for row in first["keyspaces"]:
         state.add_keyspace(row["id"], row["name"], row["options"])
+        trees[row["id"]] = GrownTree()
         added = [(lv, run, TableInfo.from_row(t)) for lv, runs in enumerate(row["levels"]) for run, ts in reversed(runs) for t in ts]
-        state.apply(Edit(row["id"], (), tuple(added), row["flushed"], row.get("attached"), _values(row)))
+        grow(Edit(row["id"], (), tuple(added), row["flushed"], row.get("attached"), _values(row)))
     state.next_keyspace = first["next_keyspace"]
     for row in rows:
         for edit in edits_of(row):
-            state.apply(edit)
+            grow(edit)
         if "create" in row:
             state.add_keyspace(row["create"]["id"], row["create"]["name"], row["create"]["options"])
+            trees[row["create"]["id"]] = GrownTree()
         if "set" in row and row["set"]["id"] in state.options:
             state.options[row["set"]["id"]] = row["set"]["options"]
         if "drop" in row:
             for number in row["drop"] if isinstance(row["drop"], list) else [row["drop"]]:
                 state.drop_keyspace(number)
-        state.closed = row.get("close")
-        state.no_log = bool(row.get("no_log", False))
-        for name in ("next_file", "last_seq", "log_floor", "next_run"):
-            setattr(state, name, int(row[name]))
-        state.last_time = max(state.last_time, int(row.get("last_time", 0)))
-        state.unshipped = [(int(n), int(size)) for n, size in row.get("unshipped", ())]
+                trees.pop(number, None)
+        _take_counters(state, row)
+    state.versions = {number: tree.version() for number, tree in trees.items()}
     return state
+
+
+def _take_counters(state: State, row: Mapping[str, Any]) -> None:
+    """What a record says of the whole database."""
+    state.closed = row.get("close")
+    state.no_log = bool(row.get("no_log", False))
+    state.next_file, state.last_seq = int(row["next_file"]), int(row["last_seq"])
+    state.log_floor, state.next_run = int(row["log_floor"]), int(row["next_run"])
+    state.last_time = max(state.last_time, int(row.get("last_time", 0)))
+    state.unshipped = [(int(n), int(size)) for n, size in row.get("unshipped", ())]
 
 
 def _values(row: Mapping[str, Any]) -> tuple[ValueInfo, ...]:

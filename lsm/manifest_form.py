@@ -5,36 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from .native import MAX_KEY
-from .stored_json import LARGEST, Bad, check
+from .stored_json import LARGEST, Bad, check, match
 
 _U32, _U63, _SEQ = range(1 << 32), range(LARGEST), range(1 << 56)
 _LEVEL = range(64)
 
 
-def _key(value: Any, where: str) -> None:
+def _key(value: Any) -> None:
     if not isinstance(value, str) or len(value) > 2 * MAX_KEY:
-        raise Bad(f"{where} is {value!r:.40}; allowed: a key of up to {MAX_KEY} bytes in hexadecimal")
+        raise Bad(f"is {value!r:.40}; allowed: a key of up to {MAX_KEY} bytes in hexadecimal")
     bytes.fromhex(value)
 
 
-def _name(value: Any, where: str) -> None:
+def _name(value: Any) -> None:
     if not isinstance(value, str) or not 0 < len(value) <= 128:
-        raise Bad(f"{where} is {value!r:.40}; allowed: a name of 1 to 128 characters")
+        raise Bad(f"is {value!r:.40}; allowed: a name of 1 to 128 characters")
 
 
-def id_digits(value: Any, where: str) -> None:
+def id_digits(value: Any) -> None:
     """Raise Bad unless it is a number in 16 hexadecimal digits."""
     if not isinstance(value, str) or len(value) != 16 or int(value, 16) < 0:
-        raise Bad(f"{where} is {value!r:.40}; allowed: 16 hexadecimal digits")
+        raise Bad(f"is {value!r:.40}; allowed: 16 hexadecimal digits")
 
 
-def _drop(value: Any, where: str) -> None:
-    check(value, [_U32] if isinstance(value, list) else _U32, where)
+def _drop(value: Any) -> None:
+    match(value, [_U32] if isinstance(value, list) else _U32)
 
 
-def _perhaps_seq(value: Any, where: str) -> None:
+def _perhaps_seq(value: Any) -> None:
     if value is not None:
-        check(value, _SEQ, where)
+        match(value, _SEQ)
 
 
 _TABLE = {

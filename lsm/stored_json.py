@@ -1,11 +1,14 @@
 """JSON that comes out of a file: parsed under limits, and held against the form that it must have, before anything believes it.
 
-A form is a range of integers, a type, a list of one form, or a dict of named ones; a name that ends in "?" may be missing.
+A form is a range of integers, a type, a list of one form, a tuple of forms, a function that raises Bad, or a dict of named forms; a name
+that ends in "?" may be missing.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, NoReturn
 
 DEEPEST = 32  # lists and objects within each other
@@ -14,6 +17,11 @@ LARGEST = (1 << 63) - 1
 
 class Bad(ValueError):
     """What is stored is not of its form; says where and what is allowed."""
+
+    def __init__(self, text: str) -> None:
+        """`path` leads to it, the last step first."""
+        super().__init__(text)
+        self.path: list[str] = []
 
 
 def _refuse(text: str) -> NoReturn:
@@ -34,41 +42,61 @@ def check_depth(value: Any) -> None:
     """Raise Bad where lists and objects are nested too deep."""
     layer = [value]
     for _ in range(DEEPEST):
-        layer = [x for v in layer if isinstance(v, list | dict) for x in (v.values() if isinstance(v, dict) else v)]
+        layer = [x for v in layer if type(v) in (list, dict) for x in (v.values() if type(v) is dict else v)]
         if not layer:
             return
     raise Bad(f"nested deeper than {DEEPEST}")
 
 
 def check(value: Any, form: Any, where: str = "") -> None:
-    """Raise Bad unless the value has the form."""
+    """Raise Bad unless the value has the form; it says where, from `where` on."""
+    try:
+        match(value, form)
+    except Bad as e:
+        raise Bad(f"{(where + ''.join(reversed(e.path))).lstrip('.') or 'it'} {e}") from None
+
+
+def match(value: Any, form: Any) -> None:
+    """Raise Bad that says what is wrong; where that is, is put together on the way out: what is good has nothing to do for it."""
     if isinstance(form, range):
-        if isinstance(value, bool) or not isinstance(value, int) or value not in form:
-            raise Bad(f"{where or 'it'} is {value!r:.40}; allowed: an integer from {form[0]} to {form[-1]}")
+        if type(value) is not int or value not in form:
+            raise Bad(f"is {value!r:.40}; allowed: an integer from {form[0]} to {form[-1]}")
+    elif isinstance(form, dict):
+        _check_fields(value, form)
     elif isinstance(form, list):
         if not isinstance(value, list):
-            raise Bad(f"{where or 'it'} is {value!r:.40}; allowed: a list")
-        for i, x in enumerate(value):
-            check(x, form[0], f"{where}[{i}]")
+            raise Bad(f"is {value!r:.40}; allowed: a list")
+        _check_items(value, repeat(form[0]))
     elif isinstance(form, tuple):
         if not isinstance(value, list) or len(value) != len(form):
-            raise Bad(f"{where or 'it'} is {value!r:.40}; allowed: a list of {len(form)}")
-        for i, (x, f) in enumerate(zip(value, form, strict=True)):
-            check(x, f, f"{where}[{i}]")
-    elif isinstance(form, dict):
-        _check_fields(value, form, where)
-    elif callable(form) and not isinstance(form, type):
-        form(value, where)
-    elif not isinstance(value, form):
-        raise Bad(f"{where or 'it'} is {value!r:.40}; allowed: {form.__name__}")
+            raise Bad(f"is {value!r:.40}; allowed: a list of {len(form)}")
+        _check_items(value, form)
+    elif isinstance(form, type):
+        if not isinstance(value, form):
+            raise Bad(f"is {value!r:.40}; allowed: {form.__name__}")
+    else:
+        form(value)
 
 
-def _check_fields(value: Any, form: dict[str, Any], where: str) -> None:
+def _check_items(value: list[Any], forms: Iterable[Any]) -> None:
+    for i, (x, form) in enumerate(zip(value, forms, strict=False)):
+        try:
+            match(x, form)
+        except Bad as e:
+            e.path.append(f"[{i}]")
+            raise
+
+
+def _check_fields(value: Any, form: dict[str, Any]) -> None:
     if not isinstance(value, dict):
-        raise Bad(f"{where or 'it'} is {value!r:.40}; allowed: an object")
+        raise Bad(f"is {value!r:.40}; allowed: an object")
     for name, wanted in form.items():
-        plain = name.removesuffix("?")
+        plain = name[:-1] if name[-1] == "?" else name
         if plain in value:
-            check(value[plain], wanted, f"{where}.{plain}".lstrip("."))
+            try:
+                match(value[plain], wanted)
+            except Bad as e:
+                e.path.append(f".{plain}")
+                raise
         elif plain == name:
-            raise Bad(f"{where or 'it'} has no {name}")
+            raise Bad(f"has no {name}")

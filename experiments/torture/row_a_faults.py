@@ -26,8 +26,8 @@ OPERATIONS = (
     "open", "close", "append", "pwrite", "pread", "sync", "truncate", "allocate", "size_of", "map", "rename", "link", "unlink", "mkdir",
     "rmdir", "stat", "list", "sync_dir", "lock",
 )  # fmt: skip
-_QUICK = 130  # cases of a story in each sync mode and way of writing the log
-_PARTS = 6  # slices of a story and a way in the full run
+_QUICK, _FULL = 130, 650  # cases of a story in each sync mode and way of writing the log; "group" has all in a full run
+_PARTS = 6  # slices that all cases of a story and a way are cut into
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,13 @@ def spread(n: int, most: int) -> list[int]:
 
 
 def slices(full: bool) -> list[Slice]:
-    """A slice for each story, sync mode and way of writing the log; in the full run several."""
+    """A slice for each story, sync mode and way of writing the log; several where all cases are played."""
     made = []
     for sync, name, mapped in itertools.product(("group", "every", "os"), stories(), (True, False)):
-        for part in range(_PARTS if full else 1):
-            given = {"sync": sync, "story": name, "mapped": mapped, "part": part, "parts": _PARTS if full else 0}
+        whole = full and sync == "group"
+        for part in range(_PARTS if whole else 1):
+            given = {"sync": sync, "story": name, "mapped": mapped, "part": part, "parts": _PARTS if whole else 0}
+            given |= {"most": _FULL if full else _QUICK}
             made.append(Slice(f"{name.replace(' ', '-')}-{sync}-{'mapped' if mapped else 'written'}-{part}", given))
     return made
 
@@ -143,7 +145,7 @@ def run(given: dict[str, Any]) -> Found:
     """Play the cases of a slice."""
     scene = prepare(stories(given["sync"])[given["story"]], mapped=given["mapped"])
     every = list(cases(scene))
-    mine = every[given["part"] :: given["parts"]] if given["parts"] else [every[i] for i in spread(len(every), _QUICK)]
+    mine = every[given["part"] :: given["parts"]] if given["parts"] else [every[i] for i in spread(len(every), given["most"])]
     found = Found()
     for case in mine:
         found.cases += 1

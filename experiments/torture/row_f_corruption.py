@@ -22,7 +22,7 @@ from .row import Found, Row, Slice
 from .samples import HOME, Sample
 
 COPIES = ("backup", "backup_sealed")
-BITS = 30_000  # flips a slice, at most
+BITS = 10_000  # flips a slice, at most
 _QUICK = 2_000  # flips a sample
 _ANY_FILE = re.compile(r"\b(\d{6}\.(sst|log|idx|vlog)|MANIFEST-\d{6}|CURRENT|KEYS)\b")
 

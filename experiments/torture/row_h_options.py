@@ -15,7 +15,7 @@ from .script import PAUSES, Expected, Op, Played, draw_ops
 from .shrink import shrink
 
 SETS = 32
-_OPS = 60
+_OPS, _LISTS = 60, 10
 _CORNERS: list[dict[str, Any]] = [
     {},
     {"cache__capacity": 4096, "table__block_size": 4096},  # holds a block at most
@@ -32,9 +32,8 @@ _CORNERS: list[dict[str, Any]] = [
 
 
 def slices(full: bool) -> list[Slice]:
-    """Ten lists a slice in a quick run, fifty in a full one."""
-    lists, count = (50, 100) if full else (10, 5)
-    return [Slice(f"lists-{i * lists}", {"first": i * lists, "lists": lists}) for i in range(count)]
+    """Ten lists a slice."""
+    return [Slice(f"lists-{i * _LISTS}", {"first": i * _LISTS, "lists": _LISTS}) for i in range((5_000 if full else 50) // _LISTS)]
 
 
 def wrong(ops: list[Op], options: draws.Options, pauses: list[str]) -> str:

@@ -85,6 +85,6 @@ def _told(target: str, driver: Path, errors: str) -> str:
 
 
 ROW = Row(
-    "K", "fuzzing of parsers", "executions", QUICK * 12, FULL * 12, slices, run, seconds=1800.0,
+    "K", "fuzzing of parsers", "executions", QUICK * 12, FULL * 12, slices, run, seconds=3600.0,
     more_goals={f"targets x {QUICK:,}": (12, 0), f"targets x {_PIECE:,}": (0, 120)},
 )  # fmt: skip

@@ -25,8 +25,8 @@ _START = 1_700_000_000_000_000_000  # ns
 
 
 def slices(full: bool) -> list[Slice]:
-    """50 seeds a slice in a quick run, 200 in a full one."""
-    seeds, count = (200, 50) if full else (50, 2)
+    """50 seeds a slice in a quick run, 100 in a full one."""
+    seeds, count = (100, 100) if full else (50, 2)
     return [Slice(f"seeds-{i * seeds}", {"first": i * seeds, "seeds": seeds}) for i in range(count)]
 
 

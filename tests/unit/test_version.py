@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsm.grown import GrownTree
 from lsm.version import KEPT_CHANGES, Edit, Level, LevelNote, Run, TableInfo, Version
 
 
@@ -54,8 +55,11 @@ def test_empty_levels_at_the_end_are_gone_and_level_0_stays() -> None:
 
 @given(st.data())
 def test_sharing_runs_changes_nothing(data: st.DataObject) -> None:
-    """Edits one after the other give what a version made at once of the same tables is, and what is looked up is what a search finds."""
-    v, number = Version(), 0
+    """Edits one after the other give what a version made at once of the same tables is, and what is looked up is what a search finds.
+
+    A tree that only grows, as when a manifest is read, comes out the same.
+    """
+    v, grown, number = Version(), GrownTree(), 0
     held: dict[int, tuple[int, int, TableInfo]] = {}
     for _ in range(data.draw(st.integers(1, 8))):
         removed = data.draw(st.lists(st.sampled_from(sorted(held)), unique=True)) if held else []
@@ -72,6 +76,8 @@ def test_sharing_runs_changes_nothing(data: st.DataObject) -> None:
                 naive(v, Edit(0, tuple(removed), tuple(added)))
             continue
         assert after == naive(v, Edit(0, tuple(removed), tuple(added)))
+        grown.add(Edit(0, tuple(removed), tuple(added)))
+        assert grown.version() == after
         v, held = after, {t.number: (lv.number, r.id, t) for lv in after.levels for r in lv.runs for t in r.tables}
         assert dict(v.tables()) == {n: t for n, (_, _, t) in held.items()}
         assert dict(v.where()) == {t.number: (lv.number, i) for lv in v.levels for i, r in enumerate(lv.runs) for t in r.tables}
@@ -176,3 +182,23 @@ def test_rows_of_the_manifest_give_the_table_back() -> None:
     assert TableInfo.from_row(t.to_row()) == t
     with pytest.raises((TypeError, KeyError)):
         TableInfo.from_row(t.to_row() | {"colour": 1})
+    grown = GrownTree()
+    with pytest.raises(ValueError, match=r"not there: \[7\]"):
+        grown.add(Edit(0, removed=(7,)))
+
+
+def test_a_table_is_there_once() -> None:
+    grown = GrownTree()
+    grown.add(Edit(0, added=((0, 1, table(1, b"a", b"b")),)))
+    with pytest.raises(ValueError, match="there: 1"):
+        grown.add(Edit(0, added=((2, 2, table(1, b"a", b"b")),)))
+    grown.add(Edit(0, removed=(1,), added=((2, 2, table(1, b"a", b"b")),)))
+    assert grown.version().where() == {1: (2, 0)}
+
+
+def test_a_tree_that_cannot_be_is_not_made() -> None:
+    grown = GrownTree()
+    grown.add(Edit(0, added=((1, 1, table(1, b"a", b"m")),)))
+    grown.add(Edit(0, added=((1, 1, table(2, b"c", b"z")),)))
+    with pytest.raises(ValueError, match="overlap"):
+        grown.version()
