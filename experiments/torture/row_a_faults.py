@@ -26,7 +26,7 @@ OPERATIONS = (
     "open", "close", "append", "pwrite", "pread", "sync", "truncate", "allocate", "size_of", "map", "rename", "link", "unlink", "mkdir",
     "rmdir", "stat", "list", "sync_dir", "lock",
 )  # fmt: skip
-_QUICK, _FULL = 130, 650  # cases of a story in each sync mode and way of writing the log; "group" has all in a full run
+_QUICK, _FULL = 130, 1000  # cases of a story in each sync mode and way of writing the log; "group" has all in a full run
 _PARTS = 6  # slices that all cases of a story and a way are cut into
 
 
