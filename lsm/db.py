@@ -110,7 +110,7 @@ class DB(Care):
             parts = make_components(options, fs, self.state.database_id, how.limits)
             self.env, self.ledger, self.cache = parts.env, parts.ledger, parts.cache
             self.row_cache, self.calls_out = parts.row_cache, parts.calls_out
-            self.disk = DiskWatch(path, parts.watch, options.stalls.disk_ms)
+            self.disk, self.scrubber = DiskWatch(path, parts.watch, options.stalls.disk_ms), Scrubber(self)
             packed, self.recovery_report = replay(fs, path, found, options.wal.recovery, options.wal.sync)
             self._start(found, packed)
             gone = () if how.read_only else tuple(sorted(set(found.names) - set(fs.listdir(path))))
@@ -130,7 +130,7 @@ class DB(Care):
 
     def _begin_background(self) -> None:
         """Start what runs beside, and do what is due; when that fails, opening has failed."""
-        o, self.scrubber = self.options, Scrubber(self)
+        o = self.options
         try:
             if o.wal.sync == "interval" and o.threads and o.wal.enabled and not self.read_only:
                 self.interval = IntervalSync(self.core, o.wal.interval_ms / 1000)

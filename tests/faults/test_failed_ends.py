@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import NoReturn
 
 import pytest
 
@@ -34,6 +35,22 @@ def test_opening_that_fails_at_any_call_for_good_raises_the_engines_error_and_le
         with lsm.open("/db", fs=clone, threads=0, write_buffer=4096) as db:
             assert len(list(db)) == 100
     assert raised > 20
+
+
+def test_opening_without_memory_for_the_scrubber_lets_go_of_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, _ = made()
+    opened: list[lsm.DB] = []
+
+    def none(rate: float) -> NoReturn:
+        raise MemoryError("bucket")
+
+    with monkeypatch.context() as m:
+        m.setattr("lsm.scrub.Bucket", none)
+        with pytest.raises(MemoryError) as told:
+            opened.append(lsm.open("/db", fs=memory, threads=0))
+    with lsm.open("/db", fs=memory, threads=0) as db:  # while what was raised still holds the frames, and so the database
+        assert len(list(db)) == 100
+    assert not opened and "bucket" in str(told.value)
 
 
 @pytest.mark.parametrize("op", ["sync", "append", "close", "link", "sync_dir", "rename", "open", "mkdir"])
