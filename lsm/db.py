@@ -18,7 +18,7 @@ import numpy as np
 import recovery
 from recovery import Clock, FileSystem
 
-from . import manifest, swap
+from . import dropping, manifest, swap
 from .accesses import Accesses
 from .archive import Archiver, catalogue
 from .batch import Batch, changed
@@ -27,7 +27,7 @@ from .components import make_components
 from .disk_watch import DiskWatch
 from .dump import dump
 from .encryption import Encryption, KeySource, enter
-from .errors import BusyError, ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
+from .errors import ClosedError, Error, IOFailure, LockedError, NotADatabase, ReadOnlyError
 from .events import Events
 from .executor import Executor, _as_error
 from .health import broken_policies
@@ -275,13 +275,17 @@ class DB(Care):
         for told in broken_policies(self):
             warnings.warn(told, RuntimeWarning, stacklevel=2)
         self.scrubber.stop()
-        self.executor.stop()
-        if self.interval is not None:
-            self.interval.stop()
-        self.disk.stop()
-        if self.archiver is not None:
-            self.archiver.stop()
-        self.closed = True
+        with self.resuming:  # else one that is under way starts new workers
+            self.executor.stop()
+            if self.interval is not None:
+                self.interval.stop()
+            self.disk.stop()
+            if self.archiver is not None:
+                self.archiver.stop()
+            with self.executor.lock:  # a change of the tree in another thread is whole, or does not begin
+                if self.closed:
+                    return
+                self.closed = True
         opened.discard(self)
         for scan in list(self.cursors):
             scan.close()
@@ -415,31 +419,7 @@ class DB(Care):
         if name == DEFAULT:
             raise ValueError("the default keyspace cannot be dropped")
         space = self.keyspace(name, create=False)
-        self.check_writable()
-        self.executor.wait()
-        with self.executor.lock:
-            attached = self.state.attached.get(space.number)
-            if attached is None and space.managed:
-                raise BusyError(f"keyspace {name!r} belongs to a table; drop_keyspace({name.removesuffix('.keys')!r}) drops both")
-            keys = self.spaces.get(f"{name}.keys") if attached is not None and attached.get("key_kind") == "any" else None
-            gone = [space] if keys is None else [space, keys]
-            self.tables.pop(name, None)
-            for s in gone:
-                s.dropped = True
-                del self.spaces[s.name]
-                self.state.drop_keyspace(s.number)
-            self.commit(drop=[s.number for s in gone] if len(gone) > 1 else space.number)
-            for n in (attached or {}).get("files", ()):
-                self.remove(f"{n:06d}.idx")
-            for s in gone:
-                self._let_go(s)
-            self.sweep(logs=True)
-
-    def _let_go(self, space: Keyspace) -> None:
-        space.core.publish([], 0)
-        space.core.drop()
-        space.close_files()
-        space.unload()
+        dropping.drop(self, space)
 
     def attach(self, space: Keyspace, row: Mapping[str, Any]) -> None:
         """Replace the attachment of a keyspace, durably. The executor's lock is held."""
@@ -449,6 +429,8 @@ class DB(Care):
 
     def commit(self, *edits: Edit, **more: Any) -> None:
         """Make a change of the state durable. The executor's lock is held."""
+        if self.closed:
+            raise ClosedError("the database is closed")
         self.note_counters()
         try:
             with self.disk.calls.manifest():

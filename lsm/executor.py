@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import collect, flusher
+from . import collect, flusher, worker
 from .decisions import Decision
 from .errors import Cancelled, ClosedError, CorruptionError, Error, PlanRefused, ReadOnlyError, of_os
 from .manifest import Pending
@@ -58,13 +58,18 @@ class Executor:
 
     def _workers(self) -> list[threading.Thread]:
         number = 0 if self.db.read_only else self.db.options.threads
-        threads = [threading.Thread(target=self._work, name=f"lsm-worker-{i}", daemon=True) for i in range(number)]
+        threads = [threading.Thread(target=worker.work, args=(self,), name=f"lsm-worker-{i}", daemon=True) for i in range(number)]
         return [*threads, threading.Thread(target=flusher.work, args=(self,), name="lsm-flusher", daemon=True)] if threads else []
 
     def restart(self) -> None:
         """Go on with new workers after `stop`, or after a failure ended them."""
         self.closing, self.threads = False, self._workers()
         self.start()
+
+    def orphan(self) -> None:
+        """In a child that fork made: the workers are not there, nor is whoever held the lock."""
+        self.lock, self.threads = threading.RLock(), []
+        self.idle = threading.Condition(self.lock)
 
     def start(self) -> None:
         """Start the workers."""
@@ -81,7 +86,7 @@ class Executor:
         elif self.lock.acquire(timeout=0.001):
             try:
                 self._set_admission()
-                self._share()
+                self.share()
                 self._announce()
             finally:
                 self.lock.release()
@@ -126,10 +131,12 @@ class Executor:
                 told = self.idle.wait(0.05)
 
     def wait(self) -> None:
-        """Wait until nothing is running and nothing is due."""
+        """Wait until nothing is running and nothing is due. ClosedError also in a child that fork made."""
+        if self.db.closed:
+            raise ClosedError("the database is closed")
         if not self.threads:
             self.drain()
-            if self._idles():
+            if self.idles():
                 self.drain(idle=True)
             return
         with self.lock:
@@ -139,13 +146,18 @@ class Executor:
                 self.idle.wait(0.05)
         self.raise_error()
 
+    def wait_for(self, spaces: list[Keyspace]) -> None:
+        """Wait until what runs in keyspaces where nothing new begins has ended. The lock is held."""
+        while any(s.name in self.flushing or self.claims.get(s.name) or (s.rider is not None and s.rider.merging) for s in spaces):
+            self.idle.wait(0.05)
+
     def raise_error(self) -> None:
         """Raise the failure that ended the background work, if there was one."""
         if self.error is not None:
             raise ReadOnlyError(f"a background job failed: {self.error}") from self.error
 
     def stop(self) -> None:
-        """Cancel running jobs and end the workers."""
+        """Cancel running jobs and end the workers; wait for the jobs of other threads too: they write files."""
         with self.lock:
             self.closing = True
             for job in self.jobs:
@@ -154,43 +166,11 @@ class Executor:
         for thread in self.threads:
             if thread.is_alive():  # opening may have failed before it began
                 thread.join()
+        with self.lock:
+            while self.jobs:
+                self.idle.wait(0.05)
 
-    def _work(self) -> None:
-        while True:
-            with self.lock:
-                idle = False
-                while not self.due and not self.closing and not idle:
-                    quiet = not self.idle.wait(1.0)
-                    idle = quiet and self._idles()
-                    if quiet:
-                        self._share(True)
-                if self.closing:
-                    return
-                spaces, asked = list(self.db.spaces.values()), self.asked
-                self.looking += 1
-            try:
-                worked = sum(self.step(space, idle) for space in spaces) > 0
-            except Cancelled:
-                worked = False
-            except BaseException as e:
-                self.fail(e)
-                return
-            finally:
-                with self.lock:
-                    self.looking -= 1
-            with self.lock:
-                if worked and idle:
-                    self.due = True  # it may have made something else due
-                elif not worked and not self.jobs and not self.flushing and not self.looking:
-                    self.due = False
-                    if self.asked != asked:  # looked at last: on_sealed may count without the lock
-                        self.due = True
-                elif not worked:
-                    self.idle.wait(0.05)  # others are at work, and tell when they are done
-                    continue
-                self.idle.notify_all()
-
-    def _idles(self) -> bool:
+    def idles(self) -> bool:
         """Whether a keyspace has work for times when nobody waits."""
         return any(kind == "idle" for s in self.db.spaces.values() for kind, _ in triggers_of(s.options.compaction.triggers))
 
@@ -213,13 +193,13 @@ class Executor:
         stopped = False
         for space in self.db.spaces.values():
             is_open, delay = admission_of(space)
-            if not is_open and space.name in self.content:  # waiting would last for ever: a policy may let level 0 grow as it likes
+            if not is_open and (space.name in self.content or space.waits):  # for ever: a policy may let level 0 grow as it likes
                 is_open, delay = admission(space.options, limits(space.options)[1] - 1, space.core.sealed_count())
             space.core.admit(is_open or not self.threads, delay if self.threads else 0)
             stopped |= bool(self.threads) and not is_open
         return stopped
 
-    def _share(self, ask: bool = False) -> None:
+    def share(self, ask: bool = False) -> None:
         """Give the parts their shares of one budget, if there is one; ask: the arbiter may move something."""
         budget = self.db.budget
         if budget is None:
@@ -518,8 +498,9 @@ class Executor:
             self.jobs.add(job)
             if plan is not None:
                 self.merging[space.name, plan.inputs] = job
-            self._pace(space)
         try:
+            with self.lock:
+                self._pace(space)  # the code of a user: when it raises, the job was none
             with shielded(job):
                 return job.run()
         finally:
@@ -536,6 +517,10 @@ class Executor:
         values: list[ValueFile] = []
         with self.lock, shielded():
             try:
+                if db.closed:
+                    raise ClosedError("the database is closed")
+                if db.manifest.failed is not None:
+                    raise db.manifest.failed
                 if rider is not None or (result is not None and result.outputs):
                     with db.disk.calls.manifest():
                         db.fs.sync_dir(db.path)
@@ -573,7 +558,7 @@ class Executor:
                 db.archiver.poke()
             self.unneeded += db.unneeded(logs=bool(flushed))
             self._set_admission()
-            self._share(bool(flushed))
+            self.share(bool(flushed))
             self.idle.notify_all()
 
     def _record(self, space: Keyspace, edit: Edit, flushed: int) -> None:

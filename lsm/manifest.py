@@ -147,6 +147,8 @@ def edits_of(row: Mapping[str, Any]) -> Iterator[Edit]:
 class Manifest:
     """The manifest of an open database, being written."""
 
+    failed: OSError | None = None  # of a record that may be there or not: nothing goes behind it
+
     def __init__(self, fs: FileSystem, directory: str, number: int, state: State, old: str | None) -> None:
         """Begin MANIFEST-number with a snapshot of state, make CURRENT name it, durably; then remove the old one."""
         self.fs, self.directory, self.state = fs, directory, state
@@ -197,7 +199,13 @@ class Manifest:
 
     def commit(self, *edits: Edit, **more: Any) -> None:
         """Make edits durable, in one record. OSError: whether they are is unknown; the caller goes read-only."""
-        self._append({"edits": [edit_row(e) for e in edits], **more, **_counters(self.state)}, last="close" in more)
+        if self.failed is not None:
+            raise self.failed
+        try:
+            self._append({"edits": [edit_row(e) for e in edits], **more, **_counters(self.state)}, last="close" in more)
+        except OSError as e:
+            self.failed = e
+            raise
 
     def close(self, log: int, used: int, seq: int) -> None:
         """Record a clean end: log segment, its length, the last sequence number."""

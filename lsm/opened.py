@@ -32,6 +32,7 @@ def _leave_to_parent() -> None:
         for kept in (db, *db.cursors):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
         db.closed = True
+        db.executor.orphan()
         db.core.disown()
         with suppress(OSError):
             if db._lock is not None:

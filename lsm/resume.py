@@ -29,6 +29,8 @@ def resume(db: DB) -> bool:
     if db.read_only:
         raise ReadOnlyError("the database was opened read-only; open it without read_only to write")
     with db.resuming:
+        if db.closed:
+            raise ClosedError("the database is closed")
         if db.core.why_read_only() is None and db.executor.error is None:
             return False
         if db.core.failed_for_want_of_memory():

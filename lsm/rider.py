@@ -18,6 +18,8 @@ from typing import Any, Protocol
 class Rider(Protocol):
     """Called by the executor. Its lock comes first: it is never taken inside of a lock that these methods take."""
 
+    merging: bool  # whether `step` is at work on its files
+
     def flush(self, seq: int) -> Any:
         """Write and sync files for all changes up to seq that have none; return what to install. OSError and Error end the flush."""
 

@@ -184,7 +184,7 @@ class Riding:
     def step(self) -> bool:
         """Merge one window of neighbours, if there is one that should be."""
         with self.db.executor.lock:
-            window = [] if self.merging else self._window()
+            window = [] if self.merging or self.space.dropped else self._window()
             if not window:
                 return False
             self.merging = True
@@ -199,6 +199,8 @@ class Riding:
         with self.db.executor.lock:
             while self.merging:
                 self.db.executor.idle.wait(0.05)
+            if self.space.dropped:
+                return
             self.merging = True
         try:
             windows: list[list[Component]] = []

@@ -91,7 +91,8 @@ static int make_segment(rec_wal *w, uint64_t number, uint64_t need, segment *out
     if (!err) err = w->fs->ops->sync_dir(w->fs, w->dir);
     if (err) {
         f->ops->close(f); /* the first error is the one to tell */
-        w->fs->ops->unlink(w->fs, path);
+        int left = w->fs->ops->unlink(w->fs, path);
+        if (left && left != -ENOENT) *out = (segment){.number = number}; /* the name: it must go before a log goes on behind it */
         return err;
     }
     *out = (segment){f, number, size, wal_seed(w->config.salt, number)};
@@ -102,7 +103,7 @@ static int make_segment(rec_wal *w, uint64_t number, uint64_t need, segment *out
 static int discard_segment(rec_wal *w, segment s) {
     char path[4096];
     if (!s.number) return 0;
-    int closed = s.file->ops->close(s.file), err = path_of(w, s.number, path, sizeof path);
+    int closed = s.file ? s.file->ops->close(s.file) : 0, err = path_of(w, s.number, path, sizeof path);
     if (!err) err = w->fs->ops->unlink(w->fs, path);
     return err ? err : closed;
 }
